@@ -1,0 +1,105 @@
+"""A job's folder: the only link, besides the index, between a running job and those who watch it.
+
+    studies/<study id>/study.yaml
+    studies/<study id>/<job id>/log.txt          what the process printed
+                                events.jsonl     one `Progress` a line
+                                result/          published by rename: result.json, samples.parquet
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from qcompare.errors import NotFound
+from qcompare.study.records import SCHEMA_VERSION, Progress, Result
+
+MAX_EVENT_BYTES = 4096
+
+
+class JobFolder:
+    """Files of one job."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.log = path / "log.txt"
+        self.events = path / "events.jsonl"
+        self.published = path / "result"
+        self.result_file = self.published / "result.json"
+        self.samples_file = self.published / "samples.parquet"
+
+    def progress(self) -> Progress | None:
+        """The newest complete event, read from the end of the file."""
+        for line in reversed(_tail(self.events, MAX_EVENT_BYTES).splitlines()):
+            try:
+                return Progress.model_validate_json(line)
+            except ValidationError:
+                continue  # a line cut by the window or still being written
+        return None
+
+    def report(self, progress: Progress) -> None:
+        """Append an event."""
+        with self.events.open("a", encoding="utf-8") as file:
+            file.write(progress.model_dump_json() + "\n")
+
+    def log_tail(self, max_bytes: int = 16_000) -> str:
+        """The end of the log, whole lines, carriage returns of progress bars resolved."""
+        return resolve_carriage_returns(_tail(self.log, max_bytes))
+
+    def result(self) -> Result:
+        """The published result.
+
+        Raises:
+            NotFound: nothing is published yet, or by a newer qcompare.
+        """
+        try:
+            values = json.loads(self.result_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise NotFound(f"job {self.path.name} has no result yet") from None
+        version = values.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise NotFound(
+                f"job {self.path.name}: its result has schema version {version}, this qcompare reads "
+                f"{SCHEMA_VERSION}: install the version that wrote it"
+            )
+        return Result.model_validate(values)
+
+    @contextmanager
+    def publish(self) -> Iterator[Path]:
+        """A folder to write the result into; it becomes `result/` when the block ends without an error."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=self.path))
+        try:
+            yield draft
+            if self.published.exists():
+                shutil.rmtree(self.published)
+            os.replace(draft, self.published)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _tail(path: Path, max_bytes: int) -> str:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - max_bytes))
+            data = file.read(max_bytes)
+    except FileNotFoundError:
+        return ""
+    if size > max_bytes:
+        data = data[data.find(b"\n") + 1 :]
+    return data.decode("utf-8", errors="replace")
+
+
+def resolve_carriage_returns(text: str) -> str:
+    """Each line as a terminal would show it: what follows the last carriage return.
+
+    >>> resolve_carriage_returns("loading 10%\\rloading 100%\\ndone")
+    'loading 100%\\ndone'
+    """
+    return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))

@@ -1,0 +1,115 @@
+"""Tables of what can be named in a study: schemes, recipes, tasks, and three ready sizes.
+
+Adding a scheme, a recipe or a task begins with one line here. The bit figures equal auto-round's presets
+(`auto_round.schemes`); a test compares them.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A named layer format."""
+
+    name: str
+    bits: int
+    """Bits of one stored weight."""
+    group_size: int
+    """Weights that share one scale, along a layer's inputs."""
+    scale_bits: int
+    """Bits of one scale."""
+    family: str
+    """Schemes of one family can be mixed in one recipe."""
+    text: str
+    """One plain sentence for the screen."""
+
+
+SCHEMES: dict[str, Scheme] = {
+    s.name: s
+    for s in (
+        Scheme("MXFP4", 4, 32, 8, "mxfp", "4-bit floating point, groups of 32 share a power-of-two scale."),
+        Scheme("MXFP8", 8, 32, 8, "mxfp", "8-bit floating point, groups of 32 share a power-of-two scale."),
+        Scheme(
+            "MXFP4_RCEIL", 4, 32, 8, "mxfp_rceil", "MXFP4 with activation scales rounded up, so nothing clips."
+        ),
+        Scheme(
+            "MXFP8_RCEIL", 8, 32, 8, "mxfp_rceil", "MXFP8 with activation scales rounded up, so nothing clips."
+        ),
+    )
+}
+
+SCHEME_PAIRS: tuple[tuple[str, str], ...] = (("MXFP4", "MXFP8"), ("MXFP4_RCEIL", "MXFP8_RCEIL"))
+"""Low and high scheme, as offered on screen."""
+
+PUBLISHED_BUDGETS: tuple[float, ...] = (4.5, 5.0, 6.0)
+"""Average bits of the published MXFP tables (scales not counted): ticks on the budget slider."""
+
+
+@dataclass(frozen=True)
+class RecipeInfo:
+    """A strategy as the screen names it."""
+
+    name: str
+    title: str
+    text: str
+    takes_budget: bool
+    """Built once per budget of the study; otherwise once per study."""
+
+
+RECIPES: dict[str, RecipeInfo] = {
+    r.name: r
+    for r in (
+        RecipeInfo("bf16", "BF16", "The original model: the yardstick for all others.", False),
+        RecipeInfo("uniform", "Uniform", "Every layer at the low scheme: smallest, usually least accurate.", False),
+        RecipeInfo("head", "Head high", "The last blocks, near the output, get the high scheme.", True),
+        RecipeInfo("tail", "Tail high", "The first blocks, near the input, get the high scheme.", True),
+        RecipeInfo("mixed", "Mixed", "The layers that matter most get the high scheme (AutoScheme).", True),
+    )
+}
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """A benchmark as the screen names it."""
+
+    name: str
+    title: str
+    text: str
+    subjects: int
+    """Parts that `limit` counts separately."""
+    questions: int
+    """Questions in the full task."""
+
+
+TASKS: dict[str, TaskInfo] = {
+    t.name: t
+    for t in (
+        TaskInfo("lambada_openai", "LAMBADA", "Guess the last word of a passage.", 1, 5153),
+        TaskInfo("hellaswag", "HellaSwag", "Pick the sensible continuation of a story.", 1, 10042),
+        TaskInfo("piqa", "PIQA", "Pick the way that works in the physical world.", 1, 1838),
+        TaskInfo("winogrande", "WinoGrande", "Work out whom a pronoun means.", 1, 1267),
+        TaskInfo("mmlu", "MMLU", "Exam questions from 57 subjects.", 57, 14042),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """A ready number of questions."""
+
+    name: str
+    tasks: tuple[str, ...]
+    limit: int | None
+    text: str
+
+
+SIZES: tuple[Size, ...] = (
+    Size("Quick", ("lambada_openai", "hellaswag", "piqa", "winogrande"), 25, "a first look"),
+    Size("Standard", ("lambada_openai", "hellaswag", "piqa", "winogrande"), 100, "a useful comparison"),
+    Size("Full", tuple(TASKS), None, "every question of all five tasks"),
+)
+
+DEFAULT_PROMPTS: tuple[str, ...] = (
+    "What is the capital of France, and what is it famous for?",
+    "Explain to a child why the sky is blue.",
+)

@@ -1,0 +1,165 @@
+"""What is kept of a study: jobs, their progress, and the result of each. Every file carries `schema_version`."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from qcompare.study.spec import Frozen, Study
+
+SCHEMA_VERSION = 1
+"""Version of the result file and of `show --format json`."""
+
+
+class Status(StrEnum):
+    """Where a job or a study stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will happen."""
+        return self in (Status.SUCCESS, Status.FAILED, Status.CANCELLED)
+
+
+class Job(Frozen):
+    """One recipe at one budget of one study, as it stands in the index."""
+
+    id: str
+    study_id: str
+    position: int
+    """Order within the study."""
+    recipe: str
+    avg_bits: float | None
+    """Budget; None for recipes that take none."""
+    status: Status
+    device: str | None = None
+    """Device that the supervisor gave it."""
+    pid: int | None = None
+    pid_started: float | None = None
+    """Start time of the process, so that a reused pid is not mistaken for it."""
+    created: float
+    started: float | None = None
+    finished: float | None = None
+    error: str | None = None
+    """One line: why it failed."""
+
+
+class StudyRecord(Frozen):
+    """A study as it stands in the index."""
+
+    id: str
+    name: str
+    created: float
+    spec: Study
+    status: Status
+
+
+class Progress(Frozen):
+    """One line of a job's events file: where it stands."""
+
+    time: float
+    stage: str
+    """A few words: "loading the model", "hellaswag"."""
+    done: int = 0
+    total: int = 0
+    """Steps of this stage; 0 when not countable."""
+    fraction: float = 0.0
+    """Of the whole job, 0 to 1."""
+
+
+class Bits(Frozen):
+    """Average bits of the quantized weights, in both countings."""
+
+    asked: float | None
+    achieved: float
+    """Without scales."""
+    achieved_with_scales: float
+
+
+class TaskScore(Frozen):
+    """One benchmark's outcome, in lm-eval's terms."""
+
+    task: str
+    metric: str
+    value: float | None
+    """None when it is not a number."""
+    stderr: float | None
+    n: int
+    """Questions answered."""
+    acc_norm: float | None = None
+    acc_norm_stderr: float | None = None
+    version: str
+    num_fewshot: int
+    data: str
+    """Where the questions came from: `hub` or `demo bundle`."""
+
+
+class Generation(Frozen):
+    """The answer to one prompt."""
+
+    prompt: str
+    text: str
+    tokens: int
+    seconds: float
+
+
+class ModelRef(Frozen):
+    """Which model it was."""
+
+    name: str
+    source: str
+    """`demo bundle`, `hub` or `folder`."""
+    revision: str
+    """Commit on the hub, or a hash over the folder's files."""
+    num_params: int
+    num_quantized_params: int
+    """Weights that recipes may quantize: linear layers of the blocks."""
+
+
+class Environment(Frozen):
+    """On what it ran."""
+
+    device: str
+    device_name: str
+    dtype: str
+    """Compute dtype."""
+    threads: int
+    python: str
+    platform: str
+    libraries: dict[str, str]
+    """Versions of the libraries that can move a score."""
+
+
+class Result(Frozen):
+    """What one job found. Published whole, or not at all."""
+
+    schema_version: int = SCHEMA_VERSION
+    study_id: str
+    job_id: str
+    recipe: str
+    model: ModelRef
+    layer_config: dict[str, str]
+    """Full layer name → scheme; empty for bf16."""
+    bits: Bits
+    size_bytes: int
+    """All weights as they would be stored: quantized layers at their bits with scales, the rest at 16 bits."""
+    tasks: list[TaskScore]
+    average: float | None
+    """Mean of `acc` over the study's tasks."""
+    average_stderr: float | None
+    generations: list[Generation]
+    rounding: str = "rtn"
+    simulated: bool = True
+    """Weights and activations were rounded in memory; accuracy is faithful, speed is not measured."""
+    calibration: str | None = None
+    """Text and amount on which layers were scored; mixed recipes only."""
+    add_bos_token: bool | None = None
+    seed: int
+    seconds: dict[str, float] = Field(default_factory=dict)
+    """Seconds per stage."""
+    peak_memory_bytes: int
+    environment: Environment

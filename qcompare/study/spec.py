@@ -1,0 +1,178 @@
+"""The study file: what a user asks for. The contract between screen, command line and jobs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from qcompare.errors import InvalidStudy, unknown
+from qcompare.study.presets import DEFAULT_PROMPTS, RECIPES, SCHEMES, SIZES, TASKS
+
+MAX_STUDY_BYTES = 1_000_000
+"""A study file larger than this is not one."""
+
+
+class Frozen(BaseModel):
+    """Base of all study types: immutable, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+
+
+class Calibration(Frozen):
+    """Text on which the sensitivity of layers is scored."""
+
+    dataset: str = "auto"
+    """`auto`, a data set that auto-round knows, or a `.jsonl`/`.json` file with a `text` field."""
+    num_samples: Annotated[int, Field(ge=1, le=4096)] = 16
+    max_seq_length: Annotated[int, Field(ge=8, le=8192)] = 256
+
+
+class Study(Frozen):
+    """One request: a model, schemes, budgets, recipes, and how to measure them."""
+
+    model: Annotated[str, Field(min_length=1, max_length=1000)] = "demo"
+    """`demo`, `org/name[@revision]` on the hub, or a folder."""
+    schemes: tuple[str, ...] = ("MXFP4", "MXFP8")
+    """Low and high scheme, of one family."""
+    avg_bits: tuple[Annotated[float, Field(gt=0, le=32)], ...] = (5.0,)
+    """Budgets: average bits a quantized weight."""
+    ignore_scale_zp_bits: bool = True
+    """Budgets do not count scales, as in the published tables."""
+    recipes: tuple[str, ...] = tuple(RECIPES)
+    tasks: tuple[str, ...] = SIZES[0].tasks
+    limit: Annotated[int, Field(ge=1)] | None = 25
+    """Questions a task (mmlu: a subject); null takes all."""
+    num_fewshot: Annotated[int, Field(ge=0, le=32)] = 0
+    prompts: tuple[Annotated[str, Field(max_length=100_000)], ...] = DEFAULT_PROMPTS
+    """Prompts answered by every recipe."""
+    max_new_tokens: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Longest answer to a prompt."""
+    calibration: Calibration = Calibration()
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Requests scored together; the same for every recipe, since it moves scores a little."""
+    add_bos_token: bool | None = None
+    """Begin every request with the BOS token. null: yes for Llama, as the published tables did; else the
+    tokenizer's own default."""
+    hub_kernels: bool = False
+    """Let transformers replace layers by kernels from the hub. The published tables did not."""
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 42
+
+    @field_validator("schemes", "recipes", "tasks", "prompts", "avg_bits", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | int | float) else value
+
+    @field_validator("schemes", "recipes", "tasks")
+    @classmethod
+    def _known(cls, names: tuple[str, ...], info: Any) -> tuple[str, ...]:
+        tables: dict[str, tuple[str, Any]] = {
+            "schemes": ("scheme", SCHEMES),
+            "recipes": ("recipe", RECIPES),
+            "tasks": ("task", TASKS),
+        }
+        kind, known = tables[info.field_name]
+        for name in names:
+            if name not in known:
+                raise ValueError(unknown(kind, name, known))
+        if len(set(names)) != len(names):
+            raise ValueError(f"a {kind} is named twice in {', '.join(names)}: name each once")
+        return names
+
+    @field_validator("recipes", "avg_bits")
+    @classmethod
+    def _not_empty(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not value:
+            raise ValueError("is empty: name at least one")
+        return value
+
+    @model_validator(mode="after")
+    def _schemes_fit_together(self) -> Self:
+        if len(self.schemes) != 2:
+            raise ValueError(f"schemes needs a low and a high one, got {len(self.schemes)}: e.g. [MXFP4, MXFP8]")
+        low, high = (SCHEMES[name] for name in self.schemes)
+        if low.family != high.family:
+            raise ValueError(f"schemes {low.name} and {high.name} are of different families and cannot be mixed")
+        if low.bits >= high.bits:
+            raise ValueError(f"schemes must be given low first: [{high.name}, {low.name}]")
+        if len(set(self.avg_bits)) != len(self.avg_bits):
+            raise ValueError("avg_bits names a budget twice: name each once")
+        if not self.tasks and not self.prompts:
+            raise ValueError("neither tasks nor prompts are given: there is nothing to measure")
+        return self
+
+    def to_yaml(self) -> str:
+        """The study as a study file."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def parse_study(values: Any, source: str = "study") -> Study:
+    """Check plain values and make a `Study` of them.
+
+    Raises:
+        InvalidStudy: one line naming the field, what is wrong and what is allowed.
+    """
+    if not isinstance(values, dict):
+        raise InvalidStudy(f"{source}: is not a study: expected 'key: value' lines such as 'model: demo'")
+    try:
+        return Study.model_validate(values)
+    except ValidationError as error:
+        raise InvalidStudy(f"{source}: {_one_line(error)}") from None
+
+
+def load_study(path: Path) -> Study:
+    """Read a study file.
+
+    Raises:
+        InvalidStudy: the file is missing, too large, not YAML, or asks for something impossible.
+    """
+    try:
+        if path.stat().st_size > MAX_STUDY_BYTES:
+            raise InvalidStudy(f"{path}: is {path.stat().st_size / 1e6:.1f} MB; a study file has at most 1 MB")
+        text = path.read_text(encoding="utf-8")
+    except IsADirectoryError:
+        raise InvalidStudy(f"{path}: is a folder; give a study file (YAML)") from None
+    except OSError as error:
+        raise InvalidStudy(f"{path}: cannot be read ({error.strerror}); give the path of a study file") from None
+    except UnicodeDecodeError:
+        raise InvalidStudy(f"{path}: is not a text file; a study file is YAML in UTF-8") from None
+    return read_study(text, str(path))
+
+
+def read_study(text: str, source: str = "study") -> Study:
+    """Make a `Study` of the text of a study file.
+
+    Raises:
+        InvalidStudy: the text is too long, not YAML, or asks for something impossible.
+    """
+    if len(text) > MAX_STUDY_BYTES:
+        raise InvalidStudy(f"{source}: is {len(text) / 1e6:.1f} MB; a study file has at most 1 MB")
+    try:
+        values = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise InvalidStudy(f"{source}: is not valid YAML{where}; expected lines such as 'model: demo'") from None
+    return parse_study(values, source)
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if not _is_type_tag(part))
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        return unknown("key", place, _keys_at(first["loc"][:-1]))
+    given = repr(first["input"])
+    shown = "" if first["type"] == "value_error" else f", got {given[:60]}"
+    more = len(error.errors()) - 1
+    rest = f" (and {more} more)" if more else ""
+    return f"{place}: {message}{shown}{rest}" if place else f"{message}{rest}"
+
+
+def _is_type_tag(part: Any) -> bool:
+    return isinstance(part, str) and (part.startswith("constrained-") or part == "none")
+
+
+def _keys_at(place: Sequence[Any]) -> list[str]:
+    return list((Calibration if place else Study).model_fields)
