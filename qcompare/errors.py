@@ -1,7 +1,7 @@
 """The errors a user can meet. Each is shown as one line: what is wrong, what is allowed, what to do."""
 
-from difflib import get_close_matches
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class QCompareError(Exception):

@@ -1,9 +1,10 @@
 """A job's folder: the only link, besides the index, between a running job and those who watch it.
 
-    studies/<study id>/study.yaml
-    studies/<study id>/<job id>/log.txt          what the process printed
-                                events.jsonl     one `Progress` a line
-                                result/          published by rename: result.json, samples.parquet
+studies/<study id>/study.yaml, and for each job studies/<study id>/<job id>/ with
+
+- log.txt: what the process printed
+- events.jsonl: one `Progress` a line
+- result/: published by rename; result.json and samples.parquet
 """
 
 import json

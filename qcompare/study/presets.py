@@ -29,12 +29,8 @@ SCHEMES: dict[str, Scheme] = {
     for s in (
         Scheme("MXFP4", 4, 32, 8, "mxfp", "4-bit floating point, groups of 32 share a power-of-two scale."),
         Scheme("MXFP8", 8, 32, 8, "mxfp", "8-bit floating point, groups of 32 share a power-of-two scale."),
-        Scheme(
-            "MXFP4_RCEIL", 4, 32, 8, "mxfp_rceil", "MXFP4 with activation scales rounded up, so nothing clips."
-        ),
-        Scheme(
-            "MXFP8_RCEIL", 8, 32, 8, "mxfp_rceil", "MXFP8 with activation scales rounded up, so nothing clips."
-        ),
+        Scheme("MXFP4_RCEIL", 4, 32, 8, "mxfp_rceil", "MXFP4 with activation scales rounded up, so nothing clips."),
+        Scheme("MXFP8_RCEIL", 8, 32, 8, "mxfp_rceil", "MXFP8 with activation scales rounded up, so nothing clips."),
     )
 }
 

@@ -1,0 +1,46 @@
+"""What is known of a model without loading it: its linear layers and their sizes, from file headers."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LinearLayer:
+    """A linear layer that recipes may quantize."""
+
+    name: str
+    """Full name in the model, e.g. `model.layers.0.self_attn.q_proj`."""
+    in_features: int
+    out_features: int
+    block: int
+    """Index of the decoder block, 0 nearest the embedding."""
+
+    @property
+    def numel(self) -> int:
+        """Number of weights."""
+        return self.in_features * self.out_features
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A model as its files describe it."""
+
+    model: str
+    """As the study names it."""
+    title: str
+    """For people: "SmolLM2-135M-Instruct"."""
+    source: str
+    """`demo bundle`, `hub` or `folder`."""
+    family: str
+    """`model_type` of its config, e.g. `llama`."""
+    num_params: int
+    """All weights; shared (tied) ones count once."""
+    size_bytes: int
+    """Weight files on disk."""
+    license: str | None
+    layers: tuple[LinearLayer, ...]
+    """In the order of the model."""
+
+    @property
+    def num_quantized_params(self) -> int:
+        """Weights in the linear layers of the blocks."""
+        return sum(layer.numel for layer in self.layers)
