@@ -1,1 +1,1 @@
-"""."""
+"""Run it: `plan` (study → jobs), `submit`, `supervisor` (hands jobs to devices), `worker` (one job, one process)."""

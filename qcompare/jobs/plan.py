@@ -1,9 +1,16 @@
 """From a study to its jobs, before anything runs: what each will be, and what it will cost."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from qcompare.jobs.devices import job_devices
+from qcompare.jobs.estimates import Estimates
 from qcompare.models.facts import ModelFacts
+from qcompare.models.sources import describe
+from qcompare.recipes.bits import bit_range, check_budget, count, stored_bytes
+from qcompare.recipes.build import Asked, config_from_sizes
 from qcompare.settings import Settings
+from qcompare.study.presets import RECIPES, TASKS
 from qcompare.study.records import Bits
 from qcompare.study.spec import Study
 
@@ -45,4 +52,48 @@ def make_plan(study: Study, settings: Settings) -> Plan:
     Raises:
         QCompareError: the model is not to be had, or a budget is out of reach.
     """
-    raise NotImplementedError
+    facts = describe(study.model, settings)
+    for avg_bits in study.avg_bits:
+        check_budget(avg_bits, facts.layers, study.schemes, study.ignore_scale_zp_bits)
+    device = job_devices(settings.device)[0]
+    estimates = Estimates(facts, study, settings, device)
+    return Plan(
+        facts=facts,
+        bit_range=bit_range(facts.layers, study.schemes, study.ignore_scale_zp_bits),
+        jobs=tuple(_planned(recipe, bits, facts, study, estimates) for recipe, bits in _recipes(study)),
+        questions=question_count(study),
+        disk_bytes=estimates.disk_bytes(),
+        device=device,
+        basis=estimates.basis,
+    )
+
+
+def question_count(study: Study) -> int:
+    """Questions that every recipe of a study answers."""
+    infos = [TASKS[task] for task in study.tasks]
+    limits = [i.questions if study.limit is None else min(i.questions, study.limit * i.subjects) for i in infos]
+    return sum(limits)
+
+
+def _recipes(study: Study) -> Iterator[tuple[str, float | None]]:
+    """Recipe and budget of each job; all budgets of a recipe one after the other."""
+    for recipe in study.recipes:
+        if RECIPES[recipe].takes_budget:
+            yield from ((recipe, bits) for bits in study.avg_bits)
+        else:
+            yield recipe, None
+
+
+def _planned(
+    recipe: str, avg_bits: float | None, facts: ModelFacts, study: Study, estimates: Estimates
+) -> PlannedJob:
+    config = config_from_sizes(recipe, Asked(study, facts.layers, avg_bits))
+    size = None if config is None else stored_bytes(facts.layers, config, facts.num_params)
+    return PlannedJob(
+        recipe=recipe,
+        avg_bits=avg_bits,
+        bits=None if config is None else count(facts.layers, config, avg_bits),
+        size_bytes=size,
+        memory_bytes=estimates.memory_bytes(recipe),
+        seconds=estimates.seconds(recipe),
+    )

@@ -1,6 +1,9 @@
 """Queue a study and make sure that somebody runs it."""
 
+from qcompare.jobs.plan import make_plan
+from qcompare.jobs.supervisor import ensure_running
 from qcompare.settings import Settings
+from qcompare.store import Store
 from qcompare.study.records import StudyRecord
 from qcompare.study.spec import Study
 
@@ -11,4 +14,14 @@ def submit(study: Study, settings: Settings, name: str | None = None) -> StudyRe
     Raises:
         QCompareError: the study cannot be done; nothing was stored.
     """
-    raise NotImplementedError
+    plan = make_plan(study, settings)
+    jobs = [(job.recipe, job.avg_bits) for job in plan.jobs]
+    record = Store(settings.home).add_study(study, name or study_name(study, plan.facts.title), jobs)
+    ensure_running(settings)
+    return record
+
+
+def study_name(study: Study, title: str) -> str:
+    """How a study is called when nobody named it: "SmolLM2-135M-Instruct · MXFP4/MXFP8 · 5 bits"."""
+    budgets = ", ".join(f"{bits:g}" for bits in study.avg_bits)
+    return f"{title} · {'/'.join(study.schemes)} · {budgets} bits"

@@ -1,1 +1,1 @@
-"""."""
+"""From a recipe to a model: `simulate` rounds weights and activations in memory."""

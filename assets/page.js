@@ -1,0 +1,14 @@
+// Keeps the address in step with the screen, so that a link or a reload opens the same study on the same tab.
+window.qcompare = {
+  note(key, value) {
+    const address = new URL(window.location.href);
+    if (!value || address.searchParams.get(key) === value) return;
+    address.searchParams.set(key, value);
+    window.history.replaceState(null, "", address);
+  },
+};
+document.addEventListener("click", (event) => {
+  if (!event.target.closest(".qc-theme")) return;
+  const dark = document.body.classList.toggle("dark");
+  window.qcompare.note("__theme", dark ? "dark" : "light");
+});

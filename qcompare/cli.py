@@ -1,0 +1,185 @@
+"""The command line: thin views over the same functions as the screen.
+
+Exit codes: 0 all jobs succeeded, 1 some failed, 2 the request is invalid (one line on stderr, no traceback).
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qcompare.errors import QCompareError
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.study.records import Status, StudyRecord
+from qcompare.study.spec import Study, load_study
+
+app = typer.Typer(
+    help="Compare quantized language models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+StudyFile = Annotated[Path, typer.Argument(help="A study file (YAML).", show_default=False)]
+StudyId = Annotated[str, typer.Argument(metavar="ID", help="A study's id, or the beginning of it.")]
+
+
+@app.callback()
+def settings_from_options(
+    ctx: typer.Context,
+    home: Annotated[Path | None, typer.Option(help="Folder that holds all state.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")] = None,
+    offline: Annotated[bool | None, typer.Option("--offline", help="Never ask a hub.")] = None,
+    trust_remote_code: Annotated[
+        bool | None, typer.Option("--trust-remote-code", help="Let models run code that they bring along.")
+    ] = None,
+    allow_unsafe_weights: Annotated[
+        bool | None, typer.Option("--allow-unsafe-weights", help="Load pickled weights, which can run code.")
+    ] = None,
+) -> None:
+    """Compare quantized language models."""
+    given = {
+        "home": home.expanduser().resolve() if home else None,
+        "device": device,
+        "dtype": dtype,
+        "offline": offline,
+        "trust_remote_code": trust_remote_code,
+        "allow_unsafe_weights": allow_unsafe_weights,
+    }
+    ctx.obj = Settings(**{key: value for key, value in given.items() if value is not None})
+
+
+@app.command()
+def run(ctx: typer.Context, study_file: StudyFile) -> None:
+    """Run a study in the foreground, to the end, and print its table."""
+    _run(load_study(study_file), ctx.obj)
+
+
+@app.command()
+def demo(ctx: typer.Context) -> None:
+    """Run the demo study (SmolLM2-135M, five recipes) and print its table."""
+    _run(Study(), ctx.obj)
+
+
+@app.command()
+def submit(ctx: typer.Context, study_file: StudyFile) -> None:
+    """Queue a study, print its id and return at once."""
+    print(_submit(load_study(study_file), ctx.obj).id)
+
+
+@app.command()
+def plan(ctx: typer.Context, study_file: StudyFile) -> None:
+    """Check a study and print what it would do; nothing runs."""
+    from rich.console import Console
+
+    from qcompare.jobs.plan import make_plan
+    from qcompare.terminal import plan_table
+
+    Console().print(plan_table(make_plan(load_study(study_file), ctx.obj)))
+
+
+@app.command("list")
+def list_studies(ctx: typer.Context) -> None:
+    """List all studies, newest first."""
+    studies = Store(ctx.obj.home).studies()
+    for study in studies:
+        print(f"{study.id}  {study.status:<9}  {_when(study.created)}  {study.name}")
+    if not studies:
+        print("No studies yet: 'python -m qcompare demo' runs the first.", file=sys.stderr)
+
+
+@app.command()
+def status(ctx: typer.Context, study_id: StudyId) -> None:
+    """Show where a study's jobs stand."""
+    from qcompare.results.standing import read_standings
+    from qcompare.terminal import standing_line
+
+    store = Store(ctx.obj.home)
+    study = store.study(study_id)
+    print(f"{study.id}  {study.status}  {study.name}")
+    for standing in read_standings(store, study.id):
+        print("  " + standing_line(standing))
+
+
+@app.command()
+def logs(
+    ctx: typer.Context,
+    study_id: Annotated[str, typer.Argument(metavar="ID", help="A study's or a job's id.")],
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the jobs end.")] = False,
+) -> None:
+    """Print the logs of a study's jobs, or of one job."""
+    from qcompare.terminal import logs as log_texts
+
+    store = Store(ctx.obj.home)
+    for text in log_texts(store, study_id, follow):
+        print(text, end="", flush=True)
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    study_id: StudyId,
+    format: Annotated[str, typer.Option(help="table, json, csv or md.")] = "table",
+) -> None:
+    """Print a study's results."""
+    _show(Store(ctx.obj.home), study_id, format)
+
+
+@app.command()
+def doctor(ctx: typer.Context) -> None:
+    """Check this machine: device, dtype, compiler, disk, hub, demo bundle."""
+    from qcompare.jobs.doctor import findings
+
+    healthy = True
+    for finding in findings(ctx.obj):
+        healthy &= finding.ok
+        print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name:<12} {finding.text}")
+    raise typer.Exit(0 if healthy else 1)
+
+
+def _submit(study: Study, settings: Settings) -> StudyRecord:
+    from qcompare.jobs.submit import submit as queue
+
+    return queue(study, settings)
+
+
+def _run(study: Study, settings: Settings) -> None:
+    from qcompare.terminal import watch
+
+    record = _submit(study, settings)
+    store = Store(settings.home)
+    print(f"study {record.id}: {record.name}", file=sys.stderr)
+    try:
+        for line in watch(store, record.id):
+            print(line, file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print(f"\nThe study goes on in the background: 'status {record.id}' shows it.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    _show(store, record.id, "table")
+    raise typer.Exit(0 if store.study(record.id).status is Status.SUCCESS else 1)
+
+
+def _show(store: Store, study_id: str, format: str) -> None:
+    from qcompare.results.render import render
+    from qcompare.results.table import read_comparison
+
+    print(render(read_comparison(store, store.study(study_id).id), format))
+
+
+def _when(moment: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
+
+
+def main() -> None:
+    """Entry point: our own errors become one line and exit code 2."""
+    try:
+        app()
+    except QCompareError as error:
+        print(f"qcompare: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(0)

@@ -1,0 +1,145 @@
+"""Benchmarks, run by lm-eval through its public API; the answer to every question is kept."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import isfinite, sqrt
+from typing import TYPE_CHECKING, Any
+
+from qcompare.study.records import TaskScore
+
+if TYPE_CHECKING:
+    import pandas
+
+BOOTSTRAP_ITERATIONS = 1000
+"""For lm-eval's stderr of metrics without a closed form; its default of 100 000 costs minutes for lambada."""
+LLAMA_BOS = ("<|begin_of_text|>", "<s>")
+
+Report = Callable[[int, int], None]
+"""Told (requests done, requests in all)."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the questions are put; the same for every recipe of a study."""
+
+    limit: int | None
+    num_fewshot: int
+    batch_size: int
+    add_bos_token: bool | None
+    seed: int
+
+
+def language_model(model: Any, tokenizer: Any, options: Options, report: Report) -> Any:
+    """lm-eval's own `hf` backend around a loaded model, telling its progress."""
+    from lm_eval.models.huggingface import HFLM
+
+    class ReportingHFLM(HFLM):  # type: ignore[misc]
+        _done = _total = 0
+
+        def _loglikelihood_tokens(self, requests: Any, *args: Any, **kwargs: Any) -> Any:
+            self._done, self._total = 0, len(requests)
+            return super()._loglikelihood_tokens(requests, *args, **kwargs)
+
+        def _model_call(self, inps: Any, *args: Any, **kwargs: Any) -> Any:
+            logits = super()._model_call(inps, *args, **kwargs)
+            self._done = min(self._total, self._done + len(inps))
+            report(self._done, self._total)
+            return logits
+
+    return ReportingHFLM(
+        pretrained=model, tokenizer=tokenizer, batch_size=options.batch_size, add_bos_token=options.add_bos_token
+    )
+
+
+def default_add_bos_token(asked: bool | None, model: Any, tokenizer: Any) -> bool | None:
+    """The study's choice; where it has none, yes for Meta's Llama models, as the published tables did.
+
+    Other models of the `llama` architecture keep their tokenizer's own default (None).
+    """
+    if asked is not None:
+        return asked
+    is_llama = getattr(model.config, "model_type", "") == "llama" and tokenizer.bos_token in LLAMA_BOS
+    return True if is_llama else None
+
+
+def run_task(
+    lm: Any, task: str, runs_as: str, data: str, task_manager: Any, options: Options
+) -> tuple[TaskScore, "pandas.DataFrame"]:
+    """Run one task (or group) and return its score and one row per question.
+
+    Args:
+        task: the study's name of the task.
+        runs_as: its name in `task_manager`.
+        data: where its questions come from, in words.
+    """
+    from lm_eval import simple_evaluate
+
+    found = simple_evaluate(
+        model=lm,
+        tasks=[runs_as],
+        num_fewshot=options.num_fewshot,
+        limit=options.limit,
+        bootstrap_iters=BOOTSTRAP_ITERATIONS,
+        log_samples=True,
+        task_manager=task_manager,
+        random_seed=options.seed,
+        numpy_random_seed=options.seed,
+        torch_random_seed=options.seed,
+        fewshot_random_seed=options.seed,
+    )
+    questions = _questions(found["samples"])
+    values = found["results"][runs_as]
+    score = TaskScore(
+        task=task,
+        metric="acc",
+        value=_number(values.get("acc,none")),
+        stderr=_number(values.get("acc_stderr,none")),
+        n=len(questions),
+        acc_norm=_number(values.get("acc_norm,none")),
+        acc_norm_stderr=_number(values.get("acc_norm_stderr,none")),
+        version=str(found["versions"].get(runs_as)),
+        num_fewshot=options.num_fewshot,
+        data=data,
+    )
+    return score, questions.assign(study_task=task)
+
+
+def average(scores: Iterable[TaskScore]) -> tuple[float | None, float | None]:
+    """Mean of the tasks' values and its standard error (tasks are independent); None when one is missing."""
+    scores = list(scores)
+    values = [s.value for s in scores if s.value is not None]
+    if not scores or len(values) < len(scores):
+        return None, None
+    errors = [s.stderr for s in scores if s.stderr is not None]
+    stderr = sqrt(sum(e * e for e in errors)) / len(scores) if len(errors) == len(scores) else None
+    return sum(values) / len(values), stderr
+
+
+def _questions(samples: dict[str, list[dict[str, Any]]]) -> "pandas.DataFrame":
+    import pandas
+
+    rows = [_question(task, sample) for task, found in samples.items() for sample in found]
+    return pandas.DataFrame(rows).sort_values(["task", "doc_id"], ignore_index=True)
+
+
+def _question(task: str, sample: dict[str, Any]) -> dict[str, Any]:
+    """One question as stored: what was asked, how likely each option was, and whether the answer was right."""
+    requests = sample["arguments"]
+    answers = [response[0] for response in sample["resps"]]
+    return {
+        "task": task,
+        "doc_id": sample["doc_id"],
+        "doc_hash": sample["doc_hash"],
+        "prompt_hash": sample["prompt_hash"],
+        "question": str(requests[0][0]),
+        "options": [str(request[1]) for request in requests],
+        "target": str(sample["target"]),
+        "loglikelihoods": [float(answer[0]) for answer in answers],
+        "is_greedy": [bool(answer[1]) for answer in answers],
+        "acc": float(sample["acc"]),
+        "acc_norm": float(sample.get("acc_norm", float("nan"))),
+    }
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and isfinite(value) else None

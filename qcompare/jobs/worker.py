@@ -1,0 +1,196 @@
+"""One job in one process: `python -m qcompare.jobs.worker JOB_ID`.
+
+The only place that puts models, recipes, quantization and evaluation together. It writes to its job's folder and
+ends with exit code 0 (result published) or 1 (the last line on stderr says why).
+"""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from qcompare.errors import QCompareError
+from qcompare.jobs.stages import Stages
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.study.records import Job, Result, Status
+from qcompare.study.spec import Study
+
+
+def main(job_id: str) -> int:
+    """Run a job to its end and note the outcome in the index."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    settings = Settings()
+    store = Store(settings.home)
+    try:
+        run_job(store, store.job(job_id), settings)
+    except Exception as error:
+        traceback.print_exc()
+        message = explain(error)
+        print(message, file=sys.stderr, flush=True)
+        store.finish(job_id, Status.FAILED, message)
+        return 1
+    store.finish(job_id, Status.SUCCESS)
+    return 0
+
+
+def run_job(store: Store, job: Job, settings: Settings) -> None:
+    """Build the job's recipe, measure it, and publish the result.
+
+    Raises:
+        QCompareError: it cannot be done, and why.
+    """
+    study = store.study(job.study_id).spec
+    folder = store.folder(job.id)
+    stages = Stages(folder, job.recipe, study)
+    run = _Run(study, job, settings, stages)
+    result, questions = run.result()
+    with folder.publish() as draft:
+        questions.to_parquet(draft / "samples.parquet", index=False)
+        (draft / "result.json").write_text(result.model_dump_json(indent=2), encoding="utf-8")
+    stages.finished()
+
+
+class _Run:
+    """The steps of one job, each a method; what later steps need is kept as attributes."""
+
+    def __init__(self, study: Study, job: Job, settings: Settings, stages: Stages) -> None:
+        from qcompare.models.machine import pick_device, pick_dtype
+
+        self.study, self.job, self.settings, self.stages = study, job, settings, stages
+        self.device = pick_device(settings.device, job.device)
+        self.dtype = pick_dtype(self.device, settings.dtype)
+
+    def result(self) -> tuple[Result, Any]:
+        """All steps in order: the result and one row per question."""
+        from qcompare.evaluate.benchmarks import average
+        from qcompare.jobs.environment import environment, peak_memory_bytes
+        from qcompare.models.facts import ModelFacts
+        from qcompare.models.sources import describe
+        from qcompare.recipes.bits import count, stored_bytes
+        from qcompare.study.records import ModelRef
+
+        self._fetch()
+        facts: ModelFacts = describe(self.study.model, self.settings)
+        config = self._layer_config(facts)
+        model, tokenizer = self._quantized_model(config)
+        scores, questions = self._evaluate(model, tokenizer)
+        generations = self._generate(model, tokenizer)
+        mean, stderr = average(scores)
+        result = Result(
+            study_id=self.job.study_id,
+            job_id=self.job.id,
+            recipe=self.job.recipe,
+            model=ModelRef(
+                name=facts.title,
+                source=self.local.source,
+                revision=self.local.revision,
+                num_params=facts.num_params,
+                num_quantized_params=facts.num_quantized_params,
+            ),
+            layer_config=config,
+            bits=count(facts.layers, config, self.job.avg_bits),
+            size_bytes=stored_bytes(facts.layers, config, facts.num_params),
+            tasks=scores,
+            average=mean,
+            average_stderr=stderr,
+            generations=generations,
+            simulated=bool(config),
+            calibration=self.calibration_text if self.job.recipe == "mixed" else None,
+            add_bos_token=self.add_bos_token,
+            seed=self.study.seed,
+            seconds=self.stages.seconds(),
+            peak_memory_bytes=peak_memory_bytes(self.device),
+            environment=environment(self.device, self.dtype),
+        )
+        return result, questions
+
+    def _fetch(self) -> None:
+        from qcompare.models.sources import fetch
+
+        with self.stages.stage("fetching the model"):
+            self.local = fetch(self.study.model, self.settings, print)
+
+    def _load(self) -> tuple[Any, Any]:
+        from qcompare.models.sources import load
+
+        return load(self.local, self.device, self.dtype, self.settings, self.study.hub_kernels)
+
+    def _layer_config(self, facts: Any) -> dict[str, str]:
+        from qcompare.recipes.build import Asked, Means, layer_config
+
+        with self.stages.stage("choosing layers") as report:
+            means = Means(
+                load_model=self._load,
+                device=self.device,
+                calibration=self._calibration(),
+                score_cache=self.settings.home / "scores" / self.local.revision,
+                report=report,
+            )
+            return layer_config(self.job.recipe, Asked(self.study, facts.layers, self.job.avg_bits), means)
+
+    def _calibration(self) -> str | None:
+        from qcompare.recipes.calibration import calibration_text
+
+        dataset, self.calibration_text = calibration_text(self.study.calibration, self.settings)
+        return dataset
+
+    def _quantized_model(self, config: dict[str, str]) -> tuple[Any, Any]:
+        from qcompare.quantize.simulate import simulate
+
+        with self.stages.stage("loading the model"):
+            model, tokenizer = self._load()
+        if config:
+            with self.stages.stage("quantizing layers") as report:
+                simulate(model, config, report)
+        return model, tokenizer
+
+    def _evaluate(self, model: Any, tokenizer: Any) -> tuple[list[Any], Any]:
+        import pandas
+
+        from qcompare.evaluate import benchmarks
+        from qcompare.evaluate.tasks import task_manager
+
+        self.add_bos_token = benchmarks.default_add_bos_token(self.study.add_bos_token, model, tokenizer)
+        options = benchmarks.Options(
+            limit=self.study.limit,
+            num_fewshot=self.study.num_fewshot,
+            batch_size=self.study.batch_size,
+            add_bos_token=self.add_bos_token,
+            seed=self.study.seed,
+        )
+        scores, tables = [], []
+        manager = task_manager(self.study.tasks, self.settings)
+        for task in self.study.tasks:
+            with self.stages.stage(task) as report:
+                lm = benchmarks.language_model(model, tokenizer, options, report)
+                score, table = benchmarks.run_task(
+                    lm, task, manager.runs_as[task], manager.data[task], manager.manager, options
+                )
+                scores.append(score)
+                tables.append(table)
+        return scores, pandas.concat(tables, ignore_index=True) if tables else pandas.DataFrame()
+
+    def _generate(self, model: Any, tokenizer: Any) -> list[Any]:
+        from qcompare.evaluate.generate import generate
+
+        with self.stages.stage("answering prompts") as report:
+            return generate(model, tokenizer, self.study.prompts, self.study.max_new_tokens, report)
+
+
+def explain(error: BaseException) -> str:
+    """One line for the user: our own errors as they are, others with their kind and first line."""
+    if isinstance(error, QCompareError):
+        return str(error)
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        return "out of memory: choose a smaller model, a smaller batch_size, or a device with more memory"
+    if isinstance(error, OSError) and error.errno == 28:
+        return f"no space left on the disk of {Settings().home}: free some, then run the study again"
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300] if lines else 'no message'}"
+
+
+if __name__ == "__main__":
+    Path.cwd()  # the supervisor starts us in the job's folder, where libraries may leave files
+    sys.exit(main(sys.argv[1]))

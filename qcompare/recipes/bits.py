@@ -1,0 +1,79 @@
+"""All counting of bits, in auto-round's convention (`auto_round.auto_scheme.utils.compute_layer_bits`).
+
+Average bits are taken over the quantized layers only, embeddings and lm_head left out. In one counting the scales
+are ignored (as in the published tables), in the other each group of weights adds the bits of its scale.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
+
+from qcompare.errors import InvalidStudy
+from qcompare.models.facts import LinearLayer
+from qcompare.study.presets import SCHEMES
+from qcompare.study.records import Bits
+
+UNQUANTIZED_BITS = 16
+TOLERANCE = 1e-3
+"""A budget this near to an end of the range means that end, as in auto-round."""
+
+LayerConfig = dict[str, str]
+"""Full layer name → scheme name; a layer that is not named stays at 16 bits."""
+
+
+def layer_bits(layer: LinearLayer, scheme: str | None, ignore_scale_bits: bool) -> int:
+    """Bits that a layer's weights take at a scheme; at 16 bits when the scheme is None."""
+    if scheme is None:
+        return UNQUANTIZED_BITS * layer.numel
+    preset = SCHEMES[scheme]
+    scales = 0 if ignore_scale_bits else layer.out_features * ceil(layer.in_features / preset.group_size)
+    return preset.bits * layer.numel + preset.scale_bits * scales
+
+
+def total_bits(layers: Iterable[LinearLayer], config: Mapping[str, str], ignore_scale_bits: bool) -> int:
+    """Bits of all layers under a layer config."""
+    return sum(layer_bits(layer, config.get(layer.name), ignore_scale_bits) for layer in layers)
+
+
+def count(layers: Sequence[LinearLayer], config: Mapping[str, str], asked: float | None) -> Bits:
+    """Average bits in both countings."""
+    weights = sum(layer.numel for layer in layers)
+    return Bits(
+        asked=asked,
+        achieved=total_bits(layers, config, True) / weights,
+        achieved_with_scales=total_bits(layers, config, False) / weights,
+    )
+
+
+def stored_bytes(layers: Sequence[LinearLayer], config: Mapping[str, str], num_params: int) -> int:
+    """Bytes of the whole model: these layers at their bits with scales, all other weights at 16 bits."""
+    rest = num_params - sum(layer.numel for layer in layers)
+    return (total_bits(layers, config, False) + UNQUANTIZED_BITS * rest + 7) // 8
+
+
+def bit_range(layers: Sequence[LinearLayer], schemes: Sequence[str], ignore_scale_bits: bool) -> tuple[float, float]:
+    """Lowest and highest average that these schemes can reach."""
+    weights = sum(layer.numel for layer in layers)
+    ends = [total_bits(layers, dict.fromkeys(names(layers), s), ignore_scale_bits) / weights for s in schemes]
+    return min(ends), max(ends)
+
+
+def check_budget(
+    avg_bits: float, layers: Sequence[LinearLayer], schemes: Sequence[str], ignore_scale_bits: bool
+) -> float:
+    """The budget, moved onto the end of the range that it means.
+
+    Raises:
+        InvalidStudy: it lies outside the reachable range.
+    """
+    low, high = bit_range(layers, schemes, ignore_scale_bits)
+    if low - TOLERANCE <= avg_bits <= high + TOLERANCE:
+        return min(max(avg_bits, low), high)
+    counting = "scales not counted" if ignore_scale_bits else "scales counted"
+    raise InvalidStudy(
+        f"avg_bits {avg_bits:g} is out of reach for {' + '.join(schemes)}: choose from {low:g} to {high:g} ({counting})"
+    )
+
+
+def names(layers: Iterable[LinearLayer]) -> list[str]:
+    """The layers' names."""
+    return [layer.name for layer in layers]

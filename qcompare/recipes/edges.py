@@ -1,0 +1,67 @@
+"""`head` and `tail`: the blocks at one end of the model get the high scheme, as far as the budget goes.
+
+The published tables compare with these baselines without code, saying only which end is raised. Here whole blocks
+are raised from that end; in the first block that no longer fits, those of its layers are raised that use most of
+what is left of the budget, and so on until no layer fits or less than `FILL_GAP` bits are left.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from qcompare.models.facts import LinearLayer
+from qcompare.recipes.bits import LayerConfig, layer_bits, names, total_bits
+
+FILL_GAP = 0.02
+"""Average bits that may stay unused."""
+MAX_STEPS = 1_000_000
+"""Above this many distinct fillings of one block the choice goes largest first."""
+
+
+def edge_config(
+    layers: Sequence[LinearLayer], schemes: Sequence[str], avg_bits: float, ignore_scale_bits: bool, end: str
+) -> LayerConfig:
+    """Layer config of `head` (blocks nearest lm_head high) or `tail` (blocks nearest the embedding high).
+
+    The achieved average is at most `avg_bits`, which must lie in the schemes' range.
+    """
+    low, high = schemes
+    config = dict.fromkeys(names(layers), low)
+    weights = sum(layer.numel for layer in layers)
+    room = int(avg_bits * weights + 0.5) - total_bits(layers, config, ignore_scale_bits)
+    for block in _blocks(layers, from_the_end=end == "head"):
+        cost = {x.name: layer_bits(x, high, ignore_scale_bits) - layer_bits(x, low, ignore_scale_bits) for x in block}
+        raised = best_filling(cost, room)
+        config.update(dict.fromkeys(raised, high))
+        room -= sum(cost[name] for name in raised)
+        if len(raised) < len(block) and room < FILL_GAP * weights:
+            break
+    return config
+
+
+def best_filling(cost: dict[str, int], room: int) -> list[str]:
+    """The items whose costs add up to the most that fits into `room`; earlier items are preferred."""
+    if sum(cost.values()) <= room:
+        return list(cost)
+    reached: dict[int, tuple[str, ...]] = {0: ()}
+    for name, bits in cost.items():
+        if len(reached) > MAX_STEPS:
+            return _largest_first(cost, room)
+        for total, chosen in list(reached.items()):
+            if total + bits <= room:
+                reached.setdefault(total + bits, (*chosen, name))
+    return list(reached[max(reached)])
+
+
+def _largest_first(cost: dict[str, int], room: int) -> list[str]:
+    chosen = []
+    for name in sorted(cost, key=lambda item: -cost[item]):
+        if cost[name] <= room:
+            chosen.append(name)
+            room -= cost[name]
+    return chosen
+
+
+def _blocks(layers: Sequence[LinearLayer], from_the_end: bool) -> list[list[LinearLayer]]:
+    ordered = sorted(layers, key=lambda layer: layer.block)
+    blocks = [list(group) for _, group in groupby(ordered, key=lambda layer: layer.block)]
+    return blocks[::-1] if from_the_end else blocks

@@ -1,0 +1,123 @@
+"""What a comparison shows, in two or three sentences that claim no more than the intervals allow.
+
+The best recipe is picked after seeing the scores, so it is compared with each other one at a level corrected for all
+pairs that could have been picked (Bonferroni).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qcompare.errors import QCompareError
+from qcompare.results.numbers import percent, points
+from qcompare.results.paired import PairedDifference, paired_difference
+from qcompare.results.table import Comparison, Row
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A claim and what it rests on."""
+
+    claim: str
+    """One sentence."""
+    details: tuple[str, ...]
+    """Sentences."""
+
+
+def headline(comparison: Comparison, answers: Mapping[str, "pd.Series[float]"]) -> Headline:
+    """Say what the finished recipes show.
+
+    Args:
+        answers: by job id, as from `read_answers`.
+    """
+    best, reference = comparison.best, comparison.reference
+    if best is None:
+        return Headline(_nothing_yet(comparison), ())
+    if reference is None:
+        return Headline(
+            f"{best.title} has the best score so far.",
+            ("Without BF16 it cannot be said how much of the model is kept.",),
+        )
+    claim = f"{_budget(best)}{_subject(best)} keeps {percent(best.percent_of_bf16)} of BF16’s average score."
+    return Headline(claim, (*_against_bf16(best), *_against_others(comparison, best, answers)))
+
+
+def caveats(comparison: Comparison) -> tuple[str, ...]:
+    """What limits a comparison: how much was asked, on which data, and what was not measured."""
+    notes = []
+    if comparison.questions:
+        notes.append(f"{comparison.questions:,} questions a recipe.".replace(",", "\u202f"))
+    if any(row.simulated and not row.is_reference for row in comparison.rows):
+        notes.append("Simulated formats: accuracy is faithful, speed is not measured.")
+    if any("demo" in source for source in comparison.data):
+        notes.append("Questions from the demo bundle.")
+    failed = [row.title for row in comparison.rows if row.error]
+    if failed:
+        notes.append(f"Failed and left out: {', '.join(failed)}.")
+    return tuple(notes)
+
+
+def _nothing_yet(comparison: Comparison) -> str:
+    if not comparison.study.tasks:
+        return "This study asked no benchmark questions: see Generations."
+    if comparison.reference:
+        return "BF16 is measured; the quantized recipes are still to come."
+    return "No recipe has a score." if comparison.status.ended else "No recipe is finished yet."
+
+
+def _budget(row: Row) -> str:
+    return f"At {row.avg_bits:g} bits, " if row.avg_bits is not None else ""
+
+
+def _subject(row: Row) -> str:
+    return row.recipe if row.avg_bits is not None else row.title
+
+
+def _against_bf16(best: Row) -> tuple[str, ...]:
+    paired = best.versus_bf16
+    if paired is None:
+        return (f"No interval: {best.unpaired_because}.",) if best.unpaired_because else ()
+    interval = f"95 % interval {points(paired.low)} to {points(paired.high)} points"
+    if paired.is_real:
+        word = "loss" if paired.difference < 0 else "gain"
+        return (f"The {word} against BF16 is real: {points(paired.difference)} points, {interval}.",)
+    return (f"These questions show no difference to BF16: {points(paired.difference)} points, {interval}.",)
+
+
+def _against_others(comparison: Comparison, best: Row, answers: Mapping[str, "pd.Series[float]"]) -> tuple[str, ...]:
+    others = [row for row in comparison.scored if not row.is_reference and row is not best]
+    pairs = len(others) * (len(others) + 1) // 2
+    ahead: list[str] = []
+    open_: list[str] = []
+    for row in others:
+        paired = _pair(comparison, best, row, answers, level=1 - 0.05 / pairs)
+        if paired is not None:
+            (ahead if paired.low > 0 else open_).append(row.title)
+    if not ahead and not open_:
+        return ()
+    if not ahead:
+        return (f"So few changed answers cannot tell it from {_or(open_)}: ask more questions.",)
+    lead = f"It is ahead of {_and(ahead)} (paired, 95 %, corrected for {pairs} comparisons)"
+    return (f"{lead}; against {_and(open_)} the difference may be chance." if open_ else f"{lead}.",)
+
+
+def _pair(
+    comparison: Comparison, best: Row, other: Row, answers: Mapping[str, "pd.Series[float]"], level: float
+) -> PairedDifference | None:
+    if best.job_id not in answers or other.job_id not in answers:
+        return None
+    try:
+        return paired_difference(answers[best.job_id], answers[other.job_id], comparison.study.tasks, level)
+    except QCompareError:
+        return None
+
+
+def _and(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _or(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

@@ -1,0 +1,111 @@
+"""Which layer got which scheme: block by projection, one panel a recipe."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qcompare.results import palette
+from qcompare.results.plots import FONT
+from qcompare.results.table import title
+from qcompare.study.records import Result
+from qcompare.study.spec import Study
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+_BLOCK = re.compile(r"^(?P<stem>.*?)\.(?P<block>\d+)\.(?P<rest>.+)$")
+
+
+@dataclass(frozen=True)
+class LayerMap:
+    """The layers of one recipe on a grid."""
+
+    title: str
+    recipe: str
+    blocks: tuple[int, ...]
+    projections: tuple[str, ...]
+    """Short names, in the order of the model."""
+    schemes: Mapping[tuple[str, int], str]
+    """Scheme by (projection, block)."""
+
+    def text(self, high: str) -> str:
+        """The map in words: which projections hold the high scheme, and where they lie."""
+        raised = [place for place, scheme in self.schemes.items() if scheme == high]
+        if not raised:
+            return f"{self.title}: no layer at {high}."
+        most = ", ".join(f"{name} {n}" for name, n in Counter(name for name, _ in raised).most_common(3))
+        blocks = [block for _, block in raised]
+        span = f"blocks {min(blocks)} to {max(blocks)}"
+        return f"{self.title}: {len(raised)} of {len(self.schemes)} layers at {high}, in {span}; most often {most}."
+
+
+def layer_map(result: Result, study: Study) -> LayerMap:
+    """Lay the layers of a result on a grid. Layers outside numbered blocks are left out."""
+    schemes: dict[tuple[str, int], str] = {}
+    for name, scheme in result.layer_config.items():
+        match = _BLOCK.match(name)
+        if match:
+            schemes[match["rest"].split(".")[-1], int(match["block"])] = scheme
+    return LayerMap(
+        title=title(result.recipe, result.bits.asked, several=len(study.avg_bits) > 1),
+        recipe=result.recipe,
+        blocks=tuple(sorted({block for _, block in schemes})),
+        projections=tuple(dict.fromkeys(projection for projection, _ in schemes)),
+        schemes=schemes,
+    )
+
+
+def layer_maps(results: Sequence[Result], study: Study) -> tuple[LayerMap, ...]:
+    """Maps of the recipes that mix schemes: one scheme everywhere needs no map."""
+    return tuple(layer_map(result, study) for result in results if len(set(result.layer_config.values())) > 1)
+
+
+def layer_map_figure(maps: Sequence[LayerMap], study: Study) -> "Figure":
+    """One panel a recipe, blocks from left (input) to right (output); the high scheme in the recipe's colour."""
+    from plotly.subplots import make_subplots
+
+    low, high = study.schemes
+    figure = make_subplots(
+        rows=len(maps), cols=1, shared_xaxes=True, vertical_spacing=min(0.12, 0.3 / max(len(maps), 1)),
+        subplot_titles=[f"{each.title}: {high} in colour, {low} in grey" for each in maps],
+    )  # fmt: skip
+    for position, each in enumerate(maps, start=1):
+        figure.add_trace(_heatmap(each, high), row=position, col=1)
+    lines = sum(len(each.projections) for each in maps)
+    figure.update_layout(
+        template="none",
+        height=120 + 22 * lines + 48 * len(maps),
+        margin={"l": 12, "r": 16, "t": 36, "b": 48},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": FONT, "size": 12, "color": palette.TEXT},
+        dragmode=False,
+    )
+    figure.update_annotations(font={"size": 14, "color": palette.TEXT}, x=0, xanchor="left")
+    figure.update_yaxes(autorange="reversed", automargin=True, fixedrange=True, showgrid=False, zeroline=False)
+    figure.update_xaxes(fixedrange=True, showgrid=False, zeroline=False)
+    figure.update_xaxes(title="block, from input to output", row=len(maps), col=1)
+    return figure
+
+
+def _heatmap(each: LayerMap, high: str) -> object:
+    import plotly.graph_objects as go
+
+    cells = [[each.schemes.get((projection, block)) for block in each.blocks] for projection in each.projections]
+    # None leaves a gap: this block has no such layer.
+    shade = [[None if scheme is None else int(scheme == high) for scheme in line] for line in cells]
+    return go.Heatmap(
+        z=shade,
+        x=list(each.blocks),
+        y=list(each.projections),
+        text=cells,
+        zmin=0,
+        zmax=1,
+        colorscale=[[0, palette.LOW_SCHEME], [1, palette.colour(each.recipe)]],
+        showscale=False,
+        xgap=2,
+        ygap=2,
+        hovertemplate="block %{x}, %{y}: %{text}<extra></extra>",
+    )

@@ -1,0 +1,104 @@
+"""How numbers are written, the same on screen and in the terminal. What is missing is a dash, never a zero."""
+
+MISSING = "–"
+MINUS = "−"
+
+
+def score(value: float | None) -> str:
+    """A share of right answers, 0 to 1, with the tables' four digits.
+
+    >>> score(0.66264), score(None)
+    ('0.6626', '–')
+    """
+    return MISSING if value is None else f"{value:.4f}"
+
+
+def percent(value: float | None) -> str:
+    """A percentage with the tables' one digit; exactly 100 is written without it, as they do.
+
+    >>> percent(93.64), percent(100.0)
+    ('93.6%', '100%')
+    """
+    if value is None:
+        return MISSING
+    return "100%" if value == 100 else f"{value:.1f}%"
+
+
+def score_with_percent(value: float | None, of_bf16: float | None) -> str:
+    """The published tables' cell: `0.6626 (93.6%)`."""
+    return score(value) if of_bf16 is None else f"{score(value)} ({percent(of_bf16)})"
+
+
+def score_with_error(value: float | None, stderr: float | None) -> str:
+    """A score and its standard error: `0.6626 ± 0.0121`."""
+    return score(value) if value is None or stderr is None else f"{score(value)} ± {score(stderr)}"
+
+
+def points(share: float) -> str:
+    """A difference of two shares in percentage points, with its sign.
+
+    >>> points(-0.0219), points(0.004), points(0.0)
+    ('−2.2', '+0.4', '0.0')
+    """
+    text = f"{abs(share) * 100:.1f}"
+    if float(text) == 0:
+        return text
+    return (MINUS if share < 0 else "+") + text
+
+
+def bits(value: float | None) -> str:
+    """Average bits with two digits, whole numbers of 16 and more without."""
+    if value is None:
+        return MISSING
+    return f"{value:.0f}" if value >= 16 else f"{value:.2f}"
+
+
+def size(num_bytes: float | None) -> str:
+    """Bytes in decimal units, three digits: `183 MB`, `1.24 GB`.
+
+    >>> size(183_000_000), size(1_240_000_000), size(950)
+    ('183 MB', '1.24 GB', '950 B')
+    """
+    if num_bytes is None:
+        return MISSING
+    value = float(num_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.5:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TB" if value < 999.5 else f"{value:.0f} TB"
+
+
+def count(number: float) -> str:
+    """A number of things: `135 M`, `8.03 B`, `742`.
+
+    >>> count(134_515_008), count(742)
+    ('135 M', '742')
+    """
+    for unit in ("", " k", " M", " B"):
+        if number < 999.5:
+            return f"{number:.3g}{unit}"
+        number /= 1000
+    return f"{number:.3g} T"
+
+
+def clock(seconds: float | None) -> str:
+    """A running time of constant width: `0:07`, `12:30`, `1:02:03`."""
+    if seconds is None:
+        return MISSING
+    hours, rest = divmod(int(max(seconds, 0)), 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def about(seconds: float) -> str:
+    """An estimated duration, no more exact than it is: `about 40 s`, `about 6 min`, `about 2.5 h`.
+
+    >>> about(37), about(360), about(9000)
+    ('about 40 s', 'about 6 min', 'about 2.5 h')
+    """
+    if seconds < 55:
+        return f"about {max(10, round(seconds / 10) * 10)} s"
+    if seconds < 5400:
+        return f"about {max(1, round(seconds / 60))} min"
+    return f"about {seconds / 3600:.2g} h"

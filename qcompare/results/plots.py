@@ -1,0 +1,148 @@
+"""Figures of a comparison (Plotly). Deterministic: the same comparison gives the same figure, byte for byte.
+
+Backgrounds are transparent and text is a middle grey, so one figure serves light, dark and print. Each figure has its
+words beside it: `describe_accuracy`.
+"""
+
+from typing import TYPE_CHECKING
+
+from qcompare.results import numbers, palette
+from qcompare.results.paired import Z95
+from qcompare.results.table import Comparison, Row
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
+ROW_HEIGHT, MARGINS = 44, 76
+"""Pixels of one bar, and of all that is not bars."""
+
+
+def accuracy_bars(comparison: Comparison) -> "Figure":
+    """Average accuracy of every recipe with its 95 % interval, in the order of the table."""
+    import plotly.graph_objects as go
+
+    rows = comparison.scored
+    figure = go.Figure(
+        go.Bar(
+            x=[row.average for row in rows],
+            y=[row.title for row in rows],
+            orientation="h",
+            marker={"color": [palette.colour(row.recipe) for row in rows], "cornerradius": 3},
+            error_x=_error_bars(rows),
+            customdata=[_hover(row) for row in rows],
+            hovertemplate="%{customdata}<extra></extra>",
+            width=0.62,
+        )
+    )
+    for row in rows:
+        figure.add_annotation(
+            x=0, y=row.title, text=f"<b>{numbers.score(row.average)}</b>", showarrow=False, xanchor="left", xshift=6,
+            font={"color": "#111418", "size": 13},
+        )  # fmt: skip
+    _style(figure, "accuracy", height=MARGINS + ROW_HEIGHT * max(len(rows), 2))
+    figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 14})
+    figure.update_xaxes(rangemode="tozero")
+    return figure
+
+
+def accuracy_against_bits(comparison: Comparison) -> "Figure":
+    """Average accuracy against average bits of the quantized weights; BF16 and the budgets as lines."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    counting = "without scales" if comparison.study.ignore_scale_zp_bits else "with scales"
+    for row in comparison.scored:
+        if row.is_reference or row.bits is None:
+            continue
+        figure.add_trace(
+            go.Scatter(
+                x=[_counted_bits(row, comparison)],
+                y=[row.average],
+                name=row.title,
+                mode="markers+text",
+                text=[row.title],
+                textposition="middle right",
+                marker={"size": 12, "color": palette.colour(row.recipe), "line": {"width": 1, "color": palette.TEXT}},
+                error_y=_error_bars([row]),
+                customdata=[_hover(row)],
+                hovertemplate="%{customdata}<extra></extra>",
+                cliponaxis=False,
+            )
+        )
+    _style(figure, "accuracy", height=340)
+    _reference_lines(figure, comparison)
+    figure.update_xaxes(title=f"average bits a quantized weight ({counting})", range=_bit_span(comparison))
+    figure.update_yaxes(title="accuracy")
+    return figure
+
+
+def describe_accuracy(comparison: Comparison) -> str:
+    """The two accuracy figures in words, for those who do not see them."""
+    parts = []
+    for row in comparison.scored:
+        at = f" at {numbers.bits(_counted_bits(row, comparison))} bits" if row.bits else ""
+        parts.append(f"{row.title}{at}: {numbers.score_with_error(row.average, row.average_stderr)}")
+    return "Average accuracy ± standard error. " + "; ".join(parts) + "." if parts else "No scores yet."
+
+
+def _counted_bits(row: Row, comparison: Comparison) -> float:
+    assert row.bits is not None
+    return row.bits.achieved if comparison.study.ignore_scale_zp_bits else row.bits.achieved_with_scales
+
+
+def _bit_span(comparison: Comparison) -> tuple[float, float]:
+    """Axis range with room for the names right of the points."""
+    seen = [_counted_bits(row, comparison) for row in comparison.scored if row.bits and not row.is_reference]
+    seen += comparison.study.avg_bits
+    room = max(1.0, max(seen) - min(seen))
+    return min(seen) - 0.15 * room, max(seen) + 0.45 * room
+
+
+def _reference_lines(figure: "Figure", comparison: Comparison) -> None:
+    reference = comparison.reference
+    if reference:
+        figure.add_hline(
+            y=reference.average, line={"dash": "dash", "color": palette.GREY, "width": 1.5},
+            annotation={"text": f"BF16 {numbers.score(reference.average)}", "font": {"color": palette.TEXT}},
+            annotation_position="top left",
+        )  # fmt: skip
+    for budget in comparison.study.avg_bits:
+        figure.add_vline(
+            x=budget, line={"dash": "dot", "color": palette.GREY, "width": 1.5},
+            annotation={"text": f"budget {budget:g}", "font": {"color": palette.TEXT}},
+            annotation_position="bottom right",
+        )  # fmt: skip
+
+
+def _error_bars(rows: "tuple[Row, ...] | list[Row]") -> dict[str, object]:
+    half = [None if row.average_stderr is None else Z95 * row.average_stderr for row in rows]
+    return {"type": "data", "array": half, "color": palette.TEXT, "thickness": 1.5, "width": 5}
+
+
+def _hover(row: Row) -> str:
+    lines = [f"<b>{row.title}</b>", numbers.score_with_percent(row.average, row.percent_of_bf16)]
+    if row.average is not None and row.average_stderr is not None:
+        low, high = row.average - Z95 * row.average_stderr, row.average + Z95 * row.average_stderr
+        lines.append(f"95 % interval {low:.4f} to {high:.4f}")
+    if row.bits:
+        lines.append(f"{numbers.bits(row.bits.achieved)} bits, {numbers.size(row.size_bytes)}")
+    return "<br>".join(lines)
+
+
+def _style(figure: "Figure", value_title: str, height: int) -> None:
+    figure.update_layout(
+        template="none",
+        height=height,
+        margin={"l": 12, "r": 16, "t": 12, "b": 44},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": FONT, "size": 13, "color": palette.TEXT},
+        showlegend=False,
+        dragmode=False,
+        hoverlabel={"font": {"family": FONT, "size": 13}},
+        modebar={"remove": ["zoom", "pan", "select", "lasso", "zoomIn", "zoomOut", "autoScale", "resetScale"]},
+    )
+    axis = {"gridcolor": palette.LINE, "zeroline": False, "automargin": True, "fixedrange": True}
+    figure.update_xaxes(title=value_title, **axis)
+    figure.update_yaxes(**axis)

@@ -1,0 +1,158 @@
+"""A comparison as text: `table` for the terminal, `md` in the published layout, `csv` and `json` for programs."""
+
+import csv
+import io
+from collections.abc import Callable
+
+from qcompare.errors import QCompareError, unknown
+from qcompare.results import numbers
+from qcompare.results.paired import PairedDifference
+from qcompare.results.table import Comparison, Row
+from qcompare.study.records import Status
+
+TERMINAL_WIDTH = 240
+"""Wide enough for a row of eight tasks: a table that wraps cannot be read or grepped."""
+CSV_COLUMNS = (
+    *("study_id", "model", "recipe", "avg_bits_asked", "avg_bits", "avg_bits_with_scales", "bits_per_weight"),
+    *("size_bytes", "status", "task", "metric", "value", "stderr", "n", "acc_norm", "acc_norm_stderr"),
+    *("percent_of_bf16", "diff_to_bf16", "diff_low", "diff_high", "error"),
+)
+
+
+def render(comparison: Comparison, format: str) -> str:
+    """The comparison as text, ending without a newline.
+
+    Args:
+        format: a key of `FORMATS`.
+
+    Raises:
+        QCompareError: there is no such format.
+    """
+    if format not in FORMATS:
+        raise QCompareError(unknown("format", format, FORMATS))
+    return FORMATS[format](comparison)
+
+
+def _terminal(comparison: Comparison) -> str:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, title=_heading(comparison), title_justify="left", title_style="")
+    header, *lines = _cells(comparison)
+    for position, name in enumerate(header):
+        table.add_column(name, justify="left" if position == 0 else "right", no_wrap=True)
+    for line in lines:
+        # Text, not str: a name in [brackets] is no markup.
+        table.add_row(*(Text(cell) for cell in line))
+    console = Console(file=io.StringIO(), width=TERMINAL_WIDTH, color_system=None, legacy_windows=False)
+    console.print(table)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return "\n".join([*(line.rstrip() for line in text.rstrip().splitlines()), *_problems(comparison)])
+
+
+def _markdown(comparison: Comparison) -> str:
+    header, *lines = ([_escape(cell) for cell in line] for line in _cells(comparison))
+    rule = ["---", *("---:" for _ in header[1:])]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *lines))
+    problems = [_escape(problem) for problem in _problems(comparison)]
+    return "\n\n".join([_escape(_heading(comparison)), table, *problems])
+
+
+def _csv(comparison: Comparison) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in comparison.rows:
+        writer.writerows(_csv_lines(comparison, row))
+    return out.getvalue().rstrip("\n")
+
+
+def _csv_lines(comparison: Comparison, row: Row) -> list[dict[str, object]]:
+    paired = row.versus_bf16
+    common: dict[str, object] = {
+        "study_id": comparison.study_id,
+        "model": comparison.study.model,
+        "recipe": row.recipe,
+        "avg_bits_asked": row.avg_bits,
+        "avg_bits": row.bits and row.bits.achieved,
+        "avg_bits_with_scales": row.bits and row.bits.achieved_with_scales,
+        "bits_per_weight": row.bits_per_weight,
+        "size_bytes": row.size_bytes,
+        "status": row.status.value,
+        "error": row.error,
+    }
+    per_task = [common | score.model_dump(include={*CSV_COLUMNS}) for score in row.tasks]
+    average = {
+        "task": "average",
+        "metric": "acc",
+        "value": row.average,
+        "stderr": row.average_stderr,
+        "n": sum(score.n for score in row.tasks) or None,
+        "percent_of_bf16": row.percent_of_bf16,
+        "diff_to_bf16": paired and paired.difference,
+        "diff_low": paired and paired.low,
+        "diff_high": paired and paired.high,
+    }
+    return [*per_task, common | average]
+
+
+def _json(comparison: Comparison) -> str:
+    return comparison.model_dump_json(indent=2)
+
+
+def _heading(comparison: Comparison) -> str:
+    model = comparison.model.name if comparison.model else comparison.study.model
+    tasks = ", ".join(comparison.study.tasks)
+    return f"{model}: average accuracy across {tasks or 'no tasks'}"
+
+
+def _cells(comparison: Comparison) -> list[list[str]]:
+    """The table as text, header first."""
+    tasks = comparison.study.tasks
+    header = ["Recipe", "Average", "vs BF16, points (95 %)", *tasks, "Bits", "with scales", "Size"]
+    return [header, *(_line(row, tasks) for row in comparison.rows)]
+
+
+def _line(row: Row, tasks: tuple[str, ...]) -> list[str]:
+    if row.status is not Status.SUCCESS and row.average is None and row.bits is None:
+        return [row.title, row.status.value, *[numbers.MISSING] * (len(tasks) + 4)]
+    scores = (row.task(task) for task in tasks)
+    return [
+        row.title,
+        numbers.score_with_percent(row.average, row.percent_of_bf16),
+        difference(row.versus_bf16),
+        *(numbers.score_with_error(s.value, s.stderr) if s else numbers.MISSING for s in scores),
+        numbers.bits(row.bits.achieved if row.bits else None),
+        numbers.bits(row.bits.achieved_with_scales if row.bits else None),
+        numbers.size(row.size_bytes),
+    ]
+
+
+def difference(paired: PairedDifference | None) -> str:
+    """A paired difference in points: `−2.2 [−2.9, −1.5]`."""
+    if paired is None:
+        return numbers.MISSING
+    return f"{numbers.points(paired.difference)} [{numbers.points(paired.low)}, {numbers.points(paired.high)}]"
+
+
+def _problems(comparison: Comparison) -> list[str]:
+    failed = [f"{row.title} {row.status.value}: {row.error}" for row in comparison.rows if row.error]
+    unpaired = [f"{row.title}: {row.unpaired_because}" for row in comparison.rows if row.unpaired_because]
+    return failed + unpaired
+
+
+def _escape(text: str) -> str:
+    """A cell of a Markdown table: one line, and nothing in it is a column border or HTML."""
+    flat = " ".join(text.split())
+    return flat.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+
+
+FORMATS: dict[str, Callable[[Comparison], str]] = {
+    "table": _terminal,
+    "json": _json,
+    "csv": _csv,
+    "md": _markdown,
+}
+"""Formats of `show`."""

@@ -1,0 +1,103 @@
+"""What the command line prints while and before a study runs. `results.render` prints its outcome."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from qcompare.jobs.plan import Plan, PlannedJob
+from qcompare.results import numbers
+from qcompare.results.standing import Standing, read_standings
+from qcompare.store import Store
+from qcompare.study.records import Job, Status
+
+POLL_SECONDS = 0.5
+LINE_EVERY_SECONDS = 10.0
+CHUNK_BYTES = 1 << 16
+
+
+def plan_table(plan: Plan) -> Any:
+    """A plan as a rich renderable: one row a job, totals below."""
+    from rich.console import Group
+    from rich.table import Table
+
+    table = Table("recipe", title=f"{plan.facts.title} on {plan.device}: {plan.questions} questions a recipe")
+    for heading in ("bits asked", "achieved", "with scales", "size", "memory", "time"):
+        table.add_column(heading, justify="right")
+    for job in plan.jobs:
+        table.add_row(*_cells(job))
+    low, high = plan.bit_range
+    total = sum(job.seconds for job in plan.jobs)
+    return Group(
+        table,
+        f"budgets from {low:g} to {high:g} bits can be reached",
+        f"{numbers.about(total)} in all, {numbers.size(plan.disk_bytes)} of disk; estimates from {plan.basis}",
+    )
+
+
+def _cells(job: PlannedJob) -> tuple[str, ...]:
+    return (
+        job.recipe,
+        numbers.MISSING if job.avg_bits is None else f"{job.avg_bits:g}",
+        "after scoring" if job.bits is None else f"{job.bits.achieved:.3f}",
+        numbers.MISSING if job.bits is None else f"{job.bits.achieved_with_scales:.3f}",
+        numbers.size(job.size_bytes),
+        numbers.size(job.memory_bytes),
+        numbers.about(job.seconds),
+    )
+
+
+def standing_line(standing: Standing) -> str:
+    """One line for a job: "Mixed · 5 bits     running    37%  1:02  hellaswag 40/100"."""
+    fraction = f"{standing.fraction:4.0%}" if standing.status is Status.RUNNING else "    "
+    words = standing.error or standing.words
+    return f"{standing.title:<18} {standing.status:<9} {fraction} {numbers.clock(standing.elapsed):>7}  {words}"
+
+
+def watch(store: Store, study_id: str) -> Iterator[str]:
+    """Lines that tell how a study goes on, until all its jobs have ended."""
+    said: dict[str, tuple[str, float]] = {}
+    while True:
+        standings = read_standings(store, study_id)
+        for standing in standings:
+            news = f"{standing.status} {standing.words.split(' ')[0]}"
+            before, when = said.get(standing.job_id, ("", 0.0))
+            stale = standing.status is Status.RUNNING and time.monotonic() - when > LINE_EVERY_SECONDS
+            if (news != before or stale) and standing.status is not Status.QUEUED:
+                said[standing.job_id] = (news, time.monotonic())
+                yield standing_line(standing)
+        if all(standing.status.ended for standing in standings):
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def logs(store: Store, name: str, follow: bool) -> Iterator[str]:
+    """Text of the logs of a study (its id or its beginning) or of one job, each after a header line."""
+    jobs = [job for job in store.jobs() if job.id == name] or store.jobs(store.study(name).id)
+    for job in jobs:
+        if follow or job.status is not Status.QUEUED:
+            yield f"==> {job.id}\n"
+            yield from _log(store, job, follow)
+
+
+def _log(store: Store, job: Job, follow: bool) -> Iterator[str]:
+    position = 0
+    while True:
+        ended = store.job(job.id).status.ended  # asked before reading: nothing is written after the end
+        text, position = _read(store.folder(job.id).log, position)
+        if text:
+            yield text
+        elif ended or not follow:
+            return
+        else:
+            time.sleep(POLL_SECONDS)
+
+
+def _read(path: Path, position: int) -> tuple[str, int]:
+    try:
+        with path.open("rb") as file:
+            file.seek(position)
+            data = file.read(CHUNK_BYTES)
+    except FileNotFoundError:
+        return "", position
+    return data.decode("utf-8", errors="replace"), position + len(data)

@@ -1,0 +1,114 @@
+"""The page: header, tabs, and what connects them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
+from qcompare.errors import NotFound, QCompareError
+from qcompare.jobs.submit import submit
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.ui.estimate import estimate
+from qcompare.ui.form import Asked
+from qcompare.ui.generations import build_generations
+from qcompare.ui.header import build_header
+from qcompare.ui.new_study import NewStudyTab, build_new_study, shown
+from qcompare.ui.pages import page
+from qcompare.ui.parts import Part, Place, refresh
+from qcompare.ui.progress import build_progress, picked_job
+from qcompare.ui.results_tab import build_results
+from qcompare.ui.texts import PRODUCT
+
+POLL_SECONDS = 2.0
+TABS = {"new": "New study", "progress": "Progress", "results": "Results", "generations": "Generations"}
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+"""Of events that only bring the screen up to date: no queue that a closing browser could cut, no spinner."""
+
+
+def build_app(settings: Settings) -> gr.Blocks:
+    """The whole app, not yet launched."""
+    with gr.Blocks(title=PRODUCT, analytics_enabled=False) as app:
+        study_id = gr.Textbox(visible=False)
+        job_id = gr.Textbox(visible=False)
+        header = build_header()
+        with gr.Tabs(selected="new", elem_id="qc-tabs") as tabs:
+            with _tab("new"):
+                new = build_new_study(settings)
+            with _tab("progress"):
+                progress = build_progress()
+            with _tab("results"):
+                results = build_results()
+            with _tab("generations"):
+                generations = build_generations()
+        parts = [header.part, progress.part, results.part, generations.part]
+        update = _follow_store(app, settings, parts, study_id, job_id)
+        _open_address(app, settings, study_id, tabs, new)
+        header.picker.input(lambda chosen: chosen or "", header.picker, study_id, **QUIET)
+        progress.rows.pick(picked_job, None, job_id, **QUIET)
+        study_id.change(None, study_id, None, js="(id) => window.qcompare.note('study', id)", **QUIET)
+        gr.on([study_id.change, job_id.change], *update, **QUIET)
+        new.start.click(
+            _starter(settings), new.inputs, [study_id, tabs, new.estimate],
+            show_progress="minimal", api_visibility="private",
+        )  # fmt: skip
+    return app
+
+
+def _tab(name: str) -> gr.Tab:
+    tab = gr.Tab(TABS[name], id=name)
+    tab.select(None, None, None, js=f"() => window.qcompare.note('tab', '{name}')", **QUIET)
+    return tab
+
+
+def _follow_store(
+    app: gr.Blocks, settings: Settings, parts: Sequence[Part], study_id: gr.Textbox, job_id: gr.Textbox
+) -> tuple[Callable[..., Any], list[Any], list[Any]]:
+    """Keep the parts current by the clock; returns the same handler for other events."""
+    seen = gr.State({})
+
+    def follow(study: str, job: str, known: dict[str, Any]) -> list[Any]:
+        now, values = refresh(parts, Place(Store(settings.home), study, job), known)
+        return [gr.skip() if now == known else now, *values]
+
+    inputs = [study_id, job_id, seen]
+    outputs = [seen, *(component for part in parts for component in part.outputs)]
+    gr.Timer(POLL_SECONDS).tick(follow, inputs, outputs, **QUIET)
+    return follow, inputs, outputs
+
+
+def _open_address(app: gr.Blocks, settings: Settings, study_id: gr.Textbox, tabs: gr.Tabs, new: NewStudyTab) -> None:
+    """On load, open the study and the tab that the address names; without a study, the newest."""
+
+    def open_page(request: gr.Request) -> list[Any]:
+        asked = dict(request.query_params)
+        tab = asked.get("tab", "new")
+        return [
+            study_of(Store(settings.home), asked.get("study", "")),
+            gr.Tabs(selected=tab if tab in TABS else "new"),
+        ]
+
+    app.load(open_page, None, [study_id, tabs], **QUIET)
+    app.load(lambda *values: shown(estimate(Asked(*values), settings)), new.inputs, new.follow, **QUIET)
+
+
+def study_of(store: Store, asked: str) -> str:
+    """The id of the study that an address asks for; the newest where it names none or an unknown one."""
+    try:
+        if asked:
+            return store.study(asked).id
+    except NotFound as error:
+        gr.Warning(str(error))
+    studies = store.studies()
+    return studies[0].id if studies else ""
+
+
+def _starter(settings: Settings) -> Callable[..., list[Any]]:
+    def start(*values: Any) -> list[Any]:
+        try:
+            study = submit(Asked(*values).study(), settings)
+        except QCompareError as error:
+            return [gr.skip(), gr.skip(), page("estimate", error=str(error), plan=None)]
+        return [study.id, gr.Tabs(selected="progress"), gr.skip()]
+
+    return start

@@ -1,0 +1,32 @@
+"""Start the app's server."""
+
+import os
+
+# Read when gradio is imported: no usage reports, no version check.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+from qcompare.settings import Settings
+from qcompare.ui.build import build_app
+from qcompare.ui.theme import ASSETS, make_theme, read_asset
+
+
+def launch(settings: Settings, open_browser: bool = False) -> None:
+    """Build the app and serve it until interrupted.
+
+    Args:
+        open_browser: open a browser window on it.
+    """
+    build_app(settings).launch(
+        # A Space is reached from outside its container; a workstation's app only from itself.
+        server_name="0.0.0.0" if os.environ.get("SPACE_ID") else settings.host,
+        server_port=settings.port,
+        inbrowser=open_browser,
+        theme=make_theme(),
+        css=read_asset("style.css"),
+        head=f"<script>{read_asset('page.js')}</script>",
+        favicon_path=str(ASSETS / "favicon.png"),
+        pwa=True,
+        run_history=False,
+        ssr_mode=False,
+        footer_links=[],
+    )

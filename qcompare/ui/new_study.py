@@ -1,0 +1,168 @@
+"""New study: three cards (model, compress, measure), the estimate, the study file, and Start."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from qcompare.results.paired import visible_difference
+from qcompare.settings import Settings
+from qcompare.study.presets import DEFAULT_PROMPTS, RECIPES, SCHEME_PAIRS, SIZES, TASKS, Size
+from qcompare.study.spec import Study
+from qcompare.ui import form
+from qcompare.ui.estimate import Estimate, estimate
+from qcompare.ui.pages import page
+from qcompare.ui.texts import pair_title
+
+PICK_BUDGET = """
+element.addEventListener('click', (event) => {
+  const tick = event.target.closest('[data-budget]');
+  if (tick) trigger('pick', {budget: Number(tick.dataset.budget)});
+});
+"""
+RUN_COMMAND = "python -m qcompare run study.yaml"
+
+
+@dataclass(frozen=True)
+class Card:
+    """A card's widgets, in the order of `form.Asked`."""
+
+    inputs: list[gr.components.Component]
+
+
+@dataclass(frozen=True)
+class NewStudyTab:
+    """The components that others listen to."""
+
+    inputs: list[gr.components.Component]
+    """In the order of `form.Asked`."""
+    start: gr.Button
+    estimate: gr.HTML
+    follow: list[gr.blocks.Block]
+    """Outputs of `shown`: what follows from the inputs."""
+
+
+def build_new_study(settings: Settings) -> NewStudyTab:
+    """Lay out the tab in the current page and wire what stays inside it."""
+    default = Study()
+    with gr.Row(elem_id="qc-cards", equal_height=True):
+        with gr.Column(elem_classes="qc-card", min_width=320):
+            facts, model_inputs = _model_card()
+        with gr.Column(elem_classes="qc-card", min_width=320):
+            ticks, compress_inputs = _compress_card(default)
+        with gr.Column(elem_classes="qc-card", min_width=320):
+            measure_inputs = _measure_card(default)
+    with gr.Accordion("Study file and command", open=False, elem_id="qc-file"):
+        study_file = gr.Code(default.to_yaml(), language="yaml", label="study.yaml", interactive=False, lines=10)
+        gr.Code(RUN_COMMAND, language="shell", label="The same in a terminal", interactive=False, lines=1)
+    with gr.Row(elem_id="qc-start", equal_height=True):
+        told = gr.HTML(page("estimate", error="", plan=None), elem_id="qc-estimate", scale=1)
+        start = gr.Button("Start study", variant="primary", scale=0, min_width=160, elem_id="qc-go")
+    inputs = [*model_inputs, *compress_inputs, *measure_inputs]
+    follow = [facts, compress_inputs[1], ticks, study_file, told, start]
+    _follow_changes(settings, inputs, follow)
+    return NewStudyTab(inputs, start, told, follow)
+
+
+def _model_card() -> tuple[gr.HTML, list[gr.components.Component]]:
+    gr.HTML("<h2>Model</h2><p>What to compress.</p>")
+    source = gr.Radio([form.DEMO, form.HUB, form.FOLDER], value=form.DEMO, label="Where it comes from")
+    name = gr.Textbox(label="Name", visible=False, max_lines=1, elem_id="qc-model")
+    facts = gr.HTML(elem_id="qc-facts")
+    source.change(_name_field, source, name, queue=False, show_progress="hidden", api_visibility="private")
+    return facts, [source, name]
+
+
+def _name_field(source: str) -> Any:
+    labels = {
+        form.HUB: ("Name on the hub", "org/name or org/name@revision"),
+        form.FOLDER: ("Folder", "/path/to/a/model"),
+    }
+    label, placeholder = labels.get(source, ("Name", ""))
+    return gr.update(visible=source != form.DEMO, label=label, placeholder=placeholder)
+
+
+def _compress_card(default: Study) -> tuple[gr.HTML, list[gr.components.Component]]:
+    gr.HTML("<h2>Compress</h2><p>Two formats, an average to reach, and the ways to get there.</p>")
+    pair = gr.Radio(
+        [(pair_title(pair), form.pair_value(pair)) for pair in SCHEME_PAIRS],
+        value=form.DEFAULT_PAIR, label="Formats, low and high", elem_classes="qc-choices",
+    )  # fmt: skip
+    low, high = form.budget_range(form.DEFAULT_PAIR)
+    budget = gr.Slider(
+        low, high, value=default.avg_bits[0], step=0.05, label="Budget: average bits a weight", elem_id="qc-budget"
+    )
+    ticks = gr.HTML(js_on_load=PICK_BUDGET, elem_id="qc-ticks")
+    recipes = gr.CheckboxGroup(
+        [(f"{recipe.title}\n{recipe.text}", recipe.name) for recipe in RECIPES.values()],
+        value=list(default.recipes), label="Recipes", elem_classes="qc-choices",
+    )  # fmt: skip
+    ticks.pick(_picked_budget, None, budget, queue=False, show_progress="hidden", api_visibility="private")
+    return ticks, [pair, budget, recipes]
+
+
+def _picked_budget(event: gr.EventData) -> float:
+    return float(event.budget)
+
+
+def _measure_card(default: Study) -> list[gr.components.Component]:
+    gr.HTML("<h2>Measure</h2><p>The same questions for every recipe.</p>")
+    size = gr.Radio(
+        [*((_size_text(size), size.name) for size in SIZES), ("Custom\nyour own tasks and number", form.CUSTOM)],
+        value=form.size_of(list(default.tasks), default.limit), label="How much", elem_classes="qc-choices",
+    )  # fmt: skip
+    with gr.Accordion("Tasks and questions", open=False):
+        tasks = gr.CheckboxGroup(
+            [(f"{task.title}\n{task.text}", task.name) for task in TASKS.values()],
+            value=list(default.tasks), label="Tasks", elem_classes="qc-choices",
+        )  # fmt: skip
+        limit = gr.Number(
+            default.limit, label="Questions a task", precision=0,
+            info="Leave empty for all. MMLU counts each of its 57 subjects.",
+        )  # fmt: skip
+    prompts = gr.Textbox(
+        "\n".join(DEFAULT_PROMPTS),
+        label="Prompts",
+        info="One a line; every recipe answers them.",
+        lines=3,
+        max_lines=8,
+    )
+    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    size.input(_size_values, size, [tasks, limit], **quiet)
+    gr.on([tasks.input, limit.input], form.size_of, [tasks, limit], size, **quiet)
+    return [tasks, limit, prompts]
+
+
+def _size_text(size: Size) -> str:
+    asked = "all questions" if size.limit is None else f"{size.limit} questions a task"
+    seen = 100 * visible_difference(size.tasks, size.limit)
+    return f"{size.name}\n{asked}, sees differences above {seen:.1g} points"
+
+
+def _size_values(name: str) -> list[Any]:
+    size = form.size_named(name)
+    return [gr.skip(), gr.skip()] if size is None else [list(size.tasks), size.limit]
+
+
+def _follow_changes(settings: Settings, inputs: list[gr.components.Component], follow: list[gr.blocks.Block]) -> None:
+    """Recompute the estimate when a value changes; of many changes in a row only the last counts."""
+    source, name, pair, budget, recipes, tasks, limit, prompts = inputs
+    triggers = [widget.change for widget in (source, pair, budget, recipes, tasks, limit, prompts)]
+    gr.on(
+        [*triggers, name.submit, name.blur],
+        lambda *values: shown(estimate(form.Asked(*values), settings)),
+        inputs, follow, queue=False, show_progress="hidden", trigger_mode="always_last", api_visibility="private",
+    )  # fmt: skip
+
+
+def shown(found: Estimate) -> list[Any]:
+    """An estimate as values for `NewStudyTab.follow`."""
+    low, high = found.reach
+    return [
+        page("facts", facts=found.plan.facts) if found.plan else "",
+        gr.update(minimum=low, maximum=high),
+        page("ticks", budgets=form.published_budgets(found.reach), chosen=found.budget),
+        found.study_file if found.study_file else gr.skip(),
+        page("estimate", error=found.error, plan=found.plan, seconds=found.seconds, memory=found.memory_bytes),
+        gr.update(interactive=not found.error),
+    ]

@@ -1,0 +1,68 @@
+"""The pieces of the screen that follow the store, and the one handler that keeps them current.
+
+Each tab hands over a `Part`: what to look at (cheap), and what to show (only when that has changed). Nothing of a
+study is kept in the browser or the session but its id, so a reload, a second window and a closed one see the same.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from qcompare.errors import NotFound
+from qcompare.store import Store
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a visitor is: which store, which study, which job's log."""
+
+    store: Store
+    study_id: str
+    """Empty: none."""
+    job_id: str
+    """Empty: none chosen."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some components that show something of a study."""
+
+    name: str
+    outputs: Sequence[gr.blocks.Block]
+    token: Callable[[Place], Hashable]
+    """Changes whenever what is shown would change."""
+    show: Callable[[Place], Sequence[Any]]
+    """New values of the outputs."""
+
+
+Seen = dict[str, Hashable]
+"""The token of each part as last shown to this visitor."""
+
+
+def refresh(parts: Sequence[Part], place: Place, seen: Seen) -> tuple[Seen, list[Any]]:
+    """Values for the outputs of all parts; what has not changed is skipped, so that nothing moves on screen."""
+    now: Seen = dict(seen)
+    values: list[Any] = []
+    for part in parts:
+        token = part.token(place)
+        if seen.get(part.name) == token:
+            values += [gr.skip()] * len(part.outputs)
+            continue
+        now[part.name] = token
+        values += part.show(place)
+    return now, values
+
+
+def study_exists(place: Place) -> bool:
+    """The study that the address names is in the store."""
+    try:
+        return bool(place.study_id) and place.store.study(place.study_id).id == place.study_id
+    except NotFound:
+        return False
+
+
+def finished_jobs(place: Place) -> Hashable:
+    """A token that changes when a job of the study ends."""
+    return tuple((job.id, job.status) for job in place.store.jobs(place.study_id) if job.status.ended)

@@ -1,0 +1,92 @@
+"""Progress: one line a recipe, and the log of the chosen one."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from qcompare.results.standing import Standing, overview, read_standings
+from qcompare.results.table import Row, read_comparison
+from qcompare.study.records import Status
+from qcompare.ui.pages import page
+from qcompare.ui.parts import Part, Place, study_exists
+from qcompare.ui.texts import NO_STUDY
+
+LOG_BYTES = 16_000
+"""Of a log's end that are shown: long texts have stalled browsers."""
+LOG_LINES = 16
+PICK_JOB = """
+element.addEventListener('click', (event) => {
+  const row = event.target.closest('[data-job]');
+  if (row) trigger('pick', {job: row.dataset.job});
+});
+"""
+
+
+@dataclass(frozen=True)
+class ProgressTab:
+    """The components that others listen to."""
+
+    rows: gr.HTML
+    part: Part
+
+
+def build_progress() -> ProgressTab:
+    """Lay out the tab in the current page."""
+    rows = gr.HTML(page("empty", text=NO_STUDY), js_on_load=PICK_JOB, elem_id="qc-rows")
+    log = gr.Textbox(
+        label="Log", lines=LOG_LINES, max_lines=LOG_LINES, interactive=False, autoscroll=True, elem_id="qc-log",
+        visible=False, buttons=["copy"],
+    )  # fmt: skip
+    return ProgressTab(rows, Part("progress", [rows, log], _token, _show))
+
+
+def picked_job(event: gr.EventData) -> str:
+    """The id of the job whose row was clicked."""
+    return str(event.job)
+
+
+def chosen_job(standings: Sequence[Standing], job_id: str) -> Standing | None:
+    """The job whose log is shown: the picked one, else a running one, else a failed one, else the last that began."""
+    order = (Status.RUNNING, Status.FAILED)
+    candidates = [s for s in standings if s.job_id == job_id]
+    candidates += [s for status in order for s in standings if s.status is status]
+    candidates += [s for s in reversed(standings) if s.elapsed is not None]
+    return next(iter(candidates), None)
+
+
+def _token(place: Place) -> Hashable:
+    if not study_exists(place):
+        return place.study_id
+    standings = read_standings(place.store, place.study_id)
+    chosen = chosen_job(standings, place.job_id)
+    log = place.store.folder(chosen.job_id).log if chosen else None
+    size = log.stat().st_size if log and log.exists() else 0
+    times = tuple(None if s.elapsed is None else int(s.elapsed) for s in standings)
+    return standings_token(standings), times, chosen and chosen.job_id, size
+
+
+def standings_token(standings: Sequence[Standing]) -> Hashable:
+    """What of the standings changes the screen besides the clock."""
+    return tuple((s.job_id, s.status, s.words, round(s.fraction, 3), s.error) for s in standings)
+
+
+def _show(place: Place) -> list[Any]:
+    if not study_exists(place):
+        return [page("empty", text=NO_STUDY), gr.update(visible=False)]
+    standings = read_standings(place.store, place.study_id)
+    chosen = chosen_job(standings, place.job_id)
+    scored = {row.job_id: row for row in read_comparison(place.store, place.study_id).scored}
+    scores: dict[str, Row | None] = {s.job_id: scored.get(s.job_id) for s in standings}
+    html = page(
+        "progress",
+        standings=standings,
+        scores=scores,
+        overview=overview(standings),
+        chosen=chosen.job_id if chosen else "",
+    )
+    if chosen is None:
+        return [html, gr.update(visible=False)]
+    text = place.store.folder(chosen.job_id).log_tail(LOG_BYTES) or "Nothing printed yet."
+    return [html, gr.update(value=text, label=f"Log of {chosen.title}", visible=True)]

@@ -1,0 +1,93 @@
+"""Results: what it shows in words, the table, the plots. Fills as recipes finish."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from qcompare.errors import NotFound
+from qcompare.results.headline import caveats, headline
+from qcompare.results.layer_map import layer_map_figure, layer_maps
+from qcompare.results.plots import accuracy_against_bits, accuracy_bars, describe_accuracy
+from qcompare.results.table import Comparison, compare, read_all_answers
+from qcompare.study.presets import TASKS
+from qcompare.study.records import Result
+from qcompare.ui.pages import page
+from qcompare.ui.parts import Part, Place, finished_jobs, study_exists
+from qcompare.ui.texts import HINTS, NO_STUDY
+
+WORDS = {"queued": "waiting its turn", "running": "running now", "success": "no scores", "cancelled": "cancelled"}
+
+
+@dataclass(frozen=True)
+class ResultsTab:
+    """The part of this tab."""
+
+    part: Part
+
+
+def build_results() -> ResultsTab:
+    """Lay out the tab in the current page."""
+    words = gr.HTML(page("empty", text=NO_STUDY), elem_id="qc-verdict")
+    table = gr.HTML(elem_id="qc-table")
+    with gr.Row(visible=False, elem_id="qc-plots", elem_classes="qc-figures") as plots:
+        with gr.Column(elem_classes="qc-figure"):
+            gr.HTML("<h3>Accuracy and its 95 % interval</h3>")
+            bars = gr.Plot(show_label=False, container=False)
+        with gr.Column(elem_classes="qc-figure"):
+            gr.HTML("<h3>Accuracy against bits</h3>")
+            scatter = gr.Plot(show_label=False, container=False)
+    with gr.Column(visible=False, elem_classes="qc-figure qc-wide") as map_column:
+        gr.HTML("<h3>Which layer got which scheme</h3>")
+        layers = gr.Plot(show_label=False, container=False)
+        layer_words = gr.HTML()
+    plot_words = gr.HTML()
+    outputs = [words, table, plots, bars, scatter, map_column, layers, layer_words, plot_words]
+    return ResultsTab(Part("results", outputs, lambda place: (place.study_id, finished_jobs(place)), _show))
+
+
+def _show(place: Place) -> list[Any]:
+    hidden = gr.update(visible=False)
+    if not study_exists(place):
+        return [page("empty", text=NO_STUDY), "", hidden, None, None, hidden, None, "", ""]
+    study = place.store.study(place.study_id)
+    try:
+        results = place.store.results(study.id)
+    except NotFound as error:
+        return [page("empty", text=str(error)), "", hidden, None, None, hidden, None, "", ""]
+    answers, unreadable = read_all_answers(place.store, results)
+    comparison = compare(study, place.store.jobs(study.id), results, answers, unreadable)
+    verdict = page("headline", headline=headline(comparison, answers), caveats=caveats(comparison))
+    return [verdict, table_html(comparison), *_plots(comparison), *_layers(comparison, results), _words(comparison)]
+
+
+def table_html(comparison: Comparison) -> str:
+    """The table of scores as HTML, escaped."""
+    best = comparison.best
+    return page(
+        "table",
+        rows=comparison.rows,
+        tasks=[TASKS[task] for task in comparison.study.tasks],
+        model=comparison.model.name if comparison.model else comparison.study.model,
+        best=best.job_id if best else "",
+        hints=HINTS,
+        words=WORDS,
+    )
+
+
+def _plots(comparison: Comparison) -> list[Any]:
+    if not comparison.scored:
+        return [gr.update(visible=False), None, None]
+    return [gr.update(visible=True), accuracy_bars(comparison), accuracy_against_bits(comparison)]
+
+
+def _layers(comparison: Comparison, results: list[Result]) -> list[Any]:
+    maps = layer_maps(results, comparison.study)
+    if not maps:
+        return [gr.update(visible=False), None, ""]
+    lines = [each.text(comparison.study.schemes[1]) for each in maps]
+    return [gr.update(visible=True), layer_map_figure(maps, comparison.study), page("describe", lines=lines)]
+
+
+def _words(comparison: Comparison) -> str:
+    return page("describe", lines=[describe_accuracy(comparison)]) if comparison.scored else ""

@@ -1,0 +1,26 @@
+"""Words of the screen that more than one place shows. Sentence case, verbs on buttons, no jargon without a hint."""
+
+PRODUCT = "qcompare"
+PITCH = "Which quantized model should you ship, what did it cost, and is the difference real?"
+
+HINTS: dict[str, str] = {
+    "bits": "Average bits of a quantized weight, scales not counted; with scales in small print.",
+    "size": "All weights as they would be stored, embeddings and output layer at 16 bits.",
+    "average": "Mean accuracy over the tasks; in brackets the share of BF16's average.",
+    "versus": "Difference of the averages on the same questions, in percentage points, with its 95 % interval.",
+    "stderr": "Share of right answers ± standard error.",
+}
+"""What a column means, shown on hover."""
+
+SCHEME_PAIR_TITLES: dict[tuple[str, str], str] = {
+    ("MXFP4", "MXFP8"): "MXFP4 + MXFP8\nThe open microscaling formats, 4 and 8 bits.",
+    ("MXFP4_RCEIL", "MXFP8_RCEIL"): "MXFP4 + MXFP8, scales rounded up\nAs in the published Llama tables.",
+}
+
+
+def pair_title(pair: tuple[str, str]) -> str:
+    """A scheme pair as a choice: its name, and below a plain sentence."""
+    return SCHEME_PAIR_TITLES.get(pair, " + ".join(pair))
+
+
+NO_STUDY = "No study is open. Start one under New study, or pick one above."

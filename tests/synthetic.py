@@ -1,0 +1,188 @@
+"""Made-up records for tests of tables, plots and screens: a store that looks as if a study had run."""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+
+import pandas as pd
+
+from qcompare.store import Store
+from qcompare.study.records import (
+    Bits,
+    Environment,
+    Generation,
+    ModelRef,
+    Progress,
+    Result,
+    Status,
+    StudyRecord,
+    TaskScore,
+)
+from qcompare.study.spec import Study
+
+PROJECTIONS = (
+    *("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"),
+    *("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"),
+)
+BLOCKS = 30
+ACCURACY = {"bf16": 0.60, "uniform": 0.42, "head": 0.47, "tail": 0.50, "mixed": 0.57}
+RECIPES = tuple(ACCURACY)
+ENVIRONMENT = Environment(
+    device="cpu", device_name="a CPU", dtype="float32", threads=2, python="3.11", platform="Linux",
+    libraries={"torch": "2.13.0", "auto-round": "0.15.1"},
+)  # fmt: skip
+MODEL = ModelRef(
+    name="SmolLM2-135M-Instruct", source="demo bundle", revision="0" * 12,
+    num_params=134_515_008, num_quantized_params=106_168_320,
+)  # fmt: skip
+ANSWERS = {
+    "bf16": "The capital of France is Paris. It is famous for the Eiffel Tower, its museums and its food.",
+    "uniform": "The the capital France France is is a a city city.",
+    "head": "The capital of France is Paris. It is the city of the city of the city.",
+    "tail": "The capital of France is Paris. It is known for its history, art and culture.",
+    "mixed": "The capital of France is Paris. It is famous for the Eiffel Tower, its museums and its food.",
+}
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Scores and the answers behind them."""
+
+    scores: list[TaskScore]
+    samples: pd.DataFrame
+    average: float
+    stderr: float
+
+
+def answered(recipe: str, tasks: Sequence[str], limit: int = 25) -> Answered:
+    """Right and wrong answers of a recipe: each question has a difficulty that all recipes share."""
+    own = random.Random(f"own-{recipe}")
+    rows, scores = [], []
+    for task in tasks:
+        leaves = [f"mmlu_subject{i}" for i in range(3)] if task == "mmlu" else [task]
+        for leaf in leaves:
+            shared = random.Random(f"shared-{leaf}")
+            for doc_id in range(limit):
+                difficulty = 0.85 * shared.random() + 0.15 * own.random()
+                rows.append((leaf, doc_id, float(difficulty < ACCURACY.get(recipe, 0.5))))
+        right = [acc for leaf, _, acc in rows if leaf in leaves]
+        mean = sum(right) / len(right)
+        scores.append(
+            TaskScore(
+                task=task,
+                metric="acc",
+                value=mean,
+                stderr=sqrt(mean * (1 - mean) / len(right)),
+                n=len(right),
+                version="1",
+                num_fewshot=0,
+                data="demo bundle",
+            )
+        )
+    average = sum(score.value or 0 for score in scores) / len(scores)
+    stderr = sqrt(sum((score.stderr or 0) ** 2 for score in scores)) / len(scores)
+    return Answered(scores, pd.DataFrame(rows, columns=["task", "doc_id", "acc"]), average, stderr)
+
+
+def layer_config(recipe: str) -> dict[str, str]:
+    """Which layer gets which scheme."""
+    pick: dict[str, Callable[[int, str], bool]] = {
+        "uniform": lambda block, name: False,
+        "head": lambda block, name: block >= 22,
+        "tail": lambda block, name: block < 8,
+        "mixed": lambda block, name: name.endswith("down_proj") or (block * 7 + len(name)) % 11 == 0,
+    }
+    if recipe not in pick:
+        return {}
+    names = ((block, f"model.layers.{block}.{name}") for block in range(BLOCKS) for name in PROJECTIONS)
+    return {name: "MXFP8" if pick[recipe](block, name) else "MXFP4" for block, name in names}
+
+
+def make_result(study: StudyRecord, job_id: str, **changes: object) -> Result:
+    """A result of one job of a study."""
+    recipe, _, budget = job_id.split(".", 1)[1].partition("-")
+    found = answered(recipe, study.spec.tasks, study.spec.limit or 100) if study.spec.tasks else None
+    asked = float(budget) if budget else None
+    achieved = {"bf16": 16.0, "uniform": 4.0}.get(recipe, (asked or 5.0) - 0.01)
+    config = layer_config(recipe)
+    values: dict[str, object] = {
+        "study_id": study.id,
+        "job_id": job_id,
+        "recipe": recipe,
+        "model": MODEL,
+        "layer_config": config,
+        "bits": Bits(
+            asked=asked, achieved=achieved, achieved_with_scales=achieved if recipe == "bf16" else achieved + 0.25
+        ),
+        "size_bytes": int(56_693_376 + MODEL.num_quantized_params * (achieved + 0.25 * bool(config)) / 8),
+        "tasks": found.scores if found else [],
+        "average": found.average if found else None,
+        "average_stderr": found.stderr if found else None,
+        "generations": [
+            Generation(prompt=prompt, text=ANSWERS.get(recipe, ""), tokens=20, seconds=1.5)
+            for prompt in study.spec.prompts
+        ],
+        "simulated": recipe != "bf16",
+        "seed": 42,
+        "seconds": {"load": 2.0, "evaluate": 31.0},
+        "peak_memory_bytes": 1_900_000_000,
+        "environment": ENVIRONMENT,
+    }
+    return Result.model_validate(values | changes)
+
+
+def add_study(store: Store, spec: Study | None = None, name: str = "SmolLM2 · MXFP4/8 · 5 bits") -> StudyRecord:
+    """A queued study."""
+    spec = spec or Study()
+    plain = [(recipe, None) for recipe in spec.recipes if recipe in ("bf16", "uniform")]
+    mixed = [(recipe, bits) for bits in spec.avg_bits for recipe in spec.recipes if recipe not in ("bf16", "uniform")]
+    return store.add_study(spec, name, [*plain, *mixed])
+
+
+def finish_job(store: Store, study: StudyRecord, job_id: str, **changes: object) -> Result:
+    """Publish a made-up result of a job and mark it done."""
+    result = make_result(study, job_id, **changes)
+    folder = store.folder(job_id)
+    with folder.publish() as draft:
+        (draft / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
+        if result.tasks:
+            found = answered(result.recipe, study.spec.tasks, study.spec.limit or 100)
+            found.samples.to_parquet(draft / "samples.parquet")
+    folder.log.write_text("loading the model\nscoring\ndone\n", encoding="utf-8")
+    _set_running(store, job_id)
+    store.finish(job_id, Status.SUCCESS)
+    return result
+
+
+def run_job(store: Store, job_id: str, stage: str = "hellaswag", fraction: float = 0.4) -> None:
+    """Mark a job running, with a progress event and a log."""
+    _set_running(store, job_id)
+    folder = store.folder(job_id)
+    folder.report(Progress(time=time.time(), stage=stage, done=10, total=25, fraction=fraction))
+    folder.log.write_text("".join(f"line {n}: scoring {stage}\n" for n in range(60)), encoding="utf-8")
+
+
+def fail_job(store: Store, job_id: str, error: str) -> None:
+    """Mark a job failed."""
+    _set_running(store, job_id)
+    store.folder(job_id).log.write_text(f"loading the model\n{error}\n", encoding="utf-8")
+    store.finish(job_id, Status.FAILED, error)
+
+
+def finished_study(home: Path, spec: Study | None = None) -> StudyRecord:
+    """A store with one study of which every job succeeded."""
+    store = Store(home)
+    study = add_study(store, spec)
+    for job in store.jobs(study.id):
+        finish_job(store, study, job.id)
+    return store.study(study.id)
+
+
+def _set_running(store: Store, job_id: str) -> None:
+    while store.job(job_id).status is Status.QUEUED:
+        claimed = store.claim("cpu")
+        if claimed is None or claimed.id == job_id:
+            return

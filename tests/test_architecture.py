@@ -1,0 +1,71 @@
+"""The rooms import only rooms listed before them, and the heavy libraries stay where they belong."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "qcompare"
+ROOMS = ["errors", "settings", "study", "models", "recipes", "quantize", "evaluate", "store", "jobs", "results", "ui",
+         "terminal", "cli"]  # fmt: skip
+ALLOWED = {
+    "study": {"errors", "settings"},
+    "store": {"errors", "study"},
+    "results": {"errors", "settings", "study", "store"},
+}
+HEAVY = {"torch", "transformers", "lm_eval", "auto_round", "llmcompressor", "compressed_tensors", "datasets"}
+HEAVY_ROOMS = {"models", "recipes", "quantize", "evaluate"}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> list[tuple[str, bool]]:
+    """Every imported module, and whether it is imported when the file is."""
+    tree = ast.parse(path.read_text())
+    lazy = {id(node) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.If) for node in ast.walk(f)}
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, id(node) not in lazy) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found.append((node.module or "", id(node) not in lazy))
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_room_imports_only_rooms_listed_before_it(path: Path) -> None:
+    room = room_of(path)
+    if room not in ROOMS:
+        return
+    allowed = ALLOWED.get(room, set(ROOMS[: ROOMS.index(room)])) | {room}
+    used = {name.split(".")[1] for name, _ in imports(path) if name.startswith("qcompare.")}
+    assert used <= allowed, f"{room} may not import {used - allowed}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_heavy_libraries_are_imported_late_and_only_where_models_are_handled(path: Path) -> None:
+    for name, at_import in imports(path):
+        if name.split(".")[0] in HEAVY:
+            assert not at_import, f"{name} is loaded when {path.name} is imported"
+            assert room_of(path) in HEAVY_ROOMS or path.name == "environment.py", f"{name} in room {room_of(path)}"
+
+
+@pytest.mark.parametrize("path", [*FILES, ROOT / "app.py"], ids=lambda p: p.name)
+def test_gradio_is_imported_only_by_the_screen(path: Path) -> None:
+    if any(name.split(".")[0] == "gradio" for name, _ in imports(path)):
+        assert path.name == "app.py" or room_of(path) == "ui"
+
+
+@pytest.mark.parametrize(
+    "module", ["qcompare.ui.app", "qcompare.results.render", "qcompare.cli", "qcompare.jobs.plan"]
+)
+def test_screens_and_commands_load_no_torch(module: str) -> None:
+    code = f"import sys, {module}; print([m for m in {sorted(HEAVY)} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
