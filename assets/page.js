@@ -1,6 +1,13 @@
 // Keeps the address in step with the screen, so that a link or a reload opens the same study on the same tab.
 window.qcompare = {
+  // Tabs report a selection while the page is being built; until the address has been read, it must stay.
+  opened: false,
+  open(study) {
+    this.opened = true;
+    this.note("study", study);
+  },
   note(key, value) {
+    if (!this.opened) return;
     const address = new URL(window.location.href);
     if (!value || address.searchParams.get(key) === value) return;
     address.searchParams.set(key, value);

@@ -50,7 +50,7 @@ def settings_from_options(
         "trust_remote_code": trust_remote_code,
         "allow_unsafe_weights": allow_unsafe_weights,
     }
-    ctx.obj = Settings(**{key: value for key, value in given.items() if value is not None})
+    ctx.obj = Settings().model_copy(update={key: value for key, value in given.items() if value is not None})
 
 
 @app.command()

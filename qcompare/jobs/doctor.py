@@ -68,11 +68,11 @@ def _disk(settings: Settings) -> Finding:
 
 
 def _hub(settings: Settings) -> Finding:
-    from qcompare.models.hub import reachable
+    from qcompare.models.hub import hub_reachable
 
     if settings.offline:
         return Finding("hub", True, "not asked (offline): 'demo' and local folders work")
-    if reachable(settings):
+    if hub_reachable(settings):
         return Finding("hub", True, "in reach")
     return Finding("hub", True, "not in reach: 'demo' and local folders work")
 
@@ -83,4 +83,8 @@ def _demo(settings: Settings) -> Finding:
     if not ready(settings):
         return Finding("demo", True, "not fetched yet: the first demo job does it (about 180 MB)")
     broken = verify(settings)
-    return Finding("demo", not broken, f"broken: {broken}" if broken else f"complete in {settings.demo_dir}")
+    return Finding(
+        "demo",
+        not broken,
+        f"broken: {broken[0]}; the next demo job repairs it" if broken else f"complete in {settings.demo_dir}",
+    )

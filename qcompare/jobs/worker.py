@@ -61,6 +61,7 @@ class _Run:
         self.study, self.job, self.settings, self.stages = study, job, settings, stages
         self.device = pick_device(settings.device, job.device)
         self.dtype = pick_dtype(self.device, settings.dtype)
+        self.calibration_text: str | None = None
 
     def result(self) -> tuple[Result, Any]:
         """All steps in order: the result and one row per question."""
@@ -97,7 +98,7 @@ class _Run:
             average_stderr=stderr,
             generations=generations,
             simulated=bool(config),
-            calibration=self.calibration_text if self.job.recipe == "mixed" else None,
+            calibration=self.calibration_text,
             add_bos_token=self.add_bos_token,
             seed=self.study.seed,
             seconds=self.stages.seconds(),
@@ -115,7 +116,8 @@ class _Run:
     def _load(self) -> tuple[Any, Any]:
         from qcompare.models.sources import load
 
-        return load(self.local, self.device, self.dtype, self.settings, self.study.hub_kernels)
+        model, tokenizer = load(self.local, self.device, self.dtype, self.settings, self.study.hub_kernels)
+        return model, tokenizer
 
     def _layer_config(self, facts: Any) -> dict[str, str]:
         from qcompare.recipes.build import Asked, Means, layer_config
@@ -124,16 +126,22 @@ class _Run:
             means = Means(
                 load_model=self._load,
                 device=self.device,
-                calibration=self._calibration(),
+                calibration=self._calibration() if self.job.recipe == "mixed" else None,
                 score_cache=self.settings.home / "scores" / self.local.revision,
                 report=report,
             )
             return layer_config(self.job.recipe, Asked(self.study, facts.layers, self.job.avg_bits), means)
 
     def _calibration(self) -> str | None:
+        """Scoring text: the bundle's for the demo model, whose results shall not depend on a hub, and without a hub."""
+        from qcompare.models.bundle import ensure_bundle
+        from qcompare.models.hub import hub_reachable
         from qcompare.recipes.calibration import calibration_text
 
-        dataset, self.calibration_text = calibration_text(self.study.calibration, self.settings)
+        wish = self.study.calibration
+        use_bundle = wish.dataset == "auto" and (self.study.model == "demo" or not hub_reachable(self.settings))
+        bundled = ensure_bundle(self.settings, print).calibration if use_bundle else None
+        dataset, self.calibration_text = calibration_text(wish, bundled)
         return dataset
 
     def _quantized_model(self, config: dict[str, str]) -> tuple[Any, Any]:
@@ -161,7 +169,7 @@ class _Run:
             seed=self.study.seed,
         )
         scores, tables = [], []
-        manager = task_manager(self.study.tasks, self.settings)
+        manager = task_manager(self.study.tasks, self.settings, report=print)
         for task in self.study.tasks:
             with self.stages.stage(task) as report:
                 lm = benchmarks.language_model(model, tokenizer, options, report)

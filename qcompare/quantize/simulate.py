@@ -105,7 +105,7 @@ def _rounding(function: Callable[..., Any], bits: int, group_size: int, data_typ
     """auto-round's function with its arguments; compiled where possible (ten times faster, bitwise the same)."""
 
     def eager(x: "torch.Tensor") -> "torch.Tensor":
-        return function(x, bits=bits, group_size=group_size, data_type=data_type)[0]  # type: ignore[no-any-return]
+        return function(x, bits=bits, group_size=group_size, data_type=data_type)[0]
 
     return compiled(eager) if can_compile() else eager
 

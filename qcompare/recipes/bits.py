@@ -70,7 +70,8 @@ def check_budget(
         return min(max(avg_bits, low), high)
     counting = "scales not counted" if ignore_scale_bits else "scales counted"
     raise InvalidStudy(
-        f"avg_bits {avg_bits:g} is out of reach for {' + '.join(schemes)}: choose from {low:g} to {high:g} ({counting})"
+        f"avg_bits {avg_bits:g} is out of reach for {' + '.join(schemes)}:"
+        f" choose from {low:g} to {high:g} ({counting})"
     )
 
 

@@ -41,8 +41,9 @@ def headline(comparison: Comparison, answers: Mapping[str, "pd.Series[float]"]) 
             f"{best.title} has the best score so far.",
             ("Without BF16 it cannot be said how much of the model is kept.",),
         )
-    claim = f"{_budget(best)}{_subject(best)} keeps {percent(best.percent_of_bf16)} of BF16’s average score."
-    return Headline(claim, (*_against_bf16(best), *_against_others(comparison, best, answers)))
+    so_far = "" if comparison.status.ended else "So far: "
+    claim = f"{so_far}{_budget(best)}{_subject(best)} keeps {percent(best.percent_of_bf16)} of BF16’s average score."
+    return Headline(claim[0].upper() + claim[1:], (*_against_bf16(best), *_against_others(comparison, best, answers)))
 
 
 def caveats(comparison: Comparison) -> tuple[str, ...]:
@@ -69,7 +70,7 @@ def _nothing_yet(comparison: Comparison) -> str:
 
 
 def _budget(row: Row) -> str:
-    return f"At {row.avg_bits:g} bits, " if row.avg_bits is not None else ""
+    return f"at {row.avg_bits:g} bits, " if row.avg_bits is not None else ""
 
 
 def _subject(row: Row) -> str:

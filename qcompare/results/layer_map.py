@@ -76,7 +76,7 @@ def layer_map_figure(maps: Sequence[LayerMap], study: Study) -> "Figure":
     lines = sum(len(each.projections) for each in maps)
     figure.update_layout(
         template="none",
-        height=120 + 22 * lines + 48 * len(maps),
+        height=100 + 20 * lines + 40 * len(maps),
         margin={"l": 12, "r": 16, "t": 36, "b": 48},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",

@@ -10,7 +10,7 @@ shared out as halves, as in the adjusted interval for paired proportions of Agre
 from collections.abc import Sequence
 from math import sqrt
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +117,7 @@ def _task_of(answers: "pd.Series[float]", tasks: Sequence[str]) -> list[str]:
     return [group[leaf] for leaf in leaves]
 
 
-def _resample(changes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _resample(changes: Sequence[NDArray[np.floating[Any]]]) -> NDArray[np.float64]:
     """Bootstrap draws of the difference. Changes are −1, 0 or 1, so drawing n questions is one multinomial draw."""
     random = np.random.default_rng(SEED)
     pseudo = np.array(PSEUDO) / len(changes)

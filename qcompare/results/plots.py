@@ -4,6 +4,7 @@ Backgrounds are transparent and text is a middle grey, so one figure serves ligh
 words beside it: `describe_accuracy`.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qcompare.results import numbers, palette
@@ -37,12 +38,16 @@ def accuracy_bars(comparison: Comparison) -> "Figure":
     )
     for row in rows:
         figure.add_annotation(
-            x=0, y=row.title, text=f"<b>{numbers.score(row.average)}</b>", showarrow=False, xanchor="left", xshift=6,
-            font={"color": "#111418", "size": 13},
-        )  # fmt: skip
-    _style(figure, "accuracy", height=MARGINS + ROW_HEIGHT * max(len(rows), 2))
-    figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 14})
-    figure.update_xaxes(rangemode="tozero")
+            x=_upper(row), y=row.title, text=numbers.score(row.average), showarrow=False, xanchor="left", xshift=10
+        )
+    _style(figure, comparison)
+    # A place for every recipe from the start, so that bars stay put while others finish.
+    names = [row.title for row in comparison.rows]
+    figure.update_yaxes(
+        categoryorder="array", categoryarray=names, range=[len(names) - 0.5, -0.5], showgrid=False,
+        tickfont={"size": 14}, ticksuffix="  ", tickvals=names,
+    )  # fmt: skip
+    figure.update_xaxes(title="accuracy", range=[0, 1.3 * max(map(_upper, rows), default=1.0)])
     return figure
 
 
@@ -64,15 +69,15 @@ def accuracy_against_bits(comparison: Comparison) -> "Figure":
                 text=[row.title],
                 textposition="middle right",
                 marker={"size": 12, "color": palette.colour(row.recipe), "line": {"width": 1, "color": palette.TEXT}},
-                error_y=_error_bars([row]),
+                error_y=_error_bars([row], palette.colour(row.recipe)),
                 customdata=[_hover(row)],
                 hovertemplate="%{customdata}<extra></extra>",
                 cliponaxis=False,
             )
         )
-    _style(figure, "accuracy", height=340)
+    _style(figure, comparison)
     _reference_lines(figure, comparison)
-    figure.update_xaxes(title=f"average bits a quantized weight ({counting})", range=_bit_span(comparison))
+    figure.update_xaxes(title=f"average bits, {counting}", range=_bit_span(comparison))
     figure.update_yaxes(title="accuracy")
     return figure
 
@@ -105,19 +110,24 @@ def _reference_lines(figure: "Figure", comparison: Comparison) -> None:
         figure.add_hline(
             y=reference.average, line={"dash": "dash", "color": palette.GREY, "width": 1.5},
             annotation={"text": f"BF16 {numbers.score(reference.average)}", "font": {"color": palette.TEXT}},
-            annotation_position="top left",
+            annotation_position="top right",
         )  # fmt: skip
     for budget in comparison.study.avg_bits:
         figure.add_vline(
             x=budget, line={"dash": "dot", "color": palette.GREY, "width": 1.5},
             annotation={"text": f"budget {budget:g}", "font": {"color": palette.TEXT}},
-            annotation_position="bottom right",
+            annotation_position="bottom left",
         )  # fmt: skip
 
 
-def _error_bars(rows: "tuple[Row, ...] | list[Row]") -> dict[str, object]:
+def _upper(row: Row) -> float:
+    """The upper end of a row's interval."""
+    return (row.average or 0.0) + Z95 * (row.average_stderr or 0.0)
+
+
+def _error_bars(rows: Sequence[Row], colour: str = palette.TEXT) -> dict[str, object]:
     half = [None if row.average_stderr is None else Z95 * row.average_stderr for row in rows]
-    return {"type": "data", "array": half, "color": palette.TEXT, "thickness": 1.5, "width": 5}
+    return {"type": "data", "array": half, "color": colour, "thickness": 2, "width": 6}
 
 
 def _hover(row: Row) -> str:
@@ -130,10 +140,11 @@ def _hover(row: Row) -> str:
     return "<br>".join(lines)
 
 
-def _style(figure: "Figure", value_title: str, height: int) -> None:
+def _style(figure: "Figure", comparison: Comparison) -> None:
+    """What the accuracy figures share, their height too: they stand side by side."""
     figure.update_layout(
         template="none",
-        height=height,
+        height=max(340, MARGINS + ROW_HEIGHT * len(comparison.rows)),
         margin={"l": 12, "r": 16, "t": 12, "b": 44},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
@@ -144,5 +155,5 @@ def _style(figure: "Figure", value_title: str, height: int) -> None:
         modebar={"remove": ["zoom", "pan", "select", "lasso", "zoomIn", "zoomOut", "autoScale", "resetScale"]},
     )
     axis = {"gridcolor": palette.LINE, "zeroline": False, "automargin": True, "fixedrange": True}
-    figure.update_xaxes(title=value_title, **axis)
+    figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)

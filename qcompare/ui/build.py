@@ -21,7 +21,7 @@ from qcompare.ui.results_tab import build_results
 from qcompare.ui.texts import PRODUCT
 
 POLL_SECONDS = 2.0
-TABS = {"new": "New study", "progress": "Progress", "results": "Results", "generations": "Generations"}
+TABS = {"new": "New", "progress": "Progress", "results": "Results", "generations": "Generations"}
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 """Of events that only bring the screen up to date: no queue that a closing browser could cut, no spinner."""
 
@@ -32,7 +32,7 @@ def build_app(settings: Settings) -> gr.Blocks:
         study_id = gr.Textbox(visible=False)
         job_id = gr.Textbox(visible=False)
         header = build_header()
-        with gr.Tabs(selected="new", elem_id="qc-tabs") as tabs:
+        with gr.Tabs(elem_id="qc-tabs") as tabs:
             with _tab("new"):
                 new = build_new_study(settings)
             with _tab("progress"):
@@ -88,7 +88,8 @@ def _open_address(app: gr.Blocks, settings: Settings, study_id: gr.Textbox, tabs
             gr.Tabs(selected=tab if tab in TABS else "new"),
         ]
 
-    app.load(open_page, None, [study_id, tabs], **QUIET)
+    opened = app.load(open_page, None, [study_id, tabs], **QUIET)
+    opened.then(None, study_id, None, js="(id) => window.qcompare.open(id)", **QUIET)
     app.load(lambda *values: shown(estimate(Asked(*values), settings)), new.inputs, new.follow, **QUIET)
 
 

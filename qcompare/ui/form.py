@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from qcompare.errors import InvalidStudy
 from qcompare.study.presets import PUBLISHED_BUDGETS, SCHEME_PAIRS, SCHEMES, SIZES, Size
 from qcompare.study.spec import Study, parse_study
 
-DEMO, HUB, FOLDER = "Demo", "Hugging Face", "Folder"
+DEMO, HUB, FOLDER = "Demo", "Hub", "Folder"
 """Where a model comes from, as offered."""
 CUSTOM = "Custom"
 """A number of questions that is none of the ready sizes."""
@@ -31,18 +32,23 @@ class Asked:
         Raises:
             InvalidStudy: one line saying what is wrong.
         """
-        return parse_study(
-            {
-                "model": "demo" if self.source == DEMO else (self.name or "").strip(),
-                "schemes": self.pair.split(","),
-                "avg_bits": [round(self.budget, 3)],
-                "recipes": self.recipes,
-                "tasks": self.tasks,
-                "limit": int(self.limit) if self.limit else None,
-                "prompts": [line.strip() for line in self.prompts.splitlines() if line.strip()],
-            },
-            "this study",
-        )
+        model = "demo" if self.source == DEMO else (self.name or "").strip()
+        if not model:
+            raise InvalidStudy("no model is named: type its name, or choose the demo")
+        values = {
+            "model": model,
+            "schemes": self.pair.split(","),
+            "avg_bits": [round(self.budget, 3)],
+            "recipes": self.recipes,
+            "tasks": self.tasks,
+            "limit": None if self.limit is None else int(self.limit),
+            "prompts": [line.strip() for line in self.prompts.splitlines() if line.strip()],
+        }
+        try:
+            return parse_study(values, "study")
+        except InvalidStudy as error:
+            # There is no file whose name would help.
+            raise InvalidStudy(str(error).removeprefix("study: ")) from None
 
 
 def size_named(name: str) -> Size | None:
@@ -52,7 +58,7 @@ def size_named(name: str) -> Size | None:
 
 def size_of(tasks: list[str], limit: float | None) -> str:
     """The name of the ready size that asks just this; else `CUSTOM`."""
-    asked = (set(tasks), int(limit) if limit else None)
+    asked = (set(tasks), None if limit is None else int(limit))
     return next((size.name for size in SIZES if (set(size.tasks), size.limit) == asked), CUSTOM)
 
 

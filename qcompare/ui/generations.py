@@ -4,16 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import gradio as gr
-
 from qcompare.errors import NotFound
 from qcompare.results.agreement import agreement
 from qcompare.results.table import REFERENCE, title
 from qcompare.study.records import Result
 from qcompare.study.spec import Study
-from qcompare.ui.pages import page
-from qcompare.ui.parts import Part, Place, finished_jobs, study_exists
-from qcompare.ui.texts import NO_STUDY
+from qcompare.ui.pages import empty, page
+from qcompare.ui.parts import Part, Place, finished_jobs, markup, study_exists
 
 
 @dataclass(frozen=True)
@@ -46,23 +43,23 @@ class GenerationsTab:
 
 def build_generations() -> GenerationsTab:
     """Lay out the tab in the current page."""
-    answers = gr.HTML(page("empty", text=NO_STUDY), elem_id="qc-generations")
+    answers = markup(empty(), elem_id="qc-generations")
     return GenerationsTab(Part("generations", [answers], lambda place: (place.study_id, finished_jobs(place)), _show))
 
 
 def _show(place: Place) -> list[Any]:
     if not study_exists(place):
-        return [page("empty", text=NO_STUDY)]
+        return [empty()]
     study = place.store.study(place.study_id)
     if not study.spec.prompts:
-        return [page("empty", text="This study has no prompts. Add some under New study and start it again.")]
+        return [empty("This study has no prompts. Add some under New and start again.")]
     try:
         results = place.store.results(study.id)
     except NotFound as error:
-        return [page("empty", text=str(error))]
+        return [empty(str(error))]
     if not results:
         text = "No answers yet: they appear here as recipes finish. See Progress for where they are."
-        return [page("empty", text=text)]
+        return [empty(text)]
     return [page("generations", prompts=side_by_side(study.spec, results))]
 
 

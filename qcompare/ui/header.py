@@ -9,7 +9,7 @@ import gradio as gr
 
 from qcompare.study.records import Status
 from qcompare.ui.pages import page
-from qcompare.ui.parts import Part, Place
+from qcompare.ui.parts import Part, Place, markup
 from qcompare.ui.texts import PRODUCT
 
 
@@ -24,11 +24,18 @@ class Header:
 def build_header() -> Header:
     """Lay out the header in the current page."""
     with gr.Row(elem_id="qc-header", equal_height=True):
-        gr.HTML(page("brand", product=PRODUCT), elem_id="qc-brand", scale=0, min_width=200)
+        markup(page("brand", product=PRODUCT), elem_id="qc-brand", scale=0, min_width=200)
         picker = gr.Dropdown(
-            [], label="Study", show_label=False, container=False, elem_id="qc-picker", scale=1, min_width=200
+            [],
+            label="Study",
+            visible=False,
+            show_label=False,
+            container=False,
+            elem_id="qc-picker",
+            scale=1,
+            min_width=200,
         )
-        running = gr.HTML(page("header", running=0, waiting=0), elem_id="qc-status", scale=0, min_width=120)
+        running = markup(page("header", running=0, waiting=0), elem_id="qc-status", scale=0, min_width=120)
     return Header(picker, Part("header", [picker, running], _token, _show))
 
 
@@ -49,6 +56,6 @@ def _show(place: Place) -> list[Any]:
     running, waiting = _counts(place)
     chosen = place.study_id if any(study.id == place.study_id for study in studies) else None
     return [
-        gr.update(choices=choices, value=chosen, interactive=bool(studies)),
+        gr.update(choices=choices, value=chosen, visible=bool(studies)),
         page("header", running=running, waiting=waiting),
     ]

@@ -12,7 +12,8 @@ from qcompare.study.spec import Study
 from qcompare.ui import form
 from qcompare.ui.estimate import Estimate, estimate
 from qcompare.ui.pages import page
-from qcompare.ui.texts import pair_title
+from qcompare.ui.parts import markup
+from qcompare.ui.texts import PITCH, pair_title
 
 PICK_BUDGET = """
 element.addEventListener('click', (event) => {
@@ -45,18 +46,21 @@ class NewStudyTab:
 def build_new_study(settings: Settings) -> NewStudyTab:
     """Lay out the tab in the current page and wire what stays inside it."""
     default = Study()
+    markup(f'<p class="qc-lead">{PITCH}</p>')
     with gr.Row(elem_id="qc-cards", equal_height=True):
-        with gr.Column(elem_classes="qc-card", min_width=320):
+        with gr.Column(elem_classes="qc-card", scale=4, min_width=280):
             facts, model_inputs = _model_card()
-        with gr.Column(elem_classes="qc-card", min_width=320):
+        with gr.Column(elem_classes="qc-card", scale=6, min_width=280):
             ticks, compress_inputs = _compress_card(default)
-        with gr.Column(elem_classes="qc-card", min_width=320):
+        with gr.Column(elem_classes="qc-card", scale=5, min_width=280):
             measure_inputs = _measure_card(default)
     with gr.Accordion("Study file and command", open=False, elem_id="qc-file"):
-        study_file = gr.Code(default.to_yaml(), language="yaml", label="study.yaml", interactive=False, lines=10)
+        study_file = gr.Code(
+            default.to_yaml(), language="yaml", label="study.yaml", interactive=False, lines=10, max_lines=14
+        )
         gr.Code(RUN_COMMAND, language="shell", label="The same in a terminal", interactive=False, lines=1)
     with gr.Row(elem_id="qc-start", equal_height=True):
-        told = gr.HTML(page("estimate", error="", plan=None), elem_id="qc-estimate", scale=1)
+        told = markup(page("estimate", error="", plan=None), elem_id="qc-estimate", scale=1)
         start = gr.Button("Start study", variant="primary", scale=0, min_width=160, elem_id="qc-go")
     inputs = [*model_inputs, *compress_inputs, *measure_inputs]
     follow = [facts, compress_inputs[1], ticks, study_file, told, start]
@@ -65,10 +69,10 @@ def build_new_study(settings: Settings) -> NewStudyTab:
 
 
 def _model_card() -> tuple[gr.HTML, list[gr.components.Component]]:
-    gr.HTML("<h2>Model</h2><p>What to compress.</p>")
+    markup("<h2>Model</h2>")
     source = gr.Radio([form.DEMO, form.HUB, form.FOLDER], value=form.DEMO, label="Where it comes from")
     name = gr.Textbox(label="Name", visible=False, max_lines=1, elem_id="qc-model")
-    facts = gr.HTML(elem_id="qc-facts")
+    facts = markup(elem_id="qc-facts")
     source.change(_name_field, source, name, queue=False, show_progress="hidden", api_visibility="private")
     return facts, [source, name]
 
@@ -83,7 +87,7 @@ def _name_field(source: str) -> Any:
 
 
 def _compress_card(default: Study) -> tuple[gr.HTML, list[gr.components.Component]]:
-    gr.HTML("<h2>Compress</h2><p>Two formats, an average to reach, and the ways to get there.</p>")
+    markup("<h2>Compress</h2>")
     pair = gr.Radio(
         [(pair_title(pair), form.pair_value(pair)) for pair in SCHEME_PAIRS],
         value=form.DEFAULT_PAIR, label="Formats, low and high", elem_classes="qc-choices",
@@ -92,7 +96,7 @@ def _compress_card(default: Study) -> tuple[gr.HTML, list[gr.components.Componen
     budget = gr.Slider(
         low, high, value=default.avg_bits[0], step=0.05, label="Budget: average bits a weight", elem_id="qc-budget"
     )
-    ticks = gr.HTML(js_on_load=PICK_BUDGET, elem_id="qc-ticks")
+    ticks = markup(js_on_load=PICK_BUDGET, elem_id="qc-ticks")
     recipes = gr.CheckboxGroup(
         [(f"{recipe.title}\n{recipe.text}", recipe.name) for recipe in RECIPES.values()],
         value=list(default.recipes), label="Recipes", elem_classes="qc-choices",
@@ -106,9 +110,9 @@ def _picked_budget(event: gr.EventData) -> float:
 
 
 def _measure_card(default: Study) -> list[gr.components.Component]:
-    gr.HTML("<h2>Measure</h2><p>The same questions for every recipe.</p>")
+    markup("<h2>Measure</h2>")
     size = gr.Radio(
-        [*((_size_text(size), size.name) for size in SIZES), ("Custom\nyour own tasks and number", form.CUSTOM)],
+        [*((_size_text(size), size.name) for size in SIZES), ("Custom\nYour own tasks and number", form.CUSTOM)],
         value=form.size_of(list(default.tasks), default.limit), label="How much", elem_classes="qc-choices",
     )  # fmt: skip
     with gr.Accordion("Tasks and questions", open=False):
@@ -134,9 +138,9 @@ def _measure_card(default: Study) -> list[gr.components.Component]:
 
 
 def _size_text(size: Size) -> str:
-    asked = "all questions" if size.limit is None else f"{size.limit} questions a task"
+    asked = "All questions" if size.limit is None else f"{size.limit} questions a task"
     seen = 100 * visible_difference(size.tasks, size.limit)
-    return f"{size.name}\n{asked}, sees differences above {seen:.1g} points"
+    return f"{size.name}\n{asked}, shows differences over {seen:.1g} points"
 
 
 def _size_values(name: str) -> list[Any]:

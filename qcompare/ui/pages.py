@@ -7,21 +7,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from qcompare.results import numbers, palette
 from qcompare.results.render import difference
+from qcompare.ui.texts import NO_STUDY
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def page(name: str, **values: object) -> str:
     """A template of `templates/` filled with values; texts are escaped, whoever wrote them."""
-    return inert(_environment().get_template(f"{name}.html").render(**values))
+    return _environment().get_template(f"{name}.html").render(**values)
 
 
-def inert(html: str) -> str:
-    """HTML in which the template language of gradio's HTML component finds nothing to run.
-
-    gradio evaluates `${…}` and `{{…}}` in the browser; a model may well answer with either.
-    """
-    return html.replace("{", "&#123;").replace("$", "&#36;")
+def empty(text: str = "") -> str:
+    """What stands where there is nothing yet: why, and the next step. Without a text: there is no study at all."""
+    return page("empty", text=text or NO_STUDY, start=not text)
 
 
 @cache

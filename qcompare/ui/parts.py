@@ -66,3 +66,8 @@ def study_exists(place: Place) -> bool:
 def finished_jobs(place: Place) -> Hashable:
     """A token that changes when a job of the study ends."""
     return tuple((job.id, job.status) for job in place.store.jobs(place.study_id) if job.status.ended)
+
+
+def markup(html: str = "", **options: Any) -> gr.HTML:
+    """An HTML component that brings no style of its own; the look is all in `assets/style.css`."""
+    return gr.HTML(html, apply_default_css=False, padding=False, **options)

@@ -9,13 +9,11 @@ import gradio as gr
 from qcompare.results.standing import Standing, overview, read_standings
 from qcompare.results.table import Row, read_comparison
 from qcompare.study.records import Status
-from qcompare.ui.pages import page
-from qcompare.ui.parts import Part, Place, study_exists
-from qcompare.ui.texts import NO_STUDY
+from qcompare.ui.pages import empty, page
+from qcompare.ui.parts import Part, Place, markup, study_exists
 
 LOG_BYTES = 16_000
 """Of a log's end that are shown: long texts have stalled browsers."""
-LOG_LINES = 16
 PICK_JOB = """
 element.addEventListener('click', (event) => {
   const row = event.target.closest('[data-job]');
@@ -34,11 +32,8 @@ class ProgressTab:
 
 def build_progress() -> ProgressTab:
     """Lay out the tab in the current page."""
-    rows = gr.HTML(page("empty", text=NO_STUDY), js_on_load=PICK_JOB, elem_id="qc-rows")
-    log = gr.Textbox(
-        label="Log", lines=LOG_LINES, max_lines=LOG_LINES, interactive=False, autoscroll=True, elem_id="qc-log",
-        visible=False, buttons=["copy"],
-    )  # fmt: skip
+    rows = markup(empty(), js_on_load=PICK_JOB, elem_id="qc-rows")
+    log = markup(elem_id="qc-log")
     return ProgressTab(rows, Part("progress", [rows, log], _token, _show))
 
 
@@ -62,19 +57,15 @@ def _token(place: Place) -> Hashable:
     standings = read_standings(place.store, place.study_id)
     chosen = chosen_job(standings, place.job_id)
     log = place.store.folder(chosen.job_id).log if chosen else None
-    size = log.stat().st_size if log and log.exists() else 0
-    times = tuple(None if s.elapsed is None else int(s.elapsed) for s in standings)
-    return standings_token(standings), times, chosen and chosen.job_id, size
-
-
-def standings_token(standings: Sequence[Standing]) -> Hashable:
-    """What of the standings changes the screen besides the clock."""
-    return tuple((s.job_id, s.status, s.words, round(s.fraction, 3), s.error) for s in standings)
+    log_size = log.stat().st_size if log and log.exists() else 0
+    # Whole seconds: the clock moves on screen, but not more often than it can be read.
+    rows = tuple((s.status, s.words, round(s.fraction, 3), int(s.elapsed or 0)) for s in standings)
+    return place.study_id, rows, chosen.job_id if chosen else "", log_size
 
 
 def _show(place: Place) -> list[Any]:
     if not study_exists(place):
-        return [page("empty", text=NO_STUDY), gr.update(visible=False)]
+        return [empty(), ""]
     standings = read_standings(place.store, place.study_id)
     chosen = chosen_job(standings, place.job_id)
     scored = {row.job_id: row for row in read_comparison(place.store, place.study_id).scored}
@@ -87,6 +78,6 @@ def _show(place: Place) -> list[Any]:
         chosen=chosen.job_id if chosen else "",
     )
     if chosen is None:
-        return [html, gr.update(visible=False)]
+        return [html, ""]
     text = place.store.folder(chosen.job_id).log_tail(LOG_BYTES) or "Nothing printed yet."
-    return [html, gr.update(value=text, label=f"Log of {chosen.title}", visible=True)]
+    return [html, page("log", title=chosen.title, text=text)]

@@ -12,9 +12,9 @@ from qcompare.results.plots import accuracy_against_bits, accuracy_bars, describ
 from qcompare.results.table import Comparison, compare, read_all_answers
 from qcompare.study.presets import TASKS
 from qcompare.study.records import Result
-from qcompare.ui.pages import page
-from qcompare.ui.parts import Part, Place, finished_jobs, study_exists
-from qcompare.ui.texts import HINTS, NO_STUDY
+from qcompare.ui.pages import empty, page
+from qcompare.ui.parts import Part, Place, finished_jobs, markup, study_exists
+from qcompare.ui.texts import HINTS
 
 WORDS = {"queued": "waiting its turn", "running": "running now", "success": "no scores", "cancelled": "cancelled"}
 
@@ -28,20 +28,20 @@ class ResultsTab:
 
 def build_results() -> ResultsTab:
     """Lay out the tab in the current page."""
-    words = gr.HTML(page("empty", text=NO_STUDY), elem_id="qc-verdict")
-    table = gr.HTML(elem_id="qc-table")
+    words = markup(empty(), elem_id="qc-verdict")
+    table = markup(elem_id="qc-table")
     with gr.Row(visible=False, elem_id="qc-plots", elem_classes="qc-figures") as plots:
         with gr.Column(elem_classes="qc-figure"):
-            gr.HTML("<h3>Accuracy and its 95 % interval</h3>")
+            markup("<h3>Accuracy and its 95 % interval</h3>")
             bars = gr.Plot(show_label=False, container=False)
         with gr.Column(elem_classes="qc-figure"):
-            gr.HTML("<h3>Accuracy against bits</h3>")
+            markup("<h3>Accuracy against bits</h3>")
             scatter = gr.Plot(show_label=False, container=False)
     with gr.Column(visible=False, elem_classes="qc-figure qc-wide") as map_column:
-        gr.HTML("<h3>Which layer got which scheme</h3>")
+        markup("<h3>Which layer got which scheme</h3>")
         layers = gr.Plot(show_label=False, container=False)
-        layer_words = gr.HTML()
-    plot_words = gr.HTML()
+        layer_words = markup()
+    plot_words = markup()
     outputs = [words, table, plots, bars, scatter, map_column, layers, layer_words, plot_words]
     return ResultsTab(Part("results", outputs, lambda place: (place.study_id, finished_jobs(place)), _show))
 
@@ -49,12 +49,12 @@ def build_results() -> ResultsTab:
 def _show(place: Place) -> list[Any]:
     hidden = gr.update(visible=False)
     if not study_exists(place):
-        return [page("empty", text=NO_STUDY), "", hidden, None, None, hidden, None, "", ""]
+        return [empty(), "", hidden, None, None, hidden, None, "", ""]
     study = place.store.study(place.study_id)
     try:
         results = place.store.results(study.id)
     except NotFound as error:
-        return [page("empty", text=str(error)), "", hidden, None, None, hidden, None, "", ""]
+        return [empty(str(error)), "", hidden, None, None, hidden, None, "", ""]
     answers, unreadable = read_all_answers(place.store, results)
     comparison = compare(study, place.store.jobs(study.id), results, answers, unreadable)
     verdict = page("headline", headline=headline(comparison, answers), caveats=caveats(comparison))
@@ -63,7 +63,8 @@ def _show(place: Place) -> list[Any]:
 
 def table_html(comparison: Comparison) -> str:
     """The table of scores as HTML, escaped."""
-    best = comparison.best
+    rivals = [row for row in comparison.scored if not row.is_reference]
+    best = comparison.best if len(rivals) > 1 else None
     return page(
         "table",
         rows=comparison.rows,

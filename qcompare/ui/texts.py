@@ -1,7 +1,7 @@
 """Words of the screen that more than one place shows. Sentence case, verbs on buttons, no jargon without a hint."""
 
 PRODUCT = "qcompare"
-PITCH = "Which quantized model should you ship, what did it cost, and is the difference real?"
+PITCH = "Build every way to compress a model, ask each the same questions, and see which to ship and what is real."
 
 HINTS: dict[str, str] = {
     "bits": "Average bits of a quantized weight, scales not counted; with scales in small print.",
@@ -23,4 +23,4 @@ def pair_title(pair: tuple[str, str]) -> str:
     return SCHEME_PAIR_TITLES.get(pair, " + ".join(pair))
 
 
-NO_STUDY = "No study is open. Start one under New study, or pick one above."
+NO_STUDY = "No study yet."

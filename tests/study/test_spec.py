@@ -24,7 +24,9 @@ def subsets(names: list[str]) -> st.SearchStrategy[list[str]]:
     prompts=st.lists(st.text(max_size=50), max_size=3),
 )
 def test_a_study_survives_its_own_file(recipes, tasks, limit, avg_bits, prompts) -> None:  # type: ignore[no-untyped-def]
-    study = parse_study({"recipes": recipes, "tasks": tasks, "limit": limit, "avg_bits": avg_bits, "prompts": prompts})
+    study = parse_study(
+        {"recipes": recipes, "tasks": tasks, "limit": limit, "avg_bits": avg_bits, "prompts": prompts}
+    )
     assert read_study(study.to_yaml()) == study
 
 

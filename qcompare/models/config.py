@@ -1,0 +1,97 @@
+"""Is a model, by its config.json, one that qcompare can compare? Answered without loading torch."""
+
+import ast
+import json
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from qcompare.errors import ModelUnavailable
+from qcompare.settings import Settings
+
+SOURCES = "a dense, decoder-only language model (Llama, Qwen, Gemma, Mistral, …)"
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The content of a config.json.
+
+    Raises:
+        ModelUnavailable: it is damaged.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        config = None
+    if not isinstance(config, dict):
+        raise ModelUnavailable(f"{path}: is damaged; fetch the model again")
+    return config
+
+
+def check_config(config: dict[str, Any], model: str, settings: Settings) -> None:
+    """Refuse what cannot be compared, with the reason.
+
+    Raises:
+        ModelUnavailable: it needs code of its own and that is not allowed; it is not a decoder-only causal language
+            model; it is quantized already; transformers does not know it.
+    """
+    family = str(config.get("model_type", ""))
+    architectures = [str(name) for name in config.get("architectures") or ()]
+    known = causal_families()
+    if config.get("quantization_config"):
+        how = config["quantization_config"]
+        method = how.get("quant_method", "unknown method") if isinstance(how, dict) else "unknown method"
+        raise ModelUnavailable(f"{model}: is quantized already ({method}); choose the original model")
+    if config.get("is_encoder_decoder") or "vision_config" in config or "audio_config" in config:
+        raise ModelUnavailable(
+            f"{model}: is not a text-only decoder ({_name(architectures, family)}); choose {SOURCES}"
+        )
+    if known is None or (family in known and (not architectures or known[family] in architectures)):
+        return
+    if config.get("auto_map") and family not in known:
+        if settings.trust_remote_code:
+            return
+        raise ModelUnavailable(
+            f"{model}: brings its own code ('{family}' is not built into transformers), which is refused; "
+            "set QCOMPARE_TRUST_REMOTE_CODE=true if you trust where it comes from"
+        )
+    if family not in known and any(name.endswith("ForCausalLM") for name in architectures):
+        raise ModelUnavailable(f"{model}: transformers {version('transformers')} does not know '{family}' models")
+    raise ModelUnavailable(
+        f"{model}: is not a causal language model ({_name(architectures, family)}); choose {SOURCES}"
+    )
+
+
+def num_blocks(config: dict[str, Any]) -> int | None:
+    """Decoder blocks as the config counts them; None where it does not say."""
+    value = next(
+        (config[key] for key in ("num_hidden_layers", "n_layer", "num_layers", "n_layers") if key in config), None
+    )
+    return value if isinstance(value, int) else None
+
+
+@cache
+def causal_families() -> dict[str, str] | None:
+    """`model_type` → class of transformers' causal language models; None where the library cannot be read.
+
+    Read from the text of the library's table (`models/auto/modeling_auto.py`): importing it would load torch.
+    """
+    spec = find_spec("transformers")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    path = Path(spec.submodule_search_locations[0]) / "models" / "auto" / "modeling_auto.py"
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        table = next(node for node in tree.body if _assigns(node, "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"))
+        return dict(ast.literal_eval(table.value.args[0]))  # type: ignore[attr-defined]
+    except (OSError, ValueError, SyntaxError, StopIteration, AttributeError, IndexError):
+        return None
+
+
+def _assigns(node: ast.stmt, name: str) -> bool:
+    return isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets)
+
+
+def _name(architectures: list[str], family: str) -> str:
+    return architectures[0] if architectures else family or "no model_type"

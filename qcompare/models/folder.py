@@ -1,0 +1,88 @@
+"""A model in a local folder: what it is, and a hash that changes when its files do."""
+
+import hashlib
+from pathlib import Path
+
+from qcompare.errors import ModelUnavailable
+from qcompare.models.config import check_config, num_blocks, read_config
+from qcompare.models.facts import ModelFacts
+from qcompare.models.headers import Stored, read_headers
+from qcompare.models.layers import expert_count, linear_layers, num_params
+from qcompare.settings import Settings
+
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tokenizer_config.json")
+RELEVANT = (".safetensors", ".json", ".model", ".txt", ".jinja", ".tiktoken", ".bin", ".py")
+SMALL = 16 * 2**20
+"""Files up to this size (bytes) are hashed whole."""
+SAMPLES, SAMPLE = 256, 4096
+"""Pieces, and bytes of each, that are hashed of a larger file."""
+
+
+def describe_folder(folder: Path, model: str, source: str, title: str, settings: Settings) -> ModelFacts:
+    """The facts of a model folder, from its config and file headers.
+
+    Raises:
+        ModelUnavailable: one line: what is missing, damaged, not allowed or not supported.
+    """
+    if not folder.is_dir():
+        what = "is a file; give the folder that holds the model" if folder.exists() else "no such folder"
+        raise ModelUnavailable(f"{folder}: {what}")
+    if not (folder / "config.json").is_file():
+        raise ModelUnavailable(f"{folder}: has no config.json, so it is no model folder; 'demo' is always available")
+    config = read_config(folder / "config.json")
+    check_config(config, model, settings)
+    stored = read_headers(folder, settings.allow_unsafe_weights)
+    if not any((folder / name).is_file() for name in TOKENIZERS):
+        raise ModelUnavailable(f"{folder}: has no tokenizer (tokenizer.json); save it beside the model")
+    return make_facts(config, stored, model=model, source=source, title=title, license=None)
+
+
+def make_facts(
+    config: dict[str, object], stored: Stored, *, model: str, source: str, title: str, license: str | None
+) -> ModelFacts:
+    """Facts from a config and file headers, wherever they come from.
+
+    Raises:
+        ModelUnavailable: a mixture of experts, or no linear layers in numbered blocks.
+    """
+    family = str(config.get("model_type", ""))
+    if experts := expert_count(stored.shapes):
+        raise ModelUnavailable(
+            f"{model}: is a mixture of {experts} experts, whose weights cannot be quantized here yet; "
+            "choose a dense model"
+        )
+    layers = linear_layers(stored.shapes, family, num_blocks(config))
+    if not layers:
+        raise ModelUnavailable(f"{model}: no linear layers with inputs in multiples of 32 were found in its blocks")
+    return ModelFacts(
+        model=model,
+        title=title,
+        source=source,
+        family=family,
+        num_params=num_params(stored.shapes, tied=bool(config.get("tie_word_embeddings", False))),
+        size_bytes=stored.size_bytes,
+        license=license,
+        layers=layers,
+    )
+
+
+def folder_revision(folder: Path) -> str:
+    """A hash over a model folder: 40 hex digits of a sha256.
+
+    It covers the names and sizes of all model files; the whole content of files up to 16 MiB (configs, tokenizer,
+    small models); of larger files the first 4 KiB, the last 4 KiB and 254 pieces of 4 KiB evenly between them, which
+    takes in the start of the safetensors header. Retraining or rounding changes it; a change of a few bytes between
+    the pieces of a large file does not.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.iterdir() if p.suffix in RELEVANT and p.is_file()):
+        size = path.stat().st_size
+        digest.update(f"{path.name}\0{size}\0".encode())
+        with path.open("rb") as file:
+            if size <= SMALL:
+                digest.update(file.read())
+                continue
+            for index in range(SAMPLES):
+                file.seek(index * (size - SAMPLE) // (SAMPLES - 1))
+                digest.update(file.read(SAMPLE))
+    return digest.hexdigest()[:40]

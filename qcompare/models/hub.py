@@ -1,0 +1,167 @@
+"""A model on the Hugging Face hub: what it is, and its files, fetched into the usual cache."""
+
+import errno
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from qcompare.errors import ModelUnavailable
+from qcompare.models.config import check_config, read_config
+from qcompare.models.facts import ModelFacts
+from qcompare.models.folder import describe_folder, make_facts
+from qcompare.models.headers import Stored
+from qcompare.settings import Settings
+
+TIMEOUT = 5.0
+"""Seconds to wait for the hub to answer at all."""
+FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken")
+OTHER_FORMATS = ("*/*", "consolidated*")
+"""The same weights in other formats: subfolders (onnx, original) and Mistral's own file."""
+
+
+def hub_reachable(settings: Settings) -> bool:
+    """The hub answers, within a few seconds; never asked when offline is set."""
+    if settings.offline or _switched_off():
+        return False
+    answer: list[bool] = []
+    # In a thread: looking up a name can hang far longer than any timeout that a client offers.
+    asking = threading.Thread(target=lambda: answer.append(_answers()), daemon=True)
+    asking.start()
+    asking.join(TIMEOUT + 1)
+    return bool(answer and answer[0])
+
+
+def describe_hub(repo: str, revision: str | None, model: str, settings: Settings) -> ModelFacts:
+    """The facts of a hub model from its metadata: a few kilobytes. Falls back to a copy in the cache.
+
+    Raises:
+        ModelUnavailable: one line: not reachable and not in the cache, unknown, gated, not allowed, not supported.
+    """
+    title = repo.rpartition("/")[2]
+    if not hub_reachable(settings):
+        return describe_folder(_cached(repo, revision, settings), model, "hub", title, settings)
+    from huggingface_hub import HfApi, hf_hub_download
+
+    with _explained(repo, revision):
+        api = HfApi()
+        info = api.model_info(repo, revision=revision, timeout=TIMEOUT * 2, files_metadata=True)
+        _check_weights(model, [file.rfilename for file in info.siblings or ()])
+        config = read_config(Path(hf_hub_download(repo, "config.json", revision=info.sha)))
+        check_config(config, model, settings)
+        metadata = api.get_safetensors_metadata(repo, revision=info.sha)
+    license = info.card_data.get("license") if info.card_data else None
+    stored = _stored(metadata, {file.rfilename: file.size or 0 for file in info.siblings or ()})
+    return make_facts(config, stored, model=model, source="hub", title=title, license=license)
+
+
+def fetch_hub(repo: str, revision: str | None, settings: Settings) -> Path:
+    """Fetch the weights, config and tokenizer of a hub model into the Hugging Face cache.
+
+    Returns:
+        The snapshot folder; its name is the commit.
+
+    Raises:
+        ModelUnavailable: one line, as for `describe_hub`.
+    """
+    if not hub_reachable(settings):
+        return _cached(repo, revision, settings)
+    with _explained(repo, revision):
+        return _snapshot(repo, revision, settings, local_files_only=False)
+
+
+def _snapshot(repo: str, revision: str | None, settings: Settings, local_files_only: bool) -> Path:
+    from huggingface_hub import snapshot_download
+
+    return Path(
+        snapshot_download(
+            repo,
+            revision=revision,
+            allow_patterns=[*FILES, *(["*.py"] if settings.trust_remote_code else [])],
+            ignore_patterns=list(OTHER_FORMATS),
+            local_files_only=local_files_only,
+        )
+    )
+
+
+def _cached(repo: str, revision: str | None, settings: Settings) -> Path:
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return _snapshot(repo, revision, settings, local_files_only=True)
+    except LocalEntryNotFoundError:
+        why = "qcompare is set to offline" if settings.offline or _switched_off() else "the hub is not reachable"
+        raise ModelUnavailable(
+            f"{repo}: {why} and no copy is in the cache; give a folder that holds the model, or use 'demo'"
+        ) from None
+
+
+@contextmanager
+def _explained(repo: str, revision: str | None) -> Iterator[None]:
+    """Turn what the hub's client raises into one line."""
+    import httpx
+    from huggingface_hub import constants, errors
+
+    at = f"{repo}@{revision}" if revision else repo
+    try:
+        yield
+    except errors.GatedRepoError:
+        raise ModelUnavailable(
+            f"{repo}: is gated; accept its terms on the hub, then log in with 'hf auth login'"
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise ModelUnavailable(
+            f"{repo}: no such model on the hub, or it is private; check the name, or log in with 'hf auth login'"
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise ModelUnavailable(
+            f"{at}: the model has no such revision; leave out '@{revision}' for the newest"
+        ) from None
+    except errors.EntryNotFoundError:
+        raise ModelUnavailable(f"{at}: has no config.json, so transformers cannot load it") from None
+    except (errors.NotASafetensorsRepoError, errors.SafetensorsParsingError):
+        raise ModelUnavailable(f"{at}: its safetensors files cannot be read on the hub") from None
+    except (httpx.TransportError, errors.HfHubHTTPError, ConnectionError) as error:
+        first = (str(error).splitlines() or ["no answer"])[0]
+        raise ModelUnavailable(f"{at}: the hub does not answer ({first[:120]}); try again, or use 'demo'") from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise ModelUnavailable(
+            f"{at}: no space left in {constants.HF_HUB_CACHE}; free some, or set HF_HOME"
+        ) from None
+
+
+def _check_weights(model: str, files: list[str]) -> None:
+    if "model.safetensors" in files or "model.safetensors.index.json" in files:
+        return
+    if any(name.endswith((".bin", ".pt", ".pth")) for name in files):
+        raise ModelUnavailable(
+            f"{model}: has only pickled weights, which can run code when loaded; choose a revision with safetensors"
+        )
+    raise ModelUnavailable(f"{model}: has no model.safetensors; choose a model in transformers' format")
+
+
+def _stored(metadata: Any, sizes: dict[str, int]) -> Stored:
+    tensors = {name: t for file in metadata.files_metadata.values() for name, t in file.tensors.items()}
+    return Stored(
+        shapes={name: tuple(tensor.shape) for name, tensor in tensors.items()},
+        size_bytes=sum(sizes.get(name, 0) for name in metadata.files_metadata),
+        dtypes=frozenset(str(tensor.dtype) for tensor in tensors.values()),
+    )
+
+
+def _switched_off() -> bool:
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON")
+
+
+def _answers() -> bool:
+    import httpx
+    from huggingface_hub import constants
+
+    try:
+        return httpx.head(constants.ENDPOINT, timeout=TIMEOUT, follow_redirects=True).status_code < 400
+    except (httpx.HTTPError, httpx.InvalidURL, OSError):
+        return False

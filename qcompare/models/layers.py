@@ -1,0 +1,80 @@
+"""From the names and shapes of stored weights to the linear layers that recipes may quantize.
+
+The rules are auto-round's (`auto_round/compressors/layer_config_resolver.py`, `utils/model.py:get_block_names`):
+linear layers inside the decoder blocks, without those whose inputs do not fill groups of 32. A test compares the
+outcome with auto-round's own list on loaded models.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from math import prod
+
+from qcompare.models.facts import LinearLayer
+
+GROUP_SIZE = 32
+"""Weights that share a scale in the MX formats; a layer whose inputs are not a multiple stays unquantized."""
+NOT_LINEAR = re.compile(r"norm|embed|router|relative_attention|rotary|position|conv|(^|\.)(gate|wpe|wte|ln_\w+)$")
+"""Two-dimensional weights inside blocks that are embeddings, norms or expert routers."""
+TRANSPOSED = frozenset({"gpt2", "openai-gpt"})
+"""Families that store weights as inputs × outputs (transformers' Conv1D)."""
+BARE = {"h": "transformer.", "layers": "model."}
+"""Checkpoints of the model without its head leave out the name of its body: the module list → the missing prefix."""
+ORDER = ("q_proj", "k_proj", "v_proj", "qkv", "c_attn", "o_proj", "dense", "c_proj", "gate", "up", "c_fc", "down")
+"""Within a block, in the direction the data flows; unknown names come after, by name."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Full name of a stored tensor → its shape."""
+
+
+def linear_layers(shapes: Shapes, family: str, num_blocks: int | None = None) -> tuple[LinearLayer, ...]:
+    """The layers that recipes may quantize, in the order of the model.
+
+    Args:
+        shapes: every stored tensor.
+        family: `model_type` of the config.
+        num_blocks: decoder blocks as the config counts them; blocks past it (multi-token prediction) are left out.
+    """
+    found = [(name, *parts) for name in shapes if (parts := _parts(name)) and len(shapes[name]) == 2]
+    body = _body((stem, prod(shapes[name])) for name, stem, _, _ in found)
+    layers = []
+    for name, stem, block, rest in found:
+        shape = shapes[name] if family not in TRANSPOSED else shapes[name][::-1]
+        outside = stem != body or NOT_LINEAR.search(rest) or (num_blocks is not None and block >= num_blocks)
+        if not outside and shape[1] % GROUP_SIZE == 0:
+            full = BARE.get(stem, "") + name.removesuffix(".weight")
+            layers.append(LinearLayer(full, in_features=shape[1], out_features=shape[0], block=block))
+    return tuple(sorted(layers, key=_place))
+
+
+def expert_count(shapes: Shapes) -> int:
+    """Experts of one block of a mixture-of-experts model; 0 for a dense one."""
+    numbers = {int(match[1]) for name in shapes if (match := re.search(r"\.experts\.(\d+)\.", name))}
+    fused = [shape[0] for name, shape in shapes.items() if ".experts." in name and len(shape) == 3]
+    return max([len(numbers), *fused])
+
+
+def num_params(shapes: Shapes, tied: bool) -> int:
+    """All weights; a head that is stored although it shares the embedding counts once."""
+    return sum(prod(shape) for name, shape in shapes.items() if not (tied and name == "lm_head.weight"))
+
+
+def _parts(name: str) -> tuple[str, int, str] | None:
+    """`model.layers.3.mlp.up_proj.weight` → (`model.layers`, 3, `mlp.up_proj`)."""
+    match = re.fullmatch(r"(.+?)\.(\d+)\.(.+)\.weight", name)
+    return (match[1], int(match[2]), match[3]) if match else None
+
+
+def _body(sizes: Iterable[tuple[str, int]]) -> str:
+    """The numbered list that holds the most weights: the decoder blocks."""
+    total: Counter[str] = Counter()
+    for stem, size in sizes:
+        total[stem] += size
+    return total.most_common(1)[0][0] if total else ""
+
+
+def _place(layer: LinearLayer) -> tuple[int, bool, int, str]:
+    """Sort key: block, attention before the MLP, then `ORDER`."""
+    last = layer.name.rpartition(".")[2]
+    rank = next((i for i, part in enumerate(ORDER) if part in last), len(ORDER))
+    return layer.block, "mlp" in layer.name or "feed_forward" in layer.name, rank, layer.name

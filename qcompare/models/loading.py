@@ -1,0 +1,77 @@
+"""From a model folder to a model in memory. Loads torch: call it in the worker."""
+
+import os
+from typing import Any
+
+from qcompare.errors import ModelUnavailable
+from qcompare.models.facts import LocalModel
+from qcompare.settings import Settings
+
+
+def load(local: LocalModel, device: str, dtype: str, settings: Settings, hub_kernels: bool) -> tuple[Any, Any]:
+    """Load a model for evaluation, and its tokenizer.
+
+    Args:
+        local: where it is.
+        device: as torch names it.
+        dtype: `float32`, `bfloat16` or `float16`: weights and computation.
+        settings: whether unsafe weights and remote code are allowed.
+        hub_kernels: let transformers replace layers by kernels from the hub.
+
+    Returns:
+        The model in eval mode on the device, and the tokenizer, which has a pad token.
+
+    Raises:
+        ModelUnavailable: the files are damaged, incomplete or not supported.
+    """
+    if not hub_kernels:
+        # Holds where transformers is not imported yet; `use_kernels=False` below holds always.
+        os.environ.setdefault("USE_HUB_KERNELS", "NO")
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    common = {"local_files_only": True, "trust_remote_code": settings.trust_remote_code}
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            local.path,
+            dtype=getattr(torch, dtype),
+            use_safetensors=None if settings.allow_unsafe_weights else True,
+            use_kernels=hub_kernels,
+            output_loading_info=True,
+            **common,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(local.path, **common)
+    except torch.OutOfMemoryError:
+        raise
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelUnavailable(f"{local.name}: transformers cannot load it: {first[:300]}") from error
+    _check_complete(local, info)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    _make_linear(model)
+    return model.to(device).eval(), tokenizer
+
+
+def _check_complete(local: LocalModel, info: dict[str, Any]) -> None:
+    """transformers only warns when weights are missing, and fills them with random numbers."""
+    if missing := sorted(info["missing_keys"]):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ModelUnavailable(
+            f"{local.name}: its files lack the weights of {missing[0]}{more}; fetch the model again"
+        )
+
+
+def _make_linear(model: Any) -> None:
+    """Replace transformers' Conv1D (GPT-2) by the linear layer it is: recipes know one kind of layer."""
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, Conv1D):
+                linear = torch.nn.Linear(*child.weight.shape, device="meta")
+                linear.weight = torch.nn.Parameter(child.weight.detach().T.contiguous(), requires_grad=False)
+                linear.bias = child.bias
+                setattr(parent, name, linear)

@@ -1,0 +1,127 @@
+"""Where a model comes from, by the name a study gives it: the demo bundle, a folder, or the hub."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from qcompare.errors import ModelUnavailable
+from qcompare.models.bundle import ensure_bundle
+from qcompare.models.facts import LocalModel, ModelFacts
+from qcompare.models.folder import describe_folder, folder_revision
+from qcompare.models.headers import Stored
+from qcompare.models.layers import linear_layers, num_params
+from qcompare.models.loading import load
+from qcompare.models.manifest import demo_manifest
+from qcompare.settings import Settings
+
+__all__ = ["LocalModel", "Source", "describe", "fetch", "load", "resolve"]
+
+DEMO = "demo"
+HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+"""`org/name` or `org/name@revision`."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model is to be looked for."""
+
+    kind: str
+    """`demo bundle`, `folder` or `hub`."""
+    folder: Path | None = None
+    repo: str | None = None
+    revision: str | None = None
+    """Branch, tag or commit on the hub; None is the newest."""
+
+
+def resolve(model: str, settings: Settings) -> Source:
+    """Decide what a name means: `demo`, a path that exists or looks like one, or a hub id. Asks no network.
+
+    Raises:
+        ModelUnavailable: it is none of these.
+    """
+    model = model.strip()
+    if model == DEMO:
+        return Source("demo bundle")
+    if model.startswith(("/", "./", "../", "~", ".\\")) or model in (".", "..") or _exists(model):
+        return Source("folder", folder=_path(model))
+    if match := HUB_ID.fullmatch(model):
+        return Source("hub", repo=match["repo"], revision=match["revision"])
+    near = " Did you mean 'demo'?" if get_close_matches(model, [DEMO], cutoff=0.6) else ""
+    shown = model if len(model) <= 60 else model[:57] + "…"
+    raise ModelUnavailable(
+        f"unknown model '{shown}': it is no folder here and no hub id.{near} "
+        "Give demo, org/name[@revision] or a folder (./name)"
+    )
+
+
+def describe(model: str, settings: Settings) -> ModelFacts:
+    """What is known of a model without loading it: its layers and their sizes, from headers or hub metadata.
+
+    The demo model is described from the package, also before it is fetched.
+
+    Raises:
+        ModelUnavailable: one line: not found, not reachable, not allowed or not supported.
+    """
+    source = resolve(model, settings)
+    if source.kind == "demo bundle":
+        return _describe_demo()
+    if source.folder is not None:
+        return describe_folder(source.folder, model, source.kind, source.folder.resolve().name, settings)
+    from qcompare.models.hub import describe_hub
+
+    assert source.repo is not None
+    return describe_hub(source.repo, source.revision, model, settings)
+
+
+def fetch(model: str, settings: Settings, report: Callable[[str], None] = lambda text: None) -> LocalModel:
+    """Bring a model's files to this machine, where they are not there yet.
+
+    Raises:
+        ModelUnavailable: one line: not found, not reachable, not allowed, no space.
+    """
+    source = resolve(model, settings)
+    if source.kind == "demo bundle":
+        folder = ensure_bundle(settings, report).model
+        return LocalModel(folder, demo_manifest().title, source.kind, folder_revision(folder))
+    if source.folder is not None:
+        facts = describe(model, settings)
+        return LocalModel(source.folder, facts.title, source.kind, folder_revision(source.folder))
+    from qcompare.models.hub import fetch_hub
+
+    assert source.repo is not None
+    facts = describe(model, settings)  # refuses what cannot be used before gigabytes are fetched
+    report(f"downloading {source.repo} ({facts.size_bytes / 1e9:.1f} GB) where it is not in the cache")
+    folder = fetch_hub(source.repo, source.revision, settings)
+    return LocalModel(folder, facts.title, source.kind, folder.name)
+
+
+def _describe_demo() -> ModelFacts:
+    manifest = demo_manifest()
+    stored = Stored(manifest.tensors, size_bytes=0, dtypes=frozenset({"BF16"}))
+    params = num_params(stored.shapes, tied=True)
+    return ModelFacts(
+        model=DEMO,
+        title=manifest.title,
+        source="demo bundle",
+        family=manifest.family,
+        num_params=params,
+        size_bytes=2 * params,
+        license=manifest.license,
+        layers=linear_layers(stored.shapes, manifest.family),
+    )
+
+
+def _path(model: str) -> Path:
+    try:
+        return Path(model).expanduser()
+    except RuntimeError:
+        raise ModelUnavailable(f"{model[:80]}: no such user's home") from None
+
+
+def _exists(model: str) -> bool:
+    try:
+        return Path(model).exists()
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,119 @@
+"""Simulated formats behave as auto-round's own fake-quantized models."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from auto_round import AutoRound
+
+from qcompare.errors import JobError
+from qcompare.models.bundle import ensure_bundle
+from qcompare.quantize import simulate as simulation
+from qcompare.quantize.simulate import activation_rounding, simulate, weight_rounding
+from qcompare.settings import Settings
+from qcompare.study.presets import SCHEMES
+
+MIXED = {"self_attn.v_proj": "MXFP8", "self_attn.k_proj": "MXFP8", "mlp.down_proj": "MXFP8"}
+"""Layers that the mixed configuration raises; q and k get different schemes for one input."""
+
+
+def load(folder: Path) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    return (
+        AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(),
+        AutoTokenizer.from_pretrained(folder),
+    )
+
+
+def linear_names(model: Any) -> list[str]:
+    return [name for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and name != "lm_head"]
+
+
+def config_for(model: Any, low: str, raised: dict[str, str]) -> dict[str, str]:
+    return {name: next((s for end, s in raised.items() if name.endswith(end)), low) for name in linear_names(model)}
+
+
+def logits(model: Any, tokenizer: Any) -> torch.Tensor:
+    text = "The capital of France is Paris, and it is famous for the Eiffel Tower, its museums and its food."
+    with torch.inference_mode():
+        return model(**tokenizer(text, return_tensors="pt")).logits
+
+
+def auto_round_logits(folder: Path, scheme: str, raised: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Logits of the model that auto-round returns, and of ours, for the same configuration."""
+    model, tokenizer = load(folder)
+    config = config_for(model, scheme, raised)
+    changed = {name: s for name, s in config.items() if s != scheme}
+    rounder = AutoRound(
+        model, tokenizer, scheme=scheme, layer_config=changed, iters=0, disable_opt_rtn=True,
+        disable_model_free=True, device_map="cpu",
+    )  # fmt: skip
+    reference, _ = rounder.quantize()
+    ours, _ = load(folder)
+    simulate(ours, config)
+    return logits(reference, tokenizer), logits(ours, tokenizer)
+
+
+@pytest.mark.parametrize("scheme", ["MXFP4", "MXFP4_RCEIL"])
+@pytest.mark.parametrize("raised", [{}, MIXED], ids=["uniform", "mixed"])
+def test_tiny_model_equals_auto_rounds_own(
+    tiny_llama: Path, scheme: str, raised: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)  # auto-round leaves a work folder behind
+    raised = {end: s + scheme.removeprefix("MXFP4") for end, s in raised.items()}
+    reference, ours = auto_round_logits(tiny_llama, scheme, raised, monkeypatch)
+    assert torch.equal(reference, ours)
+
+
+@pytest.mark.demo
+@pytest.mark.parametrize("raised", [{}, MIXED], ids=["uniform", "mixed"])
+def test_demo_model_equals_auto_rounds_own(
+    demo_settings: Settings, raised: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The same weights, roundings and matrix products: not even the order of additions differs."""
+    monkeypatch.chdir(tmp_path)
+    folder = ensure_bundle(demo_settings).model
+    reference, ours = auto_round_logits(folder, "MXFP4", raised, monkeypatch)
+    assert (reference - ours).abs().max().item() == 0.0
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_compiled_rounding_is_bitwise_the_eager_one(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random values, exact powers of two (where a scale's exponent could tip), zeros, and very large and small ones."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(257, 96, generator=generator) * torch.exp2(torch.arange(257).float() / 4 - 32)[:, None]
+    x[::5] = torch.exp2(torch.randint(-30, 30, x[::5].shape, generator=generator).float())
+    x[1], x[2, ::3], x[3] = 0, 0, 6.0
+    for rounding in (weight_rounding, activation_rounding):
+        rounding.cache_clear()
+        simulation._rounding.cache_clear()
+        fast = rounding(scheme)(x)
+        with monkeypatch.context() as patch:
+            patch.setattr(simulation, "can_compile", lambda: False)
+            rounding.cache_clear()
+            simulation._rounding.cache_clear()
+            eager = rounding(scheme)(x)
+        assert torch.equal(fast, eager)
+        rounding.cache_clear()
+        simulation._rounding.cache_clear()
+
+
+def test_layers_that_share_an_input_round_it_once(tiny_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokenizer = load(tiny_llama)
+    calls: list[torch.Size] = []
+
+    def counting(scheme: str) -> Any:
+        return lambda x: calls.append(x.shape) or x
+
+    monkeypatch.setattr(simulation, "activation_rounding", counting)
+    simulate(model, dict.fromkeys(linear_names(model), "MXFP4"))
+    logits(model, tokenizer)
+    assert len(calls) == 4 * model.config.num_hidden_layers  # qkv, o, gate and up, down
+
+
+def test_a_recipe_of_another_model_is_refused_by_layer_name(tiny_llama: Path) -> None:
+    model, _ = load(tiny_llama)
+    with pytest.raises(JobError, match=r"model\.layers\.99\.q_proj"):
+        simulate(model, {"model.layers.99.q_proj": "MXFP4"})
