@@ -2,12 +2,18 @@
 window.qcompare = {
   // Tabs report a selection while the page is being built; until the address has been read, it must stay.
   opened: false,
+  early: {},
   open(study) {
     this.opened = true;
+    const named = new URL(window.location.href).searchParams;
+    if (this.early.tab && !named.has("tab")) this.note("tab", this.early.tab);
     this.note("study", study);
   },
   note(key, value) {
-    if (!this.opened) return;
+    if (!this.opened) {
+      this.early[key] = value;
+      return;
+    }
     const address = new URL(window.location.href);
     if (!value || address.searchParams.get(key) === value) return;
     address.searchParams.set(key, value);

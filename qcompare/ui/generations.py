@@ -10,7 +10,7 @@ from qcompare.results.table import REFERENCE, title
 from qcompare.study.records import Result
 from qcompare.study.spec import Study
 from qcompare.ui.pages import empty, page
-from qcompare.ui.parts import Part, Place, finished_jobs, markup, study_exists
+from qcompare.ui.parts import Part, Place, job_states, markup, study_exists
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,10 @@ class Answers:
     columns: tuple[Column, ...]
 
 
-@dataclass(frozen=True)
-class GenerationsTab:
-    """The part of this tab."""
-
-    part: Part
-
-
-def build_generations() -> GenerationsTab:
+def build_generations() -> Part:
     """Lay out the tab in the current page."""
     answers = markup(empty(), elem_id="qc-generations")
-    return GenerationsTab(Part("generations", [answers], lambda place: (place.study_id, finished_jobs(place)), _show))
+    return Part("generations", [answers], job_states, _show)
 
 
 def _show(place: Place) -> list[Any]:

@@ -6,7 +6,7 @@ import os
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from qcompare.settings import Settings
-from qcompare.ui.build import build_app
+from qcompare.ui.app import build_app
 from qcompare.ui.theme import ASSETS, make_theme, read_asset
 
 

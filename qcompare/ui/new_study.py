@@ -60,7 +60,7 @@ def build_new_study(settings: Settings) -> NewStudyTab:
         )
         gr.Code(RUN_COMMAND, language="shell", label="The same in a terminal", interactive=False, lines=1)
     with gr.Row(elem_id="qc-start", equal_height=True):
-        told = markup(page("estimate", error="", plan=None), elem_id="qc-estimate", scale=1)
+        told = markup(page("estimate", error="", found=None), elem_id="qc-estimate", scale=1)
         start = gr.Button("Start study", variant="primary", scale=0, min_width=160, elem_id="qc-go")
     inputs = [*model_inputs, *compress_inputs, *measure_inputs]
     follow = [facts, compress_inputs[1], ticks, study_file, told, start]
@@ -167,6 +167,6 @@ def shown(found: Estimate) -> list[Any]:
         gr.update(minimum=low, maximum=high),
         page("ticks", budgets=form.published_budgets(found.reach), chosen=found.budget),
         found.study_file if found.study_file else gr.skip(),
-        page("estimate", error=found.error, plan=found.plan, seconds=found.seconds, memory=found.memory_bytes),
+        page("estimate", error=found.error, found=found),
         gr.update(interactive=not found.error),
     ]

@@ -63,9 +63,9 @@ def study_exists(place: Place) -> bool:
         return False
 
 
-def finished_jobs(place: Place) -> Hashable:
-    """A token that changes when a job of the study ends."""
-    return tuple((job.id, job.status) for job in place.store.jobs(place.study_id) if job.status.ended)
+def job_states(place: Place) -> Hashable:
+    """A token that changes when a job of the study begins or ends."""
+    return place.study_id, tuple((job.id, job.status) for job in place.store.jobs(place.study_id))
 
 
 def markup(html: str = "", **options: Any) -> gr.HTML:

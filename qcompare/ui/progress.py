@@ -6,8 +6,9 @@ from typing import Any
 
 import gradio as gr
 
+from qcompare.errors import NotFound
 from qcompare.results.standing import Standing, overview, read_standings
-from qcompare.results.table import Row, read_comparison
+from qcompare.results.table import Row, compare
 from qcompare.study.records import Status
 from qcompare.ui.pages import empty, page
 from qcompare.ui.parts import Part, Place, markup, study_exists
@@ -68,12 +69,10 @@ def _show(place: Place) -> list[Any]:
         return [empty(), ""]
     standings = read_standings(place.store, place.study_id)
     chosen = chosen_job(standings, place.job_id)
-    scored = {row.job_id: row for row in read_comparison(place.store, place.study_id).scored}
-    scores: dict[str, Row | None] = {s.job_id: scored.get(s.job_id) for s in standings}
     html = page(
         "progress",
         standings=standings,
-        scores=scores,
+        scores=_scores(place),
         overview=overview(standings),
         chosen=chosen.job_id if chosen else "",
     )
@@ -81,3 +80,13 @@ def _show(place: Place) -> list[Any]:
         return [html, ""]
     text = place.store.folder(chosen.job_id).log_tail(LOG_BYTES) or "Nothing printed yet."
     return [html, page("log", title=chosen.title, text=text)]
+
+
+def _scores(place: Place) -> dict[str, Row]:
+    """By job id: rows that have a score. Without intervals, which take too long for every tick of the clock."""
+    try:
+        results = place.store.results(place.study_id)
+    except NotFound:
+        return {}
+    comparison = compare(place.store.study(place.study_id), place.store.jobs(place.study_id), results, {})
+    return {row.job_id: row for row in comparison.scored}

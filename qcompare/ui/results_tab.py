@@ -1,6 +1,5 @@
 """Results: what it shows in words, the table, the plots. Fills as recipes finish."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -13,20 +12,13 @@ from qcompare.results.table import Comparison, compare, read_all_answers
 from qcompare.study.presets import TASKS
 from qcompare.study.records import Result
 from qcompare.ui.pages import empty, page
-from qcompare.ui.parts import Part, Place, finished_jobs, markup, study_exists
+from qcompare.ui.parts import Part, Place, job_states, markup, study_exists
 from qcompare.ui.texts import HINTS
 
 WORDS = {"queued": "waiting its turn", "running": "running now", "success": "no scores", "cancelled": "cancelled"}
 
 
-@dataclass(frozen=True)
-class ResultsTab:
-    """The part of this tab."""
-
-    part: Part
-
-
-def build_results() -> ResultsTab:
+def build_results() -> Part:
     """Lay out the tab in the current page."""
     words = markup(empty(), elem_id="qc-verdict")
     table = markup(elem_id="qc-table")
@@ -43,7 +35,7 @@ def build_results() -> ResultsTab:
         layer_words = markup()
     plot_words = markup()
     outputs = [words, table, plots, bars, scatter, map_column, layers, layer_words, plot_words]
-    return ResultsTab(Part("results", outputs, lambda place: (place.study_id, finished_jobs(place)), _show))
+    return Part("results", outputs, job_states, _show)
 
 
 def _show(place: Place) -> list[Any]:

@@ -33,17 +33,11 @@ def test_layer_config_equals_the_one_auto_round_gives(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AR_AUTO_SCHEME_CACHE", str(tmp_path / "direct"))
     model, tokenizer = load(tiny_llama)
+    options: dict[str, Any] = {"ignore_scale_zp_bits": True, "nsamples": 4, "seqlen": 32}
     direct = AutoRound(
         model,
         tokenizer,
-        scheme=AutoScheme(
-            avg_bits=5.0,
-            options=["MXFP4", "MXFP8"],
-            ignore_scale_zp_bits=True,
-            nsamples=4,
-            seqlen=32,
-            dataset=str(text),
-        ),
+        scheme=AutoScheme(avg_bits=5.0, options=["MXFP4", "MXFP8"], **options),
         dataset=str(text),
         iters=0,
         disable_opt_rtn=True,

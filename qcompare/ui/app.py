@@ -41,7 +41,7 @@ def build_app(settings: Settings) -> gr.Blocks:
                 results = build_results()
             with _tab("generations"):
                 generations = build_generations()
-        parts = [header.part, progress.part, results.part, generations.part]
+        parts = [header.part, progress.part, results, generations]
         update = _follow_store(app, settings, parts, study_id, job_id)
         _open_address(app, settings, study_id, tabs, new)
         header.picker.input(lambda chosen: chosen or "", header.picker, study_id, **QUIET)
@@ -82,13 +82,12 @@ def _open_address(app: gr.Blocks, settings: Settings, study_id: gr.Textbox, tabs
 
     def open_page(request: gr.Request) -> list[Any]:
         asked = dict(request.query_params)
-        tab = asked.get("tab", "new")
-        return [
-            study_of(Store(settings.home), asked.get("study", "")),
-            gr.Tabs(selected=tab if tab in TABS else "new"),
-        ]
+        tab = asked.get("tab")
+        chosen = gr.Tabs(selected=tab) if tab in TABS else gr.skip()
+        return [study_of(Store(settings.home), asked.get("study", "")), chosen]
 
-    opened = app.load(open_page, None, [study_id, tabs], **QUIET)
+    # Through the queue, unlike the rest: only there can a handler show a warning.
+    opened = app.load(open_page, None, [study_id, tabs], **(QUIET | {"queue": True}))
     opened.then(None, study_id, None, js="(id) => window.qcompare.open(id)", **QUIET)
     app.load(lambda *values: shown(estimate(Asked(*values), settings)), new.inputs, new.follow, **QUIET)
 
@@ -109,7 +108,7 @@ def _starter(settings: Settings) -> Callable[..., list[Any]]:
         try:
             study = submit(Asked(*values).study(), settings)
         except QCompareError as error:
-            return [gr.skip(), gr.skip(), page("estimate", error=str(error), plan=None)]
+            return [gr.skip(), gr.skip(), page("estimate", error=str(error), found=None)]
         return [study.id, gr.Tabs(selected="progress"), gr.skip()]
 
     return start

@@ -1,0 +1,54 @@
+"""Answers to prompts: greedy, through the chat template, the model's own stop tokens."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from qcompare.evaluate.generate import encode_prompt, generate
+
+
+@pytest.fixture
+def loaded(tiny_llama: Path) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama, dtype=torch.float32).eval()
+    return model, AutoTokenizer.from_pretrained(tiny_llama)
+
+
+def test_answers_are_the_greedy_tokens(loaded: tuple[Any, Any]) -> None:
+    model, tokenizer = loaded
+    answer = generate(model, tokenizer, ["Hello"], max_new_tokens=6)[0]
+    ids = encode_prompt(tokenizer, "Hello")["input_ids"]
+    expected: list[int] = []
+    with torch.inference_mode():
+        for _ in range(6):
+            logits = model(torch.cat([ids, torch.tensor([expected], dtype=ids.dtype)], dim=1)).logits
+            expected.append(int(logits[0, -1].argmax()))
+            if expected[-1] == tokenizer.eos_token_id:
+                break
+    assert answer.text == tokenizer.decode(expected, skip_special_tokens=True)
+    assert answer.tokens == len(expected)
+
+
+def test_sampling_settings_of_the_model_are_not_used(loaded: tuple[Any, Any]) -> None:
+    model, tokenizer = loaded
+    model.generation_config.do_sample, model.generation_config.temperature = True, 5.0
+    first, second = generate(model, tokenizer, ["Hello", "Hello"], max_new_tokens=6)
+    assert first.text == second.text
+
+
+def test_any_text_can_be_a_prompt(loaded: tuple[Any, Any]) -> None:
+    model, tokenizer = loaded
+    steps: list[tuple[int, int]] = []
+    prompts = ["", "<script>alert(1)</script>", "שלום 🙂 你好"]
+    answers = generate(model, tokenizer, prompts, 3, lambda done, total: steps.append((done, total)))
+    assert [answer.prompt for answer in answers] == prompts
+    assert steps == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_without_a_chat_template_the_prompt_is_plain_text(loaded: tuple[Any, Any]) -> None:
+    _, tokenizer = loaded
+    tokenizer.chat_template = None
+    assert tokenizer.decode(encode_prompt(tokenizer, "Hello")["input_ids"][0]) == "Hello"

@@ -1,0 +1,100 @@
+"""A hub on this machine that serves one model folder, as far as huggingface_hub asks."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@contextmanager
+def serve_hub(repo: str, folder: Path, gated: bool = False) -> Iterator[str]:
+    """Serve `folder` as the only model, `repo`, at one commit; yields the endpoint."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+        def do_HEAD(self) -> None:
+            self._respond(with_body=False)
+
+        def do_GET(self) -> None:
+            self._respond(with_body=True)
+
+        def _respond(self, with_body: bool) -> None:
+            path = self.path.partition("?")[0].strip("/")
+            if not path:
+                return self._send(200, b"hub", {}, with_body)
+            if repo not in path:
+                return self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"}, with_body)
+            if gated:
+                return self._send(403, b"{}", {"X-Error-Code": "GatedRepo"}, with_body)
+            if path.startswith(f"api/models/{repo}"):
+                return self._api(path, with_body)
+            revision, _, name = path.partition("/resolve/")[2].partition("/")
+            file = folder / name
+            if revision not in ("main", COMMIT):
+                return self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"}, with_body)
+            if not file.is_file():
+                return self._send(404, b"{}", {"X-Error-Code": "EntryNotFound"}, with_body)
+            self._file(file.read_bytes(), with_body)
+
+        def _api(self, path: str, with_body: bool) -> None:
+            files = [p for p in sorted(folder.iterdir()) if p.is_file()]
+            if "/revision/" in path and path.rpartition("/")[2] not in ("main", COMMIT):
+                return self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"}, with_body)
+            answer: Any = {
+                "id": repo,
+                "modelId": repo,
+                "sha": COMMIT,
+                "private": False,
+                "gated": False,
+                "tags": [],
+                "cardData": {"license": "mit"},
+                "siblings": [{"rfilename": p.name, "size": p.stat().st_size} for p in files],
+            }
+            if "/tree/" in path:
+                answer = [
+                    {"type": "file", "path": p.name, "size": p.stat().st_size, "oid": _etag(p.read_bytes())}
+                    for p in files
+                ]
+            self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"}, with_body)
+
+        def _file(self, body: bytes, with_body: bool) -> None:
+            headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{_etag(body)}"', "Accept-Ranges": "bytes"}
+            status, asked = 200, self.headers.get("Range", "")
+            if asked.startswith("bytes="):
+                start, _, end = asked.removeprefix("bytes=").partition("-")
+                headers["Content-Range"] = f"bytes {start}-{end or len(body) - 1}/{len(body)}"
+                status, body = 206, body[int(start) : int(end) + 1 if end else None]
+            self._send(status, body, headers, with_body)
+
+        def _send(self, status: int, body: bytes, headers: dict[str, str], with_body: bool) -> None:
+            self.send_response(status)
+            for name, value in (headers | {"Content-Length": str(len(body))}).items():
+                self.send_header(name, value)
+            self.end_headers()
+            if with_body:
+                self.wfile.write(body)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _etag(body: bytes) -> str:
+    return hashlib.sha1(body).hexdigest()

@@ -1,0 +1,111 @@
+"""Models on a hub: facts from metadata, files in the cache, and every refusal in one line.
+
+A process of its own asks a hub on this machine: the client reads its endpoint once, at import.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qcompare.models.sources import describe
+from qcompare.settings import Settings
+from tests.models.hub_server import COMMIT, serve_hub
+
+ASK = """
+import json, sys
+from qcompare.errors import ModelUnavailable
+from qcompare.models.sources import describe, fetch
+from qcompare.settings import Settings
+try:
+    facts = describe(sys.argv[2], Settings())
+    found = {"license": facts.license, "title": facts.title, "source": facts.source, "size": facts.size_bytes,
+             "params": facts.num_params, "layers": [l.name for l in facts.layers]}
+    if sys.argv[1] == "fetch":
+        local = fetch(sys.argv[2], Settings())
+        found |= {"path": str(local.path), "revision": local.revision}
+    print(json.dumps(found | {"torch": "torch" in sys.modules}))
+except ModelUnavailable as error:
+    print(json.dumps({"error": str(error)}))
+"""
+
+Ask = Callable[..., dict[str, object]]
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Ask:
+    """`ask("describe", model, endpoint)` in a fresh process with an empty Hugging Face cache."""
+
+    def run(what: str, model: str, endpoint: str, **environment: str) -> dict[str, object]:
+        known = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "hf"), "NO_PROXY": "127.0.0.1"}
+        known |= {"HF_HUB_DISABLE_XET": "1", "QCOMPARE_OFFLINE": "false", "HF_HUB_OFFLINE": "0"}
+        done = subprocess.run(
+            [sys.executable, "-c", ASK, what, model],
+            env=os.environ | known | environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+        assert "\n" not in str(answer.get("error", ""))
+        return answer
+
+    return run
+
+
+def test_facts_come_from_metadata_and_files_from_the_cache_once_fetched(
+    ask: Ask, tiny_llama: Path, settings: Settings
+) -> None:
+    local = describe(str(tiny_llama), settings)
+    with serve_hub("org/tiny", tiny_llama) as endpoint:
+        facts = ask("describe", "org/tiny", endpoint)
+        fetched = ask("fetch", "org/tiny@main", endpoint)
+    assert facts["layers"] == [layer.name for layer in local.layers]
+    assert (facts["params"], facts["size"]) == (local.num_params, local.size_bytes)
+    assert (facts["license"], facts["title"], facts["source"], facts["torch"]) == ("mit", "tiny", "hub", False)
+    assert fetched["revision"] == COMMIT
+    names = {p.name for p in Path(str(fetched["path"])).iterdir()}
+    assert {"model.safetensors", "config.json", "tokenizer.json"} <= names
+    again = ask("fetch", "org/tiny@main", endpoint)  # the server is gone: the cache serves
+    assert again["path"] == fetched["path"] and again["layers"] == facts["layers"]
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("org/other", "no such model on the hub"),
+        ("org/tiny@nonsense", "has no such revision"),
+    ],
+)
+def test_what_the_hub_does_not_have_is_one_line(ask: Ask, tiny_llama: Path, model: str, said: str) -> None:
+    with serve_hub("org/tiny", tiny_llama) as endpoint:
+        assert said in str(ask("describe", model, endpoint)["error"])
+
+
+def test_a_gated_model_says_how_to_get_access(ask: Ask, tiny_llama: Path) -> None:
+    with serve_hub("org/tiny", tiny_llama, gated=True) as endpoint:
+        assert "is gated; accept its terms" in str(ask("describe", "org/tiny", endpoint)["error"])
+
+
+def test_pickled_weights_on_the_hub_are_refused(ask: Ask, tiny_llama: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pickled"
+    folder.mkdir()
+    (folder / "config.json").write_bytes((tiny_llama / "config.json").read_bytes())
+    (folder / "pytorch_model.bin").write_bytes(b"x")
+    with serve_hub("org/tiny", folder) as endpoint:
+        assert "only pickled weights" in str(ask("describe", "org/tiny", endpoint)["error"])
+
+
+def test_an_absent_hub_says_so_and_offers_the_demo(ask: Ask) -> None:
+    error = str(ask("describe", "org/tiny", "http://127.0.0.1:9")["error"])
+    assert "the hub is not reachable" in error and "'demo'" in error
+
+
+def test_offline_does_not_even_ask(ask: Ask, tiny_llama: Path) -> None:
+    with serve_hub("org/tiny", tiny_llama) as endpoint:
+        assert "set to offline" in str(ask("describe", "org/tiny", endpoint, QCOMPARE_OFFLINE="true")["error"])

@@ -1,0 +1,81 @@
+"""What is described loads, computes as transformers does, and is complete."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qcompare.errors import JobError, ModelUnavailable
+from qcompare.models.machine import device_name, pick_device, pick_dtype
+from qcompare.models.sources import describe, fetch, load
+from qcompare.settings import Settings
+
+
+@pytest.mark.parametrize("fixture", ["tiny_llama", "tiny_qwen3", "tiny_gemma"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_folder_loads_with_every_layer_that_was_described(
+    fixture: str, dtype: str, request: pytest.FixtureRequest, settings: Settings
+) -> None:
+    import torch
+
+    folder = str(request.getfixturevalue(fixture))
+    model, tokenizer = load(fetch(folder, settings), "cpu", dtype, settings, hub_kernels=False)
+    modules = dict(model.named_modules())
+    assert all(isinstance(modules[layer.name], torch.nn.Linear) for layer in describe(folder, settings).layers)
+    assert not model.training and model.dtype == getattr(torch, dtype)
+    assert tokenizer.pad_token == tokenizer.eos_token == "<|im_end|>"
+
+
+def test_gpt2s_own_kind_of_layer_becomes_linear(make_model: Callable[..., Path], settings: Settings) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    folder = make_model("GPT2Config", n_embd=64, n_layer=2, n_head=2, n_positions=128, n_inner=128)
+    model, _ = load(fetch(str(folder), settings), "cpu", "float32", settings, hub_kernels=False)
+    modules = dict(model.named_modules())
+    layers = describe(str(folder), settings).layers
+    assert len(layers) == 8
+    for layer in layers:
+        assert tuple(modules[layer.name].weight.shape) == (layer.out_features, layer.in_features)
+    ids = torch.arange(12)[None]
+    with torch.inference_mode():
+        difference = model(ids).logits - AutoModelForCausalLM.from_pretrained(folder)(ids).logits
+    assert difference.abs().max() < 1e-4
+
+
+def test_missing_weights_are_refused(tiny_llama: Path, settings: Settings, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(tiny_llama, tmp_path / "copy")
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.2.mlp.up_proj.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelUnavailable, match=r"lack the weights of model\.layers\.2\.mlp\.up_proj\.weight"):
+        load(fetch(str(folder), settings), "cpu", "float32", settings, hub_kernels=False)
+
+
+def test_weights_of_other_shapes_are_one_line(tiny_llama: Path, settings: Settings, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_llama, tmp_path / "copy")
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"intermediate_size": 128', '"intermediate_size": 256'))
+    with pytest.raises(ModelUnavailable, match="transformers cannot load it") as error:
+        load(fetch(str(folder), settings), "cpu", "float32", settings, hub_kernels=False)
+    assert "\n" not in str(error.value)
+
+
+def test_the_assigned_device_wins(settings: Settings) -> None:
+    assert pick_device("auto", "cpu") == pick_device("cuda", "cpu") == pick_device("cpu", None) == "cpu"
+    with pytest.raises(JobError, match="cuda:99 does not exist"):
+        pick_device("cuda:99", None)
+
+
+def test_the_dtype_can_be_set_and_is_checked() -> None:
+    assert pick_dtype("cpu", "float16") == "float16"
+    assert pick_dtype("cpu", "auto") in ("float32", "bfloat16")
+    with pytest.raises(JobError, match="unknown dtype 'int8'"):
+        pick_dtype("cpu", "int8")
+
+
+def test_the_processor_has_a_name() -> None:
+    assert device_name("cpu")

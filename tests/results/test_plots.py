@@ -1,0 +1,79 @@
+"""Figures: deterministic, complete, and with words beside them."""
+
+from pathlib import Path
+
+import pytest
+
+from qcompare.results import palette
+from qcompare.results.layer_map import layer_map_figure, layer_maps
+from qcompare.results.plots import accuracy_against_bits, accuracy_bars, describe_accuracy
+from qcompare.results.table import Comparison, read_comparison
+from qcompare.store import Store
+from qcompare.study.presets import RECIPES as ALL_RECIPES
+from qcompare.study.spec import Study
+from tests.synthetic import RECIPES, finished_study
+
+
+@pytest.fixture
+def finished(home: Path) -> Comparison:
+    study = finished_study(home)
+    return read_comparison(Store(home), study.id)
+
+
+def test_every_recipe_has_a_colour_of_its_own() -> None:
+    colours = [palette.colour(recipe) for recipe in ALL_RECIPES]
+    assert len(set(colours)) == len(colours)
+    assert palette.colour("brand_new") in palette.OTHERS
+
+
+def test_bars_bear_recipe_colours_and_intervals(finished: Comparison) -> None:
+    bar = accuracy_bars(finished).data[0]
+    assert list(bar.marker.color) == [palette.colour(recipe) for recipe in RECIPES]
+    assert bar.error_x.array[0] == pytest.approx(1.96 * (finished.rows[0].average_stderr or 0))
+
+
+def test_bits_plot_marks_the_budget_and_bf16(finished: Comparison) -> None:
+    figure = accuracy_against_bits(finished)
+    assert [trace.name for trace in figure.data] == ["Uniform", "Head high", "Tail high", "Mixed"]
+    texts = {note.text for note in figure.layout.annotations}
+    assert "budget 5" in texts
+    assert any(text.startswith("BF16") for text in texts)
+
+
+def test_figures_are_the_same_each_time(finished: Comparison) -> None:
+    assert accuracy_bars(finished).to_json() == accuracy_bars(finished).to_json()
+    assert accuracy_against_bits(finished).to_json() == accuracy_against_bits(finished).to_json()
+
+
+def test_words_name_every_recipe(finished: Comparison) -> None:
+    words = describe_accuracy(finished)
+    assert all(row.title in words for row in finished.rows)
+
+
+def test_plots_of_missing_scores_do_not_fail(home: Path) -> None:
+    study = finished_study(home, Study(tasks=()))
+    empty = read_comparison(Store(home), study.id)
+    assert len(accuracy_bars(empty).data[0].y) == 0
+    assert describe_accuracy(empty) == "No scores yet."
+
+
+def test_layer_maps_show_only_recipes_that_mix(home: Path) -> None:
+    study = finished_study(home)
+    maps = layer_maps(Store(home).results(study.id), study.spec)
+    assert [each.recipe for each in maps] == ["head", "tail", "mixed"]
+    assert maps[0].blocks == tuple(range(30))
+    assert maps[0].projections[-1] == "down_proj"
+
+
+def test_layer_map_says_in_words_where_the_high_scheme_lies(home: Path) -> None:
+    study = finished_study(home)
+    head = layer_maps(Store(home).results(study.id), study.spec)[0]
+    assert head.text("MXFP8").startswith("Head high: 56 of 210 layers at MXFP8, in blocks 22 to 29")
+
+
+def test_layer_map_figure_has_a_panel_a_recipe(home: Path) -> None:
+    study = finished_study(home)
+    maps = layer_maps(Store(home).results(study.id), study.spec)
+    figure = layer_map_figure(maps, study.spec)
+    assert len(figure.data) == 3
+    assert sum(cell == 1 for line in figure.data[0].z for cell in line) == 56

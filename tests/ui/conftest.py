@@ -1,0 +1,107 @@
+"""A running app and a real browser."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+START_SECONDS = 60
+expect.set_options(timeout=20_000)
+
+
+@dataclass
+class Seen:
+    """What a page complained of or asked of others."""
+
+    errors: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def serve(home: Path) -> Iterator[str]:
+    """Run `app.py` on a home; gives its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {"QCOMPARE_HOME": str(home), "QCOMPARE_PORT": str(port), "QCOMPARE_OFFLINE": "true"}
+    home.mkdir(parents=True, exist_ok=True)
+    log = home / "app.log"
+    with log.open("w") as out:
+        app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=out, stderr=out)
+    try:
+        address = f"http://127.0.0.1:{port}/"
+        _wait_for(address, app, log)
+        yield address
+    finally:
+        app.terminate()
+        app.wait(20)
+
+
+def _wait_for(address: str, app: "subprocess.Popen[bytes]", log: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(address, timeout=2):
+                return
+        except OSError:
+            assert app.poll() is None, log.read_text()
+            time.sleep(0.1)
+    raise TimeoutError(log.read_text())
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium."""
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"no Chromium at {CHROMIUM}: apt-get install chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def seen() -> Seen:
+    """Complaints of the pages of this test."""
+    return Seen()
+
+
+@pytest.fixture
+def open_page(browser: Browser, seen: Seen) -> Iterator[Callable[[str], Page]]:
+    """Open an address in a fresh browser profile; fails the test if the page logged an error."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+
+    def open_(address: str) -> Page:
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda message: seen.errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: seen.errors.append(str(error)))
+        page.on("request", lambda request: _note_outside(request.url, seen))
+        page.goto(address)
+        page.wait_for_selector("#qc-header")
+        return page
+
+    yield open_
+    context.close()
+    assert seen.errors == []
+    assert seen.outside == []
+
+
+def _note_outside(url: str, seen: Seen) -> None:
+    if not url.startswith(("http://127.0.0.1", "data:", "blob:")):
+        seen.outside.append(url)

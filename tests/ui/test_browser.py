@@ -1,0 +1,155 @@
+"""The screen in real Chromium, on records made up by the tests. Every test also checks: no error in the browser's
+console, and no request to another machine (see `open_page`)."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from qcompare.store import Store
+from qcompare.study.spec import Study
+from tests.synthetic import add_study, fail_job, finish_job, finished_study, run_job
+from tests.ui.conftest import serve
+
+pytestmark = pytest.mark.browser
+Open = Callable[[str], Page]
+NASTY = "<script>document.title='taken'</script> <b>bold</b> {{constructor}} ${1+1} \u202eright to left 🦆"
+
+
+@pytest.fixture(scope="module")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("app") / "home"
+
+
+@pytest.fixture(scope="module")
+def app(shared_home: Path) -> Iterator[str]:
+    with serve(shared_home) as address:
+        yield address
+
+
+def test_first_open_is_ready_to_start_the_demo(app: str, open_page: Open) -> None:
+    page = open_page(app)
+    expect(page.locator("#qc-estimate")).to_contain_text("5 recipes × 100 questions")
+    expect(page.locator("#qc-go")).to_be_enabled()
+    expect(page.locator("#qc-facts")).to_contain_text("SmolLM2-135M-Instruct")
+
+
+def test_without_a_study_each_tab_says_the_next_step(app: str, open_page: Open) -> None:
+    page = open_page(app)
+    for tab in ("Progress", "Results", "Generations"):
+        page.get_by_role("tab", name=tab).click()
+        expect(page.locator(".qc-empty:visible")).to_contain_text("No study yet. Start one")
+
+
+def test_what_cannot_be_done_is_one_line_beside_a_dead_button(app: str, open_page: Open) -> None:
+    page = open_page(app)
+    page.get_by_label("Folder").check()
+    page.locator("#qc-model").get_by_role("textbox").fill("/nowhere/<b>at all")
+    page.keyboard.press("Enter")
+    expect(page.locator("#qc-estimate")).to_contain_text("/nowhere/<b>at all")
+    expect(page.locator("#qc-go")).to_be_disabled()
+    page.get_by_label("Demo").check()
+    expect(page.locator("#qc-go")).to_be_enabled()
+
+
+def test_the_study_file_follows_the_widgets(app: str, open_page: Open) -> None:
+    page = open_page(app)
+    page.get_by_role("button", name="6 bits").click()
+    page.get_by_role("checkbox", name="Tail high").uncheck()
+    page.get_by_role("radio", name="Standard").check()
+    page.get_by_text("Study file and command").click()
+    for line in ("- 6.0", "limit: 100"):
+        expect(page.locator("#qc-file")).to_contain_text(line)
+    expect(page.locator("#qc-file")).not_to_contain_text("- tail")
+
+
+def test_results_show_headline_table_and_plots(app: str, shared_home: Path, open_page: Open) -> None:
+    study = finished_study(shared_home, Study(limit=100))
+    page = open_page(f"{app}?study={study.id}&tab=results")
+    expect(page.get_by_role("heading", level=2)).to_contain_text("keeps 93.0% of BF16’s average score")
+    rows = page.locator(".qc-table tbody tr")
+    expect(rows).to_have_count(5)
+    expect(rows.nth(4)).to_contain_text("0.5950 (93.0%)")
+    expect(page.locator("tr.qc-best")).to_contain_text("Mixed")
+    expect(page.locator(".js-plotly-plot")).to_have_count(3)
+    expect(page.locator("#qc-verdict")).to_contain_text("speed is not measured")
+
+
+def test_generations_are_text_and_marked_where_they_differ(app: str, shared_home: Path, open_page: Open) -> None:
+    store = Store(shared_home)
+    study = add_study(store, Study(prompts=(NASTY,), recipes=("bf16", "tail")), name=NASTY)
+    for job in store.jobs(study.id):
+        finish_job(store, study, job.id)
+    page = open_page(f"{app}?study={study.id}&tab=generations")
+    expect(page.locator(".qc-prompt h3")).to_have_text(NASTY)
+    expect(page.locator(".qc-columns mark")).to_have_text("known")
+    expect(page.locator(".qc-columns article").nth(1)).to_contain_text("same for 8 words")
+    assert page.title() == "qcompare"
+
+
+def test_a_reload_opens_the_same_study_on_the_same_tab(app: str, shared_home: Path, open_page: Open) -> None:
+    older = finished_study(shared_home, Study(recipes=("bf16", "uniform")))
+    finished_study(shared_home)
+    page = open_page(f"{app}?study={older.id}")
+    page.get_by_role("tab", name="Results").click()
+    expect(page.locator(".qc-table tbody tr")).to_have_count(2)
+    assert f"study={older.id}" in page.url and "tab=results" in page.url
+    page.reload()
+    expect(page.locator(".qc-table tbody tr")).to_have_count(2)
+    expect(page.get_by_role("tab", name="Results")).to_have_attribute("aria-selected", "true")
+
+
+def test_the_picker_opens_another_study(app: str, shared_home: Path, open_page: Open) -> None:
+    store = Store(shared_home)
+    one, two = (add_study(store, name=name) for name in ("the first one", "the second one"))
+    page = open_page(f"{app}?study={one.id}&tab=progress")
+    expect(page.locator("#qc-rows")).to_contain_text("0 of 5 recipes done")
+    page.locator("#qc-picker input").click()
+    page.get_by_role("option", name="the second one").click()
+    page.wait_for_url(f"**study={two.id}*")
+
+
+def test_progress_shows_stages_errors_and_the_log_of_the_chosen_row(
+    app: str, shared_home: Path, open_page: Open
+) -> None:
+    store = Store(shared_home)
+    study = add_study(store)
+    bf16, uniform, head, *_ = store.jobs(study.id)
+    finish_job(store, study, bf16.id)
+    fail_job(store, uniform.id, "out of memory: <choose> a smaller batch_size")
+    run_job(store, head.id)
+    page = open_page(f"{app}?study={study.id}&tab=progress")
+    rows = page.locator(".qc-job")
+    expect(rows.nth(1)).to_contain_text("out of memory: <choose> a smaller batch_size")
+    expect(rows.nth(2)).to_contain_text("hellaswag 10/25")
+    expect(page.locator("#qc-log")).to_contain_text("line 59: scoring hellaswag")
+    rows.nth(1).get_by_role("button").click()
+    expect(page.locator("#qc-log")).to_contain_text("Log of Uniform")
+
+
+def test_a_page_left_open_fills_as_recipes_finish(app: str, shared_home: Path, open_page: Open) -> None:
+    store = Store(shared_home)
+    study = add_study(store)
+    page = open_page(f"{app}?study={study.id}&tab=results")
+    expect(page.locator("#qc-verdict")).to_contain_text("No recipe is finished yet")
+    finish_job(store, study, store.jobs(study.id)[0].id)
+    expect(page.locator(".qc-table tbody tr").nth(0)).to_contain_text("(100%)")
+    expect(page.locator(".qc-table tbody tr").nth(1)).to_contain_text("waiting its turn")
+
+
+def test_an_unknown_study_is_named_and_the_newest_opened(app: str, shared_home: Path, open_page: Open) -> None:
+    newest = finished_study(shared_home)
+    page = open_page(f"{app}?study=20000101-000000&tab=results")
+    expect(page.get_by_text("unknown study '20000101-000000'")).to_be_visible()
+    page.wait_for_url(f"**study={newest.id}*")
+
+
+@pytest.mark.parametrize("tab", ["new", "progress", "results", "generations"])
+def test_a_phone_never_scrolls_the_page_sideways(app: str, shared_home: Path, open_page: Open, tab: str) -> None:
+    study = finished_study(shared_home)
+    page = open_page(f"{app}?study={study.id}&tab={tab}")
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(page.get_by_role("tab", selected=True)).to_be_visible()
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
