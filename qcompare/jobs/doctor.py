@@ -78,11 +78,12 @@ def _hub(settings: Settings) -> Finding:
 
 
 def _demo(settings: Settings) -> Finding:
-    from qcompare.models.bundle import ready, verify
+    from qcompare.models.bundle import discard, ready, verify
 
     if not ready(settings):
         return Finding("demo", True, "not fetched yet: the first demo job does it (about 180 MB)")
     broken = verify(settings)
     if broken:
-        return Finding("demo", False, f"{broken[0]}: the next demo job fetches it anew")
+        discard(settings)
+        return Finding("demo", False, f"{broken[0]}; removed: the next demo job fetches it anew")
     return Finding("demo", True, f"complete in {settings.demo_dir}")

