@@ -4,4 +4,4 @@ from qcompare.settings import Settings
 from qcompare.ui.launch import launch
 
 if __name__ == "__main__":
-    launch(Settings())
+    launch(Settings.read())

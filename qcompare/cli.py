@@ -42,15 +42,14 @@ def settings_from_options(
     ] = None,
 ) -> None:
     """Compare quantized language models."""
-    given = {
-        "home": home.expanduser().resolve() if home else None,
-        "device": device,
-        "dtype": dtype,
-        "offline": offline,
-        "trust_remote_code": trust_remote_code,
-        "allow_unsafe_weights": allow_unsafe_weights,
-    }
-    ctx.obj = Settings().model_copy(update={key: value for key, value in given.items() if value is not None})
+    ctx.obj = Settings.read(
+        home=home.expanduser().resolve() if home else None,
+        device=device,
+        dtype=dtype,
+        offline=offline,
+        trust_remote_code=trust_remote_code,
+        allow_unsafe_weights=allow_unsafe_weights,
+    )
 
 
 @app.command()

@@ -5,10 +5,13 @@ Every field can be set as `QCOMPARE_<NAME>`; the command line's options of the s
 
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
 from platformdirs import user_data_path
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from qcompare.errors import QCompareError
 
 
 class Settings(BaseSettings):
@@ -20,10 +23,10 @@ class Settings(BaseSettings):
     """Folder that holds all state: models, studies, caches."""
     bundle_dir: Path | None = None
     """Where the demo model and data are kept; several homes may share one. Default: `home/demo`."""
-    device: str = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`: the devices that jobs may use."""
-    dtype: str = "auto"
-    """Compute dtype: `auto`, `float32`, `bfloat16` or `float16`."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Compute dtype; `auto` takes bfloat16 where the device has units for it."""
     trust_remote_code: bool = False
     """Let models run Python code that they bring along."""
     allow_unsafe_weights: bool = False
@@ -34,6 +37,20 @@ class Settings(BaseSettings):
     """Address on which the app listens."""
     port: int = 7860
     """Port on which the app listens."""
+
+    @classmethod
+    def read(cls, **options: Any) -> Self:
+        """Settings of the environment, with those options that are not None in their place.
+
+        Raises:
+            QCompareError: one has a value it cannot have.
+        """
+        try:
+            return cls(**{key: value for key, value in options.items() if value is not None})
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0])
+            raise QCompareError(f"setting {name}: {first['msg']}, got {str(first['input'])[:60]!r}") from None
 
     @cached_property
     def demo_dir(self) -> Path:
