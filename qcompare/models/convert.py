@@ -3,6 +3,7 @@
 A process of its own because it needs torch and a gigabyte of memory for half a minute, and its caller may be the app.
 """
 
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from typing import Any
 
 def convert(gguf: Path, folder: Path) -> None:
     """Write a transformers model folder: bfloat16 safetensors, configs, tokenizer, chat template."""
+    import gguf as gguf_library
     import torch
     from transformers import AutoModelForCausalLM
 
+    # transformers parses the file once each for config, weights and tokenizer: half of the time of a conversion.
+    gguf_library.GGUFReader = functools.cache(gguf_library.GGUFReader)
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
     # The weights are plain tensors now; with these two left, save_pretrained refuses to write them.
     model.hf_quantizer = None

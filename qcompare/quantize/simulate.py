@@ -6,6 +6,7 @@ rounding. The accuracy is that of the format; speed and memory are not.
 """
 
 import shutil
+import threading
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -46,8 +47,11 @@ def simulate(
             report(done, len(layer_config))
 
 
-class SharedInput:
-    """The roundings of the tensor that was rounded last, so that layers that share an input round it once."""
+class SharedInput(threading.local):
+    """The roundings of the tensor that was rounded last, so that layers that share an input round it once.
+
+    Each thread has its own: a scorer may run the model in several at once.
+    """
 
     def __init__(self) -> None:
         self._source: torch.Tensor | None = None

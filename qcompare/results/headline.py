@@ -50,7 +50,7 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
     """What limits a comparison: how much was asked, on which data, and what was not measured."""
     notes = []
     if comparison.questions:
-        notes.append(f"{comparison.questions:,} questions a recipe.".replace(",", "\u202f"))
+        notes.append(f"{_questions(comparison)} a recipe.")
     if any(row.simulated and not row.is_reference for row in comparison.rows):
         notes.append("Simulated formats: accuracy is faithful, speed is not measured.")
     if any("demo" in source for source in comparison.data):
@@ -59,6 +59,10 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
     if failed:
         notes.append(f"Failed and left out: {', '.join(failed)}.")
     return tuple(notes)
+
+
+def _questions(comparison: Comparison) -> str:
+    return f"{comparison.questions:,} questions".replace(",", "\u202f")
 
 
 def _nothing_yet(comparison: Comparison) -> str:
@@ -100,7 +104,7 @@ def _against_others(comparison: Comparison, best: Row, answers: Mapping[str, "pd
     if not ahead and not open_:
         return ()
     if not ahead:
-        return (f"So few changed answers cannot tell it from {_or(open_)}: ask more questions.",)
+        return (f"{_questions(comparison)} cannot tell it from {_or(open_)}: ask more.",)
     lead = f"It is ahead of {_and(ahead)} (paired, 95 %, corrected for {pairs} comparisons)"
     return (f"{lead}; against {_and(open_)} the difference may be chance." if open_ else f"{lead}.",)
 

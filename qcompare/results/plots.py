@@ -45,7 +45,7 @@ def accuracy_bars(comparison: Comparison) -> "Figure":
     names = [row.title for row in comparison.rows]
     figure.update_yaxes(
         categoryorder="array", categoryarray=names, range=[len(names) - 0.5, -0.5], showgrid=False,
-        tickfont={"size": 14}, ticksuffix="  ", tickvals=names,
+        tickfont={"size": 14}, ticklabelstandoff=8, tickvals=names,
     )  # fmt: skip
     figure.update_xaxes(title="accuracy", range=[0, 1.3 * max(map(_upper, rows), default=1.0)])
     return figure

@@ -105,6 +105,14 @@ class Comparison(Frozen):
         return max((row for row in self.scored if not row.is_reference), key=_average, default=None)
 
     @property
+    def highest(self) -> tuple[Row, ...]:
+        """Quantized rows with the best average, equals included; none while there is nothing to be better than."""
+        quantized = [row for row in self.scored if not row.is_reference]
+        return tuple(
+            row for row in quantized if self.best and row.average == self.best.average and len(quantized) > 1
+        )
+
+    @property
     def questions(self) -> int:
         """Questions that each recipe answered."""
         return max((sum(task.n for task in row.tasks) for row in self.rows), default=0)

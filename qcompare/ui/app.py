@@ -1,6 +1,7 @@
 """The page: header, tabs, and what connects them."""
 
 from collections.abc import Callable, Sequence
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -13,7 +14,7 @@ from qcompare.ui.estimate import estimate
 from qcompare.ui.form import Asked
 from qcompare.ui.generations import build_generations
 from qcompare.ui.header import build_header
-from qcompare.ui.new_study import NewStudyTab, build_new_study, shown
+from qcompare.ui.new_study import build_new_study, shown
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, refresh
 from qcompare.ui.progress import build_progress, picked_job
@@ -28,6 +29,7 @@ QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibil
 
 def build_app(settings: Settings) -> gr.Blocks:
     """The whole app, not yet launched."""
+    store = Store(settings.home)
     with gr.Blocks(title=PRODUCT, analytics_enabled=False) as app:
         study_id = gr.Textbox(visible=False)
         job_id = gr.Textbox(visible=False)
@@ -42,8 +44,9 @@ def build_app(settings: Settings) -> gr.Blocks:
             with _tab("generations"):
                 generations = build_generations()
         parts = [header.part, progress.part, results, generations]
-        update = _follow_store(app, settings, parts, study_id, job_id)
-        _open_address(app, settings, study_id, tabs, new)
+        update = _follow_store(store, parts, study_id, job_id)
+        _open_address(app, store, study_id, tabs)
+        app.load(lambda *values: shown(estimate(Asked(*values), settings)), new.inputs, new.follow, **QUIET)
         header.picker.input(lambda chosen: chosen or "", header.picker, study_id, **QUIET)
         progress.rows.pick(picked_job, None, job_id, **QUIET)
         study_id.change(None, study_id, None, js="(id) => window.qcompare.note('study', id)", **QUIET)
@@ -62,13 +65,13 @@ def _tab(name: str) -> gr.Tab:
 
 
 def _follow_store(
-    app: gr.Blocks, settings: Settings, parts: Sequence[Part], study_id: gr.Textbox, job_id: gr.Textbox
+    store: Store, parts: Sequence[Part], study_id: gr.Textbox, job_id: gr.Textbox
 ) -> tuple[Callable[..., Any], list[Any], list[Any]]:
     """Keep the parts current by the clock; returns the same handler for other events."""
     seen = gr.State({})
 
     def follow(study: str, job: str, known: dict[str, Any]) -> list[Any]:
-        now, values = refresh(parts, Place(Store(settings.home), study, job), known)
+        now, values = refresh(parts, Place(store, study, job), known)
         return [gr.skip() if now == known else now, *values]
 
     inputs = [study_id, job_id, seen]
@@ -77,19 +80,18 @@ def _follow_store(
     return follow, inputs, outputs
 
 
-def _open_address(app: gr.Blocks, settings: Settings, study_id: gr.Textbox, tabs: gr.Tabs, new: NewStudyTab) -> None:
+def _open_address(app: gr.Blocks, store: Store, study_id: gr.Textbox, tabs: gr.Tabs) -> None:
     """On load, open the study and the tab that the address names; without a study, the newest."""
 
     def open_page(request: gr.Request) -> list[Any]:
         asked = dict(request.query_params)
         tab = asked.get("tab")
         chosen = gr.Tabs(selected=tab) if tab in TABS else gr.skip()
-        return [study_of(Store(settings.home), asked.get("study", "")), chosen]
+        return [study_of(store, asked.get("study", "")), chosen]
 
     # Through the queue, unlike the rest: only there can a handler show a warning.
     opened = app.load(open_page, None, [study_id, tabs], **(QUIET | {"queue": True}))
     opened.then(None, study_id, None, js="(id) => window.qcompare.open(id)", **QUIET)
-    app.load(lambda *values: shown(estimate(Asked(*values), settings)), new.inputs, new.follow, **QUIET)
 
 
 def study_of(store: Store, asked: str) -> str:
@@ -98,7 +100,7 @@ def study_of(store: Store, asked: str) -> str:
         if asked:
             return store.study(asked).id
     except NotFound as error:
-        gr.Warning(str(error))
+        gr.Warning(escape(str(error), quote=False))  # a toast shows HTML, and the address is anybody's
     studies = store.studies()
     return studies[0].id if studies else ""
 

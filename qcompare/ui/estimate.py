@@ -14,7 +14,7 @@ class Estimate:
 
     reach: tuple[float, float]
     """Budgets that can be chosen."""
-    budget: float
+    budget: float | None
     error: str = ""
     """One line."""
     study_file: str = ""

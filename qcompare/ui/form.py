@@ -20,11 +20,11 @@ class Asked:
     name: str | None
     pair: str
     """`low,high`: a choice of a radio must be a string."""
-    budget: float
+    budget: float | None
     recipes: list[str]
     tasks: list[str]
     limit: float | None
-    prompts: str
+    prompts: str | None
 
     def study(self) -> Study:
         """The study these values ask for.
@@ -38,11 +38,11 @@ class Asked:
         values = {
             "model": model,
             "schemes": self.pair.split(","),
-            "avg_bits": [round(self.budget, 3)],
+            "avg_bits": [] if self.budget is None else [round(self.budget, 3)],
             "recipes": self.recipes,
             "tasks": self.tasks,
             "limit": None if self.limit is None else int(self.limit),
-            "prompts": [line.strip() for line in self.prompts.splitlines() if line.strip()],
+            "prompts": [line.strip() for line in (self.prompts or "").splitlines() if line.strip()],
         }
         try:
             return parse_study(values, "study")

@@ -10,7 +10,7 @@ import gradio as gr
 from qcompare.study.records import Status
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, markup
-from qcompare.ui.texts import PRODUCT
+from qcompare.ui.texts import PRODUCT, STATUS_WORDS
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ def _counts(place: Place) -> tuple[int, int]:
 def _show(place: Place) -> list[Any]:
     studies = place.store.studies()
     choices = [
-        (f"{s.name} · {datetime.fromtimestamp(s.created):%d %b %H:%M} · {s.status.value}", s.id) for s in studies
+        (f"{s.name} · {datetime.fromtimestamp(s.created):%d %b %H:%M} · {STATUS_WORDS[s.status.value]}", s.id)
+        for s in studies
     ]
     running, waiting = _counts(place)
     chosen = place.study_id if any(study.id == place.study_id for study in studies) else None

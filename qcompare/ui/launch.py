@@ -5,6 +5,7 @@ import os
 # Read when gradio is imported: no usage reports, no version check.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
+from qcompare.errors import QCompareError
 from qcompare.settings import Settings
 from qcompare.ui.app import build_app
 from qcompare.ui.theme import ASSETS, make_theme, read_asset
@@ -15,18 +16,29 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
 
     Args:
         open_browser: open a browser window on it.
+
+    Raises:
+        QCompareError: the port is taken.
     """
-    build_app(settings).launch(
-        # A Space is reached from outside its container; a workstation's app only from itself.
-        server_name="0.0.0.0" if os.environ.get("SPACE_ID") else settings.host,
-        server_port=settings.port,
-        inbrowser=open_browser,
-        theme=make_theme(),
-        css=read_asset("style.css"),
-        head=f"<script>{read_asset('page.js')}</script>",
-        favicon_path=str(ASSETS / "favicon.png"),
-        pwa=True,
-        run_history=False,
-        ssr_mode=False,
-        footer_links=[],
-    )
+    app = build_app(settings)
+    try:
+        _, address, _ = app.launch(
+            # A Space is reached from outside its container; a workstation's app only from itself.
+            server_name="0.0.0.0" if os.environ.get("SPACE_ID") else settings.host,
+            server_port=settings.port,
+            inbrowser=open_browser,
+            prevent_thread_lock=True,
+            quiet=True,
+            theme=make_theme(),
+            css=read_asset("style.css"),
+            head=f"<script>{read_asset('page.js')}</script>",
+            favicon_path=str(ASSETS / "favicon.png"),
+            pwa=True,
+            run_history=False,
+            ssr_mode=False,
+            footer_links=[],
+        )
+    except OSError:
+        raise QCompareError(f"port {settings.port} is taken: choose another one with QCOMPARE_PORT") from None
+    print(f"qcompare is open at {address}", flush=True)
+    app.block_thread()

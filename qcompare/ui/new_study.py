@@ -140,7 +140,7 @@ def _measure_card(default: Study) -> list[gr.components.Component]:
 def _size_text(size: Size) -> str:
     asked = "All questions" if size.limit is None else f"{size.limit} questions a task"
     seen = 100 * visible_difference(size.tasks, size.limit)
-    return f"{size.name}\n{asked}, shows differences over {seen:.1g} points"
+    return f"{size.name}\n{asked}, shows gaps over {seen:.1g} points"
 
 
 def _size_values(name: str) -> list[Any]:

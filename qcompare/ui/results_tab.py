@@ -55,14 +55,12 @@ def _show(place: Place) -> list[Any]:
 
 def table_html(comparison: Comparison) -> str:
     """The table of scores as HTML, escaped."""
-    rivals = [row for row in comparison.scored if not row.is_reference]
-    best = comparison.best if len(rivals) > 1 else None
     return page(
         "table",
         rows=comparison.rows,
         tasks=[TASKS[task] for task in comparison.study.tasks],
         model=comparison.model.name if comparison.model else comparison.study.model,
-        best=best.job_id if best else "",
+        highest={row.job_id for row in comparison.highest},
         hints=HINTS,
         words=WORDS,
     )

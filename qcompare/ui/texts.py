@@ -1,7 +1,7 @@
 """Words of the screen that more than one place shows. Sentence case, verbs on buttons, no jargon without a hint."""
 
 PRODUCT = "qcompare"
-PITCH = "Build every way to compress a model, ask each the same questions, and see which to ship and what is real."
+PITCH = "Compress a model in every way, ask the same questions, see which one to ship."
 
 HINTS: dict[str, str] = {
     "bits": "Average bits of a quantized weight, scales not counted; with scales in small print.",
@@ -24,3 +24,8 @@ def pair_title(pair: tuple[str, str]) -> str:
 
 
 NO_STUDY = "No study yet."
+
+STATUS_WORDS: dict[str, str] = {
+    "queued": "waiting", "running": "running", "success": "done", "failed": "failed", "cancelled": "cancelled",
+}  # fmt: skip
+"""A study's or job's status in plain words."""

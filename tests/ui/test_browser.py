@@ -67,7 +67,7 @@ def test_the_study_file_follows_the_widgets(app: str, open_page: Open) -> None:
 def test_results_show_headline_table_and_plots(app: str, shared_home: Path, open_page: Open) -> None:
     study = finished_study(shared_home, Study(limit=100))
     page = open_page(f"{app}?study={study.id}&tab=results")
-    expect(page.get_by_role("heading", level=2)).to_contain_text("keeps 93.0% of BF16’s average score")
+    expect(page.locator("#qc-verdict h2")).to_contain_text("keeps 93.0% of BF16’s average score")
     rows = page.locator(".qc-table tbody tr")
     expect(rows).to_have_count(5)
     expect(rows.nth(4)).to_contain_text("0.5950 (93.0%)")
@@ -136,6 +136,13 @@ def test_a_page_left_open_fills_as_recipes_finish(app: str, shared_home: Path, o
     finish_job(store, study, store.jobs(study.id)[0].id)
     expect(page.locator(".qc-table tbody tr").nth(0)).to_contain_text("(100%)")
     expect(page.locator(".qc-table tbody tr").nth(1)).to_contain_text("waiting its turn")
+
+
+def test_markup_in_the_address_is_shown_not_run(app: str, open_page: Open) -> None:
+    page = open_page(f"{app}?study=%3Cimg src=x onerror=document.title='taken'%3E")
+    expect(page.get_by_text("unknown study '<img src=x")).to_be_visible()
+    assert page.locator("img[src=x]").count() == 0
+    assert page.title() == "qcompare"
 
 
 def test_an_unknown_study_is_named_and_the_newest_opened(app: str, shared_home: Path, open_page: Open) -> None:

@@ -1,0 +1,116 @@
+"""From widget values to a study, and what is sent back to the screen."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qcompare.errors import InvalidStudy
+from qcompare.results.standing import read_standings
+from qcompare.store import Store
+from qcompare.study.presets import RECIPES, SIZES, TASKS
+from qcompare.study.spec import Study
+from qcompare.ui import form
+from qcompare.ui.app import study_of
+from qcompare.ui.parts import Part, Place, refresh
+from qcompare.ui.progress import chosen_job
+from tests.synthetic import add_study, fail_job, finish_job, run_job
+
+DEFAULT = form.Asked(
+    source=form.DEMO,
+    name=None,
+    pair=form.DEFAULT_PAIR,
+    budget=5.0,
+    recipes=list(RECIPES),
+    tasks=list(SIZES[0].tasks),
+    limit=25,
+    prompts="\n".join(Study().prompts),
+)
+
+
+def test_untouched_widgets_ask_for_the_default_study() -> None:
+    assert DEFAULT.study() == Study()
+
+
+def test_an_empty_number_of_questions_means_all() -> None:
+    assert replace(DEFAULT, limit=None).study().limit is None
+
+
+def test_prompts_are_lines_and_blank_ones_are_none() -> None:
+    assert replace(DEFAULT, prompts=" one \n\n two\n").study().prompts == ("one", "two")
+    assert replace(DEFAULT, prompts="").study().prompts == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"limit": -3}, "^limit: "),
+        ({"limit": 0}, "^limit: "),
+        ({"budget": None}, "avg_bits"),
+        ({"recipes": []}, "recipes"),
+        ({"source": form.HUB, "name": "  "}, "no model is named"),
+        ({"tasks": [], "prompts": ""}, "nothing to measure"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line(change: dict[str, object], reason: str) -> None:
+    with pytest.raises(InvalidStudy, match=reason) as caught:
+        replace(DEFAULT, **change).study()
+    assert "\n" not in str(caught.value)
+
+
+@given(st.text(), st.text(), st.one_of(st.none(), st.floats(-10, 40)), st.one_of(st.none(), st.integers(-5, 10**9)))
+def test_no_typing_breaks_the_form(name: str, prompts: str, budget: float | None, limit: int | None) -> None:
+    try:
+        replace(DEFAULT, source=form.HUB, name=name, prompts=prompts, budget=budget, limit=limit).study()
+    except InvalidStudy as error:
+        assert str(error)
+
+
+def test_ready_sizes_are_recognized_in_any_order() -> None:
+    for size in SIZES:
+        assert form.size_of(list(reversed(size.tasks)), size.limit) == size.name
+    assert form.size_of(["piqa"], 25) == form.CUSTOM
+
+
+def test_only_published_budgets_within_reach_are_offered() -> None:
+    assert form.published_budgets((4.0, 8.0)) == [4.5, 5.0, 6.0]
+    assert form.published_budgets((4.6, 5.5)) == [5.0]
+
+
+def test_what_has_not_changed_is_not_sent_again(home: Path) -> None:
+    place = Place(Store(home), "", "")
+    shown: list[str] = []
+    part = Part("p", ["one output"], lambda place: place.study_id, lambda place: [shown.append("x")])
+    seen, _ = refresh([part], place, {})
+    _, values = refresh([part], place, seen)
+    assert shown == ["x"]
+    assert values == [gr.skip()]
+
+
+def test_the_log_shown_is_the_picked_one_or_that_of_what_runs_or_failed(home: Path) -> None:
+    store = Store(home)
+    study = add_study(store)
+    jobs = store.jobs(study.id)
+    assert chosen_job(read_standings(store, study.id), "") is None
+    finish_job(store, study, jobs[0].id)
+    fail_job(store, jobs[1].id, "no")
+    failed = chosen_job(read_standings(store, study.id), "")
+    run_job(store, jobs[2].id)
+    running = chosen_job(read_standings(store, study.id), "")
+    picked = chosen_job(read_standings(store, study.id), jobs[0].id)
+    assert [s.job_id for s in (failed, running, picked) if s] == [jobs[1].id, jobs[2].id, jobs[0].id]
+
+
+def test_without_a_study_in_the_address_the_newest_opens(home: Path) -> None:
+    store = Store(home)
+    assert study_of(store, "") == ""
+    older, newer = add_study(store), add_study(store)
+    assert study_of(store, "") == newer.id
+    assert study_of(store, older.id) == older.id
+
+
+def test_every_task_and_recipe_is_offered_with_a_sentence() -> None:
+    assert all(info.text.endswith(".") for info in (*TASKS.values(), *RECIPES.values()))
