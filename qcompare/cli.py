@@ -43,7 +43,7 @@ def settings_from_options(
 ) -> None:
     """Compare quantized language models."""
     ctx.obj = Settings.read(
-        home=home.expanduser().resolve() if home else None,
+        home=home,
         device=device,
         dtype=dtype,
         offline=offline,
@@ -78,7 +78,8 @@ def plan(ctx: typer.Context, study_file: StudyFile) -> None:
     from qcompare.jobs.plan import make_plan
     from qcompare.terminal import plan_table
 
-    Console().print(plan_table(make_plan(load_study(study_file), ctx.obj)))
+    # a file or pipe has no width: nothing is cut there
+    Console(width=None if sys.stdout.isatty() else 120).print(plan_table(make_plan(load_study(study_file), ctx.obj)))
 
 
 @app.command("list")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from platformdirs import user_data_path
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from qcompare.errors import QCompareError
@@ -52,10 +52,16 @@ class Settings(BaseSettings):
             name = str(first["loc"][0])
             raise QCompareError(f"setting {name}: {first['msg']}, got {str(first['input'])[:60]!r}") from None
 
+    @field_validator("home", "bundle_dir")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        """Jobs run in folders of their own, where a relative path means something else."""
+        return path.expanduser().absolute() if path else None
+
     @cached_property
     def demo_dir(self) -> Path:
         """Folder of the demo bundle."""
-        return (self.bundle_dir or self.home / "demo").expanduser().resolve()
+        return self.bundle_dir or self.home / "demo"
 
     def environment(self) -> dict[str, str]:
         """The same settings as environment variables, for a child process."""

@@ -1,7 +1,11 @@
 """Queue a study and make sure that somebody runs it."""
 
+from pathlib import Path
+
 from qcompare.jobs.plan import make_plan
 from qcompare.jobs.supervisor import ensure_running
+from qcompare.models.sources import absolute
+from qcompare.recipes.calibration import LOCAL_ENDINGS
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import StudyRecord
@@ -15,10 +19,18 @@ def submit(study: Study, settings: Settings, name: str | None = None) -> StudyRe
         QCompareError: the study cannot be done; nothing was stored.
     """
     plan = make_plan(study, settings)
+    study = _with_absolute_paths(study, settings)  # jobs run in folders of their own
     jobs = [(job.recipe, job.avg_bits) for job in plan.jobs]
     record = Store(settings.home).add_study(study, name or study_name(study, plan.facts.title), jobs)
     ensure_running(settings)
     return record
+
+
+def _with_absolute_paths(study: Study, settings: Settings) -> Study:
+    text = study.calibration.dataset
+    dataset = str(Path(text).expanduser().absolute()) if text.endswith(LOCAL_ENDINGS) else text
+    calibration = study.calibration.model_copy(update={"dataset": dataset})
+    return study.model_copy(update={"model": absolute(study.model, settings), "calibration": calibration})
 
 
 def study_name(study: Study, title: str) -> str:

@@ -133,7 +133,7 @@ class _Run:
             return layer_config(self.job.recipe, Asked(self.study, facts.layers, self.job.avg_bits), means)
 
     def _calibration(self) -> str | None:
-        """The bundle's text for the demo model, whose results shall not depend on a hub, and where there is no hub."""
+        """The bundle's text where there is no hub, and for the demo model, whose results shall not depend on one."""
         from qcompare.models.bundle import ensure_bundle
         from qcompare.models.hub import hub_reachable
         from qcompare.recipes.calibration import calibration_text

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 REFERENCE = "bf16"
 """The recipe that all others are measured against."""
+SAME_FIELDS = (
+    *("size_bytes", "average", "average_stderr", "simulated", "rounding", "calibration", "seconds"),
+    *("peak_memory_bytes", "environment"),
+)
+"""Fields that a row takes from a result as they are."""
 
 
 class Row(Frozen):
@@ -167,26 +172,15 @@ def compare(
         unreadable: by job id, why answers lack.
     """
     found = {result.job_id: result for result in results}
-    by_recipe = {result.recipe: result for result in results}
-    reference, uniform = by_recipe.get(REFERENCE), by_recipe.get("uniform")
+    others = {result.recipe: result for result in results if result.recipe in (REFERENCE, "uniform")}
+    several = len(study.spec.avg_bits) > 1
     rows = []
     for job in jobs:
         result = found.get(job.id)
-        values = _measured(result, reference) if result else {}
-        for field, other in (("versus_bf16", reference), ("versus_uniform", uniform)):
-            if result and other and other.job_id != result.job_id:
-                values |= _paired(field, result, other, study.spec.tasks, answers, unreadable or {})
-        rows.append(
-            Row(
-                job_id=job.id,
-                recipe=job.recipe,
-                title=title(job.recipe, job.avg_bits, several=len(study.spec.avg_bits) > 1),
-                avg_bits=job.avg_bits,
-                status=job.status,
-                error=job.error,
-                **values,
-            )
-        )
+        values = _measured(result, others, study.spec.tasks, answers, unreadable or {}) if result else {}
+        name = title(job.recipe, job.avg_bits, several)
+        given = {"job_id": job.id, "recipe": job.recipe, "title": name, "avg_bits": job.avg_bits}
+        rows.append(Row.model_validate({**given, "status": job.status, "error": job.error, **values}))
     return Comparison(
         study_id=study.id,
         name=study.name,
@@ -204,25 +198,28 @@ def title(recipe: str, avg_bits: float | None, several: bool) -> str:
     return f"{name} · {avg_bits:g} bits" if several and avg_bits is not None else name
 
 
-def _measured(result: Result, reference: Result | None) -> dict[str, object]:
-    of_bf16 = None
+def _measured(
+    result: Result,
+    others: Mapping[str, Result],
+    tasks: Sequence[str],
+    answers: Mapping[str, "pd.Series[float]"],
+    unreadable: Mapping[str, str],
+) -> dict[str, object]:
+    """The fields of a row that come from its result, and from its comparison with others by recipe."""
+    of_bf16, reference = None, others.get(REFERENCE)
     if reference and reference.average and result.average is not None:
         of_bf16 = 100 * result.average / reference.average
-    return {
+    values: dict[str, object] = {
         "bits": result.bits,
         "bits_per_weight": 8 * result.size_bytes / result.model.num_params,
-        "size_bytes": result.size_bytes,
-        "average": result.average,
-        "average_stderr": result.average_stderr,
-        "percent_of_bf16": of_bf16,
         "tasks": tuple(result.tasks),
-        "simulated": result.simulated,
-        "rounding": result.rounding,
-        "calibration": result.calibration,
-        "seconds": result.seconds,
-        "peak_memory_bytes": result.peak_memory_bytes,
-        "environment": result.environment,
+        "percent_of_bf16": of_bf16,
     }
+    values |= {field: getattr(result, field) for field in SAME_FIELDS}
+    for recipe, other in others.items():
+        if other.job_id != result.job_id:
+            values |= _paired(f"versus_{recipe}", result, other, tasks, answers, unreadable)
+    return values
 
 
 def _paired(

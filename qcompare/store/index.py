@@ -32,7 +32,7 @@ class Store:
     """All studies of one home. Cheap to make; safe to use from several processes and threads at once."""
 
     def __init__(self, home: Path) -> None:
-        self.home = home.expanduser().resolve()
+        self.home = home
         self.home.mkdir(parents=True, exist_ok=True)
         self._database = self.home / "index.sqlite"
         with self._open() as db:

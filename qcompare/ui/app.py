@@ -43,7 +43,7 @@ def build_app(settings: Settings) -> gr.Blocks:
                 results = build_results()
             with _tab("generations"):
                 generations = build_generations()
-        parts = [header.part, progress.part, results, generations]
+        parts = [header.part, *progress.parts, results, generations]
         update = _follow_store(store, parts, study_id, job_id)
         _open_address(app, store, study_id, tabs)
         app.load(lambda *values: shown(estimate(Asked(*values), settings)), new.inputs, new.follow, **QUIET)

@@ -25,13 +25,6 @@ RUN_COMMAND = "python -m qcompare run study.yaml"
 
 
 @dataclass(frozen=True)
-class Card:
-    """A card's widgets, in the order of `form.Asked`."""
-
-    inputs: list[gr.components.Component]
-
-
-@dataclass(frozen=True)
 class NewStudyTab:
     """The components that others listen to."""
 

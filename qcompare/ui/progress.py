@@ -11,7 +11,7 @@ from qcompare.results.standing import Standing, overview, read_standings
 from qcompare.results.table import Row, compare
 from qcompare.study.records import Status
 from qcompare.ui.pages import empty, page
-from qcompare.ui.parts import Part, Place, markup, study_exists
+from qcompare.ui.parts import Part, Place, markup
 
 LOG_BYTES = 16_000
 """Of a log's end that are shown: long texts have stalled browsers."""
@@ -28,14 +28,17 @@ class ProgressTab:
     """The components that others listen to."""
 
     rows: gr.HTML
-    part: Part
+    parts: tuple[Part, Part]
+    """Rows and log: the clock moves the rows every few seconds, and the log need not be sent along."""
 
 
 def build_progress() -> ProgressTab:
     """Lay out the tab in the current page."""
     rows = markup(empty(), js_on_load=PICK_JOB, elem_id="qc-rows")
     log = markup(elem_id="qc-log")
-    return ProgressTab(rows, Part("progress", [rows, log], _token, _show))
+    return ProgressTab(
+        rows, (Part("rows", [rows], _rows_token, _show_rows), Part("log", [log], _log_token, _show_log))
+    )
 
 
 def picked_job(event: gr.EventData) -> str:
@@ -52,34 +55,44 @@ def chosen_job(standings: Sequence[Standing], job_id: str) -> Standing | None:
     return next(iter(candidates), None)
 
 
-def _token(place: Place) -> Hashable:
-    if not study_exists(place):
-        return place.study_id
+def _rows_token(place: Place) -> Hashable:
     standings = read_standings(place.store, place.study_id)
     chosen = chosen_job(standings, place.job_id)
-    log = place.store.folder(chosen.job_id).log if chosen else None
-    log_size = log.stat().st_size if log and log.exists() else 0
     # Whole seconds: the clock moves on screen, but not more often than it can be read.
-    rows = tuple((s.status, s.words, round(s.fraction, 3), int(s.elapsed or 0)) for s in standings)
-    return place.study_id, rows, chosen.job_id if chosen else "", log_size
+    rows = tuple((s.job_id, s.status, s.words, round(s.fraction, 3), int(s.elapsed or 0)) for s in standings)
+    return place.study_id, rows, chosen.job_id if chosen else ""
 
 
-def _show(place: Place) -> list[Any]:
-    if not study_exists(place):
-        return [empty(), ""]
+def _show_rows(place: Place) -> list[Any]:
     standings = read_standings(place.store, place.study_id)
+    if not standings:
+        return [empty()]
     chosen = chosen_job(standings, place.job_id)
-    html = page(
-        "progress",
-        standings=standings,
-        scores=_scores(place),
-        overview=overview(standings),
-        chosen=chosen.job_id if chosen else "",
-    )
+    return [
+        page(
+            "progress",
+            standings=standings,
+            scores=_scores(place),
+            overview=overview(standings),
+            chosen=chosen.job_id if chosen else "",
+        )
+    ]
+
+
+def _log_token(place: Place) -> Hashable:
+    chosen = chosen_job(read_standings(place.store, place.study_id), place.job_id)
     if chosen is None:
-        return [html, ""]
+        return None
+    log = place.store.folder(chosen.job_id).log
+    return chosen.job_id, log.stat().st_size if log.exists() else 0
+
+
+def _show_log(place: Place) -> list[Any]:
+    chosen = chosen_job(read_standings(place.store, place.study_id), place.job_id)
+    if chosen is None:
+        return [""]
     text = place.store.folder(chosen.job_id).log_tail(LOG_BYTES) or "Nothing printed yet."
-    return [html, page("log", title=chosen.title, text=text)]
+    return [page("log", title=chosen.title, text=text)]
 
 
 def _scores(place: Place) -> dict[str, Row]:

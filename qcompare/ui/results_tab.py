@@ -29,11 +29,11 @@ def build_results() -> Part:
         with gr.Column(elem_classes="qc-figure"):
             markup("<h3>Accuracy against bits</h3>")
             scatter = gr.Plot(show_label=False, container=False)
-    with gr.Column(visible=False, elem_classes="qc-figure qc-wide") as map_column:
+    plot_words = markup()
+    with gr.Column(visible=False, elem_classes="qc-figure") as map_column:
         markup("<h3>Which layer got which scheme</h3>")
         layers = gr.Plot(show_label=False, container=False)
         layer_words = markup()
-    plot_words = markup()
     outputs = [words, table, plots, bars, scatter, map_column, layers, layer_words, plot_words]
     return Part("results", outputs, job_states, _show)
 
