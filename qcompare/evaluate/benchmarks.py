@@ -29,11 +29,24 @@ class Options:
     seed: int
 
 
-def language_model(model: Any, tokenizer: Any, options: Options, report: Report) -> Any:
-    """lm-eval's own `hf` backend around a loaded model, telling its progress."""
+def language_model(scorer: str, model: Any, tokenizer: Any, options: Options) -> Any:
+    """An lm-eval model around a loaded one.
+
+    Args:
+        scorer: `packed` (ours) or `lm_eval` (its own `hf` backend).
+
+    Returns:
+        The model; its attribute `progress` is told (done, total), `path` says how it scores.
+    """
+    if scorer == "packed":
+        from qcompare.evaluate.scoring.lm import PackedLM
+
+        return PackedLM(model, tokenizer, add_bos_token=options.add_bos_token, batch_size=options.batch_size)
     from lm_eval.models.huggingface import HFLM
 
     class ReportingHFLM(HFLM):  # type: ignore[misc]
+        path = "lm_eval"
+        progress: Report = staticmethod(lambda done, total: None)
         _done = _total = 0
 
         def _loglikelihood_tokens(self, requests: Any, *args: Any, **kwargs: Any) -> Any:
@@ -43,7 +56,7 @@ def language_model(model: Any, tokenizer: Any, options: Options, report: Report)
         def _model_call(self, inps: Any, *args: Any, **kwargs: Any) -> Any:
             logits = super()._model_call(inps, *args, **kwargs)
             self._done = min(self._total, self._done + len(inps))
-            report(self._done, self._total)
+            self.progress(self._done, self._total)
             return logits
 
     return ReportingHFLM(

@@ -11,7 +11,13 @@ from qcompare.study.spec import Study
 
 MIN_SECONDS_BETWEEN_EVENTS = 0.25
 
-WEIGHTS = {"fetching the model": 5.0, "loading the model": 4.0, "answering prompts": 10.0}
+WEIGHTS = {
+    "fetching the model": 5.0,
+    "loading the model": 4.0,
+    "reading held-out text": 5.0,
+    "comparing predictions": 10.0,
+    "answering prompts": 10.0,
+}
 """Rough seconds of a stage on the demo model; only their ratios matter, for the bar."""
 QUANTIZE_WEIGHT = 10.0
 SCORE_LAYERS_WEIGHT = 130.0

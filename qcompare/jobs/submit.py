@@ -27,10 +27,14 @@ def submit(study: Study, settings: Settings, name: str | None = None) -> StudyRe
 
 
 def _with_absolute_paths(study: Study, settings: Settings) -> Study:
-    text = study.calibration.dataset
-    dataset = str(Path(text).expanduser().absolute()) if text.endswith(LOCAL_ENDINGS) else text
-    calibration = study.calibration.model_copy(update={"dataset": dataset})
-    return study.model_copy(update={"model": absolute(study.model, settings), "calibration": calibration})
+    changes: dict[str, object] = {"model": absolute(study.model, settings)}
+    if study.calibration.dataset.endswith(LOCAL_ENDINGS):
+        dataset = str(Path(study.calibration.dataset).expanduser().absolute())
+        changes["calibration"] = study.calibration.model_copy(update={"dataset": dataset})
+    if study.divergence and study.divergence.text != "auto":
+        text = str(Path(study.divergence.text).expanduser().absolute())
+        changes["divergence"] = study.divergence.model_copy(update={"text": text})
+    return study.model_copy(update=changes)
 
 
 def study_name(study: Study, title: str) -> str:

@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from qcompare.errors import QCompareError
+from qcompare.errors import ModelUnavailable, QCompareError
 from qcompare.jobs.stages import Stages
 from qcompare.settings import Settings
 from qcompare.store import Store
@@ -62,6 +62,8 @@ class _Run:
         self.device = pick_device(settings.device, job.device)
         self.dtype = pick_dtype(self.device, settings.dtype)
         self.calibration_text: str | None = None
+        self.reference: Any = None
+        self.scorer: str = study.scorer
 
     def result(self) -> tuple[Result, Any]:
         """All steps in order: the result and one row per question."""
@@ -77,6 +79,7 @@ class _Run:
         config = self._layer_config(facts)
         model, tokenizer = self._quantized_model(config)
         scores, questions = self._evaluate(model, tokenizer)
+        difference = self._divergence(model)
         generations = self._generate(model, tokenizer)
         mean, stderr = average(scores)
         result = Result(
@@ -97,6 +100,8 @@ class _Run:
             average=mean,
             average_stderr=stderr,
             generations=generations,
+            divergence=difference,
+            scorer=self.scorer,
             simulated=bool(config),
             calibration=self.calibration_text,
             add_bos_token=self.add_bos_token,
@@ -149,10 +154,37 @@ class _Run:
 
         with self.stages.stage("loading the model"):
             model, tokenizer = self._load()
+        if self.study.divergence:
+            with self.stages.stage("reading held-out text") as report:
+                self.reference = self._reference(model, tokenizer, report)
         if config:
             with self.stages.stage("quantizing layers") as report:
                 simulate(model, config, report)
         return model, tokenizer
+
+    def _reference(self, model: Any, tokenizer: Any, report: Any) -> Any:
+        """What the original model makes of the held-out text; None where there is none to be had."""
+        from qcompare.evaluate.held_out import original_states, passages
+
+        assert self.study.divergence
+        try:
+            text = passages(self.study.divergence, tokenizer, self.settings, print)
+        except ModelUnavailable as error:
+            print(f"no KL divergence: {error}")
+            return None
+        cache = (
+            self.settings.home / "references" / self.local.revision / f"{self.device.partition(':')[0]}-{self.dtype}"
+        )
+        return text, original_states(model, text, cache, report)
+
+    def _divergence(self, model: Any) -> Any:
+        from qcompare.evaluate.divergence import divergence
+
+        if self.reference is None:
+            return None
+        with self.stages.stage("comparing predictions") as report:
+            text, states = self.reference
+            return divergence(model, states, text, report)
 
     def _evaluate(self, model: Any, tokenizer: Any) -> tuple[list[Any], Any]:
         import pandas
@@ -168,17 +200,21 @@ class _Run:
             add_bos_token=self.add_bos_token,
             seed=self.study.seed,
         )
+        if not self.study.tasks:
+            return [], pandas.DataFrame()
         scores, tables = [], []
-        manager = task_manager(self.study.tasks, self.settings, report=print)
+        tasks = task_manager(self.study.tasks, self.settings, report=print)
+        lm = benchmarks.language_model(self.study.scorer, model, tokenizer, options)
         for task in self.study.tasks:
             with self.stages.stage(task) as report:
-                lm = benchmarks.language_model(model, tokenizer, options, report)
+                lm.progress = report
                 score, table = benchmarks.run_task(
-                    lm, task, manager.runs_as[task], manager.data[task], manager.manager, options
+                    lm, task, tasks.runs_as[task], tasks.data[task], tasks.manager, options
                 )
                 scores.append(score)
                 tables.append(table)
-        return scores, pandas.concat(tables, ignore_index=True) if tables else pandas.DataFrame()
+        self.scorer = lm.path
+        return scores, pandas.concat(tables, ignore_index=True)
 
     def _generate(self, model: Any, tokenizer: Any) -> list[Any]:
         from qcompare.evaluate.generate import generate

@@ -52,6 +52,11 @@ class Bundle:
         """Calibration text: `.jsonl` with a `text` field."""
         return self.folder / "calibration.jsonl"
 
+    @property
+    def held_out(self) -> Path:
+        """Other stories of the same kind, to compare models on: `.jsonl` with a `text` field."""
+        return self.folder / "held_out.jsonl"
+
 
 def bundle_at(settings: Settings, manifest: Manifest | None = None) -> Bundle:
     """Where the bundle is, or will be."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised whenever the published files of the bundle change: older bundles are then rebuilt beside the new one."""
 
 

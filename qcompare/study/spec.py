@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -29,6 +29,15 @@ class Calibration(Frozen):
     max_seq_length: Annotated[int, Field(ge=8, le=8192)] = 256
 
 
+class HeldOut(Frozen):
+    """Text on which a quantized model's predictions are compared with the original's, token by token."""
+
+    text: str = "auto"
+    """`auto` (stories of the demo bundle that calibration does not use), or a text or `.jsonl` file."""
+    num_samples: Annotated[int, Field(ge=1, le=4096)] = 16
+    max_seq_length: Annotated[int, Field(ge=8, le=8192)] = 256
+
+
 class Study(Frozen):
     """One request: a model, schemes, budgets, recipes, and how to measure them."""
 
@@ -50,6 +59,11 @@ class Study(Frozen):
     max_new_tokens: Annotated[int, Field(ge=1, le=4096)] = 64
     """Longest answer to a prompt."""
     calibration: Calibration = Calibration()
+    divergence: HeldOut | None = HeldOut()
+    """KL divergence to the original; null leaves it out."""
+    scorer: Literal["packed", "lm_eval"] = "packed"
+    """`packed` shares the context of a question's options and its few-shot examples, with lm-eval's own answers;
+    `lm_eval` is lm-eval's own backend."""
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
     """Requests scored together; the same for every recipe, since it moves scores a little."""
     add_bos_token: bool | None = None
@@ -175,4 +189,5 @@ def _is_type_tag(part: Any) -> bool:
 
 
 def _keys_at(place: Sequence[Any]) -> list[str]:
-    return list((Calibration if place else Study).model_fields)
+    types: dict[Any, type[Frozen]] = {"calibration": Calibration, "divergence": HeldOut}
+    return list((types.get(place[0], Study) if place else Study).model_fields)

@@ -77,7 +77,7 @@ def test_bf16_row_is_exactly_that_of_lm_evals_own_backend(demo_settings: Setting
         task_manager=tasks.manager,
     )
     model, tokenizer = load(local, "cpu", "float32", demo_settings, hub_kernels=False)
-    lm = language_model(model, tokenizer, options, lambda done, total: None)
+    lm = language_model("lm_eval", model, tokenizer, options)
     for task in TASKS:
         score, questions = run_task(lm, task, tasks.runs_as[task], tasks.data[task], tasks.manager, options)
         found = theirs["results"][tasks.runs_as[task]]

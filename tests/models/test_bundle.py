@@ -169,6 +169,10 @@ def test_the_bundled_texts_are_complete(demo_settings: Settings) -> None:
     assert len(passages) == 5153
     assert passages[0].startswith("In my palm is a clear stone") and passages[0].endswith("I don't care about signs")
     assert all("  " not in text and text == text.strip() for text in passages)
-    assert len(bundle.calibration.read_text(encoding="utf-8").splitlines()) == 499
+    calibration, held_out = (
+        p.read_text(encoding="utf-8").splitlines() for p in (bundle.calibration, bundle.held_out)
+    )
+    assert (len(calibration), len(held_out)) == (400, 99)
+    assert not set(calibration) & set(held_out)
     for name, count in (("test", 1319), ("worked_examples", 8)):
         assert len((bundle.tasks / "gsm8k" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()) == count

@@ -122,6 +122,7 @@ def test_headline_names_the_best_and_what_it_keeps(home: Path) -> None:
 
 def test_headline_does_not_rank_what_so_few_questions_cannot_tell_apart(home: Path) -> None:
     finished_study(home, Study(limit=3, tasks=("piqa",), recipes=("bf16", "tail", "mixed")))
+    assert say(home).claim == "At 5 bits, 3 questions cannot tell tail high from BF16."
     said = " ".join(say(home).details)
     assert "cannot tell it from" in said
     assert "ahead" not in said

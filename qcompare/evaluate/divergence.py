@@ -1,0 +1,144 @@
+"""How far a quantized model's predictions are from the original's, token by token, on held-out text.
+
+Kullback–Leibler divergence KL(original ‖ quantized) over the whole vocabulary, in nats per token; how often both find
+the same token most likely; and perplexity. What is kept of the original are its final hidden states, from which its
+own output head (which recipes leave as it is) gives back the exact logits: nothing is truncated, and a token takes
+`hidden_size` numbers instead of `vocab_size`.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qcompare.errors import InvalidStudy
+from qcompare.evaluate.scoring.head import LOGITS_BYTES, hidden_states, logits_of, split_model, vocabulary
+from qcompare.study.records import Divergence
+
+if TYPE_CHECKING:
+    import torch
+
+Report = Callable[[int, int], None]
+"""Told (passages done, passages in all)."""
+MIN_TOKENS = 8
+"""Shorter passages are left out."""
+
+
+@dataclass(frozen=True)
+class Passages:
+    """Held-out text, as tokens."""
+
+    tokens: tuple[tuple[int, ...], ...]
+    source: str
+    """In words."""
+
+    @property
+    def digest(self) -> str:
+        """Changes with any token."""
+        return hashlib.sha256(json.dumps(self.tokens).encode()).hexdigest()[:16]
+
+
+def read_passages(path: Path, tokenizer: Any, num_samples: int, max_seq_length: int, source: str) -> Passages:
+    """The first passages of a text file: the `text` of a `.jsonl`'s lines, or a plain text cut into pieces.
+
+    Raises:
+        InvalidStudy: the file cannot be read, or holds no passage of at least `MIN_TOKENS` tokens.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        texts = [json.loads(line)["text"] for line in text.splitlines()] if path.suffix == ".jsonl" else [text]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidStudy(f"held-out text {path} cannot be read ({error}): give a text or .jsonl file") from None
+    except (ValueError, KeyError, TypeError):
+        raise InvalidStudy(f'held-out text {path}: every line must be JSON with a field "text"') from None
+    passages = []
+    for one in texts:
+        ids = tokenizer(one, truncation=False, verbose=False)["input_ids"]
+        pieces = [ids] if path.suffix == ".jsonl" else [ids[i:] for i in range(0, len(ids), max_seq_length)]
+        passages += [tuple(piece[:max_seq_length]) for piece in pieces if len(piece) >= MIN_TOKENS]
+        if len(passages) >= num_samples:
+            break
+    if not passages:
+        raise InvalidStudy(f"held-out text {path} is too short: it needs at least {MIN_TOKENS} tokens")
+    return Passages(tuple(passages[:num_samples]), source)
+
+
+def reference_states(
+    model: Any, passages: Passages, report: Report = lambda done, total: None
+) -> "list[torch.Tensor]":
+    """Final hidden states of the original model: one tensor a passage, shape (tokens, hidden), on the CPU."""
+    import torch
+
+    states = []
+    with torch.inference_mode():
+        for done, ids in enumerate(passages.tokens, start=1):
+            tokens = torch.tensor([ids], device=model.device)
+            states.append(hidden_states(model, tokens)[0].to("cpu", copy=True))
+            report(done, len(passages.tokens))
+    return states
+
+
+def divergence(
+    model: Any, reference: "Sequence[torch.Tensor]", passages: Passages, report: Report = lambda done, total: None
+) -> Divergence:
+    """Compare a model with the original by the latter's hidden states on the same passages."""
+    import torch
+
+    rows = []
+    with torch.inference_mode(), split_model(model):
+        for done, (ids, original) in enumerate(zip(passages.tokens, reference, strict=True), start=1):
+            tokens = torch.tensor([ids], device=model.device)
+            rows.append(_passage(model, original.to(model.device), hidden_states(model, tokens)[0], tokens[0]))
+            report(done, len(passages.tokens))
+    return _summary(rows, passages)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Sums over the predicted tokens of one passage."""
+
+    tokens: int
+    kl: float
+    same_top: int
+    nll: float
+    reference_nll: float
+
+
+def _passage(model: Any, original: "torch.Tensor", quantized: "torch.Tensor", ids: "torch.Tensor") -> _Row:
+    import torch
+    import torch.nn.functional as F
+
+    step = max(1, LOGITS_BYTES // (4 * vocabulary(model)))
+    kl = nll = reference_nll = 0.0
+    same = 0
+    for first in range(0, len(ids) - 1, step):
+        span = slice(first, min(first + step, len(ids) - 1))
+        target = ids[span.start + 1 : span.stop + 1].unsqueeze(1)
+        p = F.log_softmax(logits_of(model, original[span]).float(), dim=-1)
+        q = F.log_softmax(logits_of(model, quantized[span]).float(), dim=-1)
+        kl += float(torch.sum(torch.exp(p) * (p - q), dim=-1, dtype=torch.float64).sum())
+        same += int((p.argmax(dim=-1) == q.argmax(dim=-1)).sum())
+        nll -= float(q.gather(1, target).double().sum())
+        reference_nll -= float(p.gather(1, target).double().sum())
+    return _Row(len(ids) - 1, kl, same, nll, reference_nll)
+
+
+def _summary(rows: Sequence[_Row], passages: Passages) -> Divergence:
+    """Means over tokens; the standard error treats passages, not tokens, as independent (ratio estimator)."""
+    from math import exp, sqrt
+
+    tokens = sum(row.tokens for row in rows)
+    kl = sum(row.kl for row in rows) / tokens
+    count = len(rows)
+    spread = sum((row.kl - kl * row.tokens) ** 2 for row in rows)
+    return Divergence(
+        kl=kl,
+        kl_stderr=sqrt(spread * count / (count - 1)) / tokens if count > 1 else None,
+        top1_agreement=sum(row.same_top for row in rows) / tokens,
+        perplexity=exp(sum(row.nll for row in rows) / tokens),
+        reference_perplexity=exp(sum(row.reference_nll for row in rows) / tokens),
+        tokens=tokens,
+        text=passages.source,
+    )
