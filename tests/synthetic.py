@@ -12,6 +12,7 @@ import pandas as pd
 from qcompare.store import Store
 from qcompare.study.records import (
     Bits,
+    Divergence,
     Environment,
     Generation,
     ModelRef,
@@ -125,6 +126,15 @@ def make_result(study: StudyRecord, job_id: str, **changes: object) -> Result:
             Generation(prompt=prompt, text=ANSWERS.get(recipe, ""), tokens=20, seconds=1.5)
             for prompt in study.spec.prompts
         ],
+        "divergence": Divergence(
+            kl={"bf16": 0.0, "uniform": 1.7, "head": 1.3, "tail": 0.98}.get(recipe, 0.73),
+            kl_stderr=0.05,
+            top1_agreement=1.0 if recipe == "bf16" else 0.6,
+            perplexity=20.0,
+            reference_perplexity=12.0,
+            tokens=4080,
+            text="stories",
+        ),
         "simulated": recipe != "bf16",
         "seed": 42,
         "seconds": {"load": 2.0, "evaluate": 31.0},

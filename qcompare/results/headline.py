@@ -13,9 +13,13 @@ from qcompare.results.numbers import percent, points
 from qcompare.results.paired import PairedDifference, paired_difference
 from qcompare.results.table import Comparison, Row
 from qcompare.study.presets import RECIPES
+from qcompare.study.spec import Study
 
 if TYPE_CHECKING:
     import pandas as pd
+
+NO_TRAINING_DATA = {"hellaswag", "piqa", "winogrande"}
+"""Tasks whose few-shot examples lm-eval takes from training data, which the demo bundle does not hold."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,21 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
     if any(row.simulated and not row.is_reference for row in comparison.rows):
         notes.append("Simulated formats: accuracy is faithful, speed is not measured.")
     if any("demo" in source for source in comparison.data):
-        notes.append("Questions from the demo bundle.")
+        notes.append(f"Questions from the demo bundle{_differences(comparison.study)}.")
     failed = [row.title for row in comparison.rows if row.error]
     if failed:
         notes.append(f"Failed and left out: {', '.join(failed)}.")
     return tuple(notes)
+
+
+def _differences(study: Study) -> str:
+    """What makes scores on the bundle's data differ from published ones."""
+    notes = []
+    if "lambada_openai" in study.tasks:
+        notes.append("LAMBADA without its paragraph breaks")
+    if study.num_fewshot and set(study.tasks) & NO_TRAINING_DATA:
+        notes.append("few-shot examples from the validation questions")
+    return f" ({', '.join(notes)})" if notes else ""
 
 
 def _questions(comparison: Comparison) -> str:

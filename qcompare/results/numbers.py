@@ -53,6 +53,11 @@ def bits(value: float | None) -> str:
     return f"{value:.0f}" if value >= 16 else f"{value:.2f}"
 
 
+def divergence(nats: float | None) -> str:
+    """A KL divergence: `0.734`."""
+    return MISSING if nats is None else f"{nats:.3f}"
+
+
 def size(num_bytes: float | None) -> str:
     """Bytes in decimal units, three digits: `183 MB`, `1.24 GB`.
 

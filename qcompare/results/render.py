@@ -15,7 +15,8 @@ TERMINAL_WIDTH = 240
 CSV_COLUMNS = (
     *("study_id", "model", "recipe", "avg_bits_asked", "avg_bits", "avg_bits_with_scales", "bits_per_weight"),
     *("size_bytes", "status", "task", "metric", "value", "stderr", "n", "acc_norm", "acc_norm_stderr"),
-    *("percent_of_bf16", "diff_to_bf16", "diff_low", "diff_high", "error"),
+    *("percent_of_bf16", "diff_to_bf16", "diff_low", "diff_high", "kl", "kl_stderr", "top1_agreement", "perplexity"),
+    "error",
 )
 
 
@@ -84,7 +85,7 @@ def _csv_lines(comparison: Comparison, row: Row) -> list[dict[str, object]]:
         "error": row.error,
     }
     per_task = [common | score.model_dump(include={*CSV_COLUMNS}) for score in row.tasks]
-    average = {
+    average: dict[str, object] = {
         "task": "average",
         "metric": "acc",
         "value": row.average,
@@ -95,6 +96,8 @@ def _csv_lines(comparison: Comparison, row: Row) -> list[dict[str, object]]:
         "diff_low": paired and paired.low,
         "diff_high": paired and paired.high,
     }
+    if row.divergence:
+        average |= row.divergence.model_dump(include={*CSV_COLUMNS})
     return [*per_task, common | average]
 
 
@@ -111,19 +114,20 @@ def _heading(comparison: Comparison) -> str:
 def _cells(comparison: Comparison) -> list[list[str]]:
     """The table as text, header first."""
     tasks = comparison.study.tasks
-    header = ["Recipe", "Average", "vs BF16, points (95 %)", *tasks, "Bits", "with scales", "Size"]
+    header = ["Recipe", "Average", "vs BF16, points (95 %)", *tasks, "KL", "Bits", "with scales", "Size"]
     return [header, *(_line(row, tasks) for row in comparison.rows)]
 
 
 def _line(row: Row, tasks: tuple[str, ...]) -> list[str]:
     if row.status is not Status.SUCCESS and row.average is None and row.bits is None:
-        return [row.title, row.status.value, *[numbers.MISSING] * (len(tasks) + 4)]
+        return [row.title, row.status.value, *[numbers.MISSING] * (len(tasks) + 5)]
     scores = (row.task(task) for task in tasks)
     return [
         row.title,
         numbers.score_with_percent(row.average, row.percent_of_bf16),
         difference(row.versus_bf16),
         *(numbers.score_with_error(s.value, s.stderr) if s else numbers.MISSING for s in scores),
+        numbers.divergence(row.divergence.kl if row.divergence else None),
         numbers.bits(row.bits.achieved if row.bits else None),
         numbers.bits(row.bits.achieved_with_scales if row.bits else None),
         numbers.size(row.size_bytes),

@@ -10,6 +10,7 @@ from qcompare.study.presets import RECIPES
 from qcompare.study.records import (
     SCHEMA_VERSION,
     Bits,
+    Divergence,
     Environment,
     Job,
     ModelRef,
@@ -27,7 +28,7 @@ REFERENCE = "bf16"
 """The recipe that all others are measured against."""
 SAME_FIELDS = (
     *("size_bytes", "average", "average_stderr", "simulated", "rounding", "calibration", "seconds"),
-    *("peak_memory_bytes", "environment"),
+    *("peak_memory_bytes", "environment", "divergence", "scorer"),
 )
 """Fields that a row takes from a result as they are."""
 
@@ -59,6 +60,10 @@ class Row(Frozen):
     versus_uniform: PairedDifference | None = None
     unpaired_because: str | None = None
     """Why there is no paired difference although both recipes have a score."""
+    divergence: Divergence | None = None
+    """KL divergence to the original, top-1 agreement, perplexity on held-out text."""
+    scorer: str | None = None
+    """How log-likelihoods were computed."""
     simulated: bool | None = None
     rounding: str | None = None
     calibration: str | None = None

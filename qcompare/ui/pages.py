@@ -33,7 +33,7 @@ def _environment() -> Environment:
     )
     for filter_ in (
         *(numbers.score, numbers.percent, numbers.points, numbers.bits, numbers.size, numbers.count, numbers.clock),
-        *(numbers.about, palette.colour, difference),
+        *(numbers.about, numbers.divergence, palette.colour, difference),
     ):
         environment.filters[filter_.__name__] = filter_
     return environment

@@ -8,6 +8,8 @@ HINTS: dict[str, str] = {
     "size": "All weights as they would be stored, embeddings and output layer at 16 bits.",
     "average": "Mean accuracy over the tasks; in brackets the share of BF16's average.",
     "versus": "Difference of the averages on the same questions, in percentage points, with its 95 % interval.",
+    "kl": "How far the predictions are from the original's on held-out text (Kullback–Leibler divergence per token, "
+    "0 is the same), and how often both find the same next word most likely. It shows damage before scores do.",
     "stderr": "Share of right answers ± standard error.",
 }
 """What a column means, shown on hover."""

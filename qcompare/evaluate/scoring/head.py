@@ -1,0 +1,92 @@
+"""Log-probabilities of asked tokens from hidden states: the output head only where it is needed, in pieces.
+
+The model's own ``forward`` computes the logits (its scaling and soft-capping included), with the decoder answering
+the hidden states already at hand. Log-softmax is float32; greedy means "argmax of the log-softmax", the first of
+equals, as in lm-eval.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+LOGITS_BYTES = 32 << 20
+"""Float32 logits held at a time: small enough to stay near the cores, large enough for the matrix product."""
+CUDA_LOGITS_BYTES = 1 << 30
+
+_answer = threading.local()
+
+
+@dataclass(frozen=True)
+class Picked:
+    """For each asked token: its log-probability (float64) and whether it is the most likely one."""
+
+    logprobs: torch.Tensor
+    greedy: torch.Tensor
+
+
+@contextmanager
+def split_model(model: Any) -> Iterator[None]:
+    """Within this context ``logits_of`` works: the decoder can answer given hidden states, thread by thread."""
+    decoder = model.get_decoder()
+    if decoder is None or decoder is model:
+        raise TypeError(f"{type(model).__name__} has no decoder apart from its output head")
+    own, forward = decoder.__dict__.get("forward"), decoder.forward
+    decoder.forward = lambda *args, **kwargs: getattr(_answer, "output", None) or forward(*args, **kwargs)
+    try:
+        yield
+    finally:
+        del decoder.forward
+        if own is not None:
+            decoder.forward = own
+
+
+def hidden_states(model: Any, tokens: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
+    """Last hidden states [batch, tokens, hidden]; without ``positions`` the model counts them."""
+    kwargs = {} if positions is None else {"position_ids": positions}
+    hidden: torch.Tensor = model.get_decoder()(input_ids=tokens, use_cache=False, **kwargs).last_hidden_state
+    return hidden
+
+
+def logits_of(model: Any, hidden: torch.Tensor) -> torch.Tensor:
+    """Logits [positions, vocabulary] for hidden states [positions, hidden]; inside ``split_model`` only."""
+    from transformers.modeling_outputs import BaseModelOutputWithPast
+
+    ids = torch.zeros(1, len(hidden), dtype=torch.long, device=hidden.device)
+    _answer.output = BaseModelOutputWithPast(last_hidden_state=hidden.unsqueeze(0))
+    try:
+        logits: torch.Tensor = model(input_ids=ids, use_cache=False).logits[0]
+    finally:
+        _answer.output = None
+    return logits
+
+
+def pick(model: Any, hidden: torch.Tensor, where: torch.Tensor, targets: torch.Tensor) -> Picked:
+    """Score ``targets`` [asked] after the hidden states [positions, hidden] at ``where`` [asked], ascending."""
+    needed, slot = torch.unique_consecutive(where, return_inverse=True)
+    size = max(1, (CUDA_LOGITS_BYTES if hidden.is_cuda else LOGITS_BYTES) // (4 * vocabulary(model)))
+    logprobs, greedy = [], []
+    for first in range(0, len(needed), size):
+        inside = (slot >= first) & (slot < first + size)
+        logits = logits_of(model, hidden.index_select(0, needed[first : first + size]))
+        some = pick_from_logits(logits, slot[inside] - first, targets[inside])
+        logprobs.append(some.logprobs)
+        greedy.append(some.greedy)
+    return Picked(torch.cat(logprobs), torch.cat(greedy))
+
+
+def pick_from_logits(logits: torch.Tensor, rows: torch.Tensor, targets: torch.Tensor) -> Picked:
+    """Score ``targets`` at ``rows`` of logits [positions, vocabulary]."""
+    log_softmax = F.log_softmax(logits, dim=-1, dtype=torch.float32)
+    best = log_softmax.argmax(dim=-1)
+    return Picked(log_softmax[rows, targets].double(), best[rows] == targets)
+
+
+def vocabulary(model: Any) -> int:
+    """Size of the output head."""
+    embeddings = model.get_output_embeddings()
+    return int(embeddings.weight.shape[0]) if embeddings is not None else int(model.config.vocab_size)

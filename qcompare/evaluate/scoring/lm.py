@@ -1,0 +1,130 @@
+"""``PackedLM``: lm-eval's HFLM with log-likelihoods scored by the fastest way that is exact for the model.
+
+Generation, rolling log-likelihoods, chat templates and encoding rules are HFLM's own.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from lm_eval.models.huggingface import HFLM
+
+from .encode import Encoded, Pair, encode_pairs
+from .memory import Budget, default_budget
+from .packed import score_plan
+from .padded import score_padded
+from .paths import Choice, choose_way
+from .plan import make_plan
+from .sequences import Sequence, unique_sequences
+from .sums import Scores
+from .workers import Workers
+
+Progress = Callable[[int, int], None]
+Request = tuple[Pair | None, list[int], list[int]]
+
+
+class PackedLM(HFLM):  # type: ignore[misc]
+    """An lm-eval model around a loaded causal model and its tokenizer.
+
+    ``path`` is the way log-likelihoods are scored ("packed", "padded", "whole" or "lm_eval"), ``choice`` the trial
+    behind it, ``counts`` the requests scored each way, ``budget.tokens`` the tokens of one pass (lower after out-
+    of-memory), ``computed`` and ``naive`` the tokens computed and those of one row per request.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        add_bos_token: bool | None = None,
+        max_length: int | None = None,
+        row_tokens: int | None = None,
+        workers: Workers | None = None,
+        batch_size: int = 16,
+        progress: Progress = lambda done, total: None,
+        encodings: MutableMapping[Pair, Encoded] | None = None,
+    ) -> None:
+        """``row_tokens`` fixes the budget (all recipes of a study use one); ``batch_size`` is for generation.
+
+        ``progress`` is called with tokens done and tokens in all; ``encodings`` carries encoded requests from one
+        recipe to the next.
+        """
+        super().__init__(
+            pretrained=model,
+            tokenizer=tokenizer,
+            add_bos_token=add_bos_token,
+            max_length=max_length,
+            batch_size=batch_size,
+        )
+        self.budget = default_budget(model) if row_tokens is None else Budget(row_tokens)
+        self.workers = workers or Workers.for_model(model)
+        self.progress = progress
+        self.encodings: MutableMapping[Pair, Encoded] = {} if encodings is None else encodings
+        self.choice: Choice = choose_way(model, self.max_length, self.workers)
+        self.path = self.choice.way
+        self.counts: Counter[str] = Counter()
+        self.computed = self.naive = 0
+
+    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> Scores:
+        """(log-likelihood, greedy) of each lm-eval request."""
+        pairs = [request.args for request in requests]
+        encoded = encode_pairs(self, pairs, self.encodings)
+        return self._loglikelihood_tokens(
+            [(pair, *tokens) for pair, tokens in zip(pairs, encoded, strict=True)], disable_tqdm=disable_tqdm
+        )
+
+    def _loglikelihood_tokens(
+        self, requests: list[Request], disable_tqdm: bool = False, override_bs: int | None = None
+    ) -> Scores:
+        if self.path == "lm_eval":
+            self.counts["lm_eval"] += len(requests)
+            own: Scores = super()._loglikelihood_tokens(requests, disable_tqdm=disable_tqdm, override_bs=override_bs)
+            return own
+        scores = self._score([(context, continuation) for _, context, continuation in requests])
+        for (pair, _, _), score in zip(requests, scores, strict=True):
+            if pair is not None:  # windows of a rolling log-likelihood have no text of their own
+                self.cache_hook.add_partial("loglikelihood", pair, score)
+        return scores
+
+    def _score(self, requests: list[Encoded]) -> Scores:
+        """Score encoded requests, sequences too long for packed rows in padded ones."""
+        sequences = unique_sequences(requests, self.max_length)
+        limit = 0 if self.path != "packed" else self.choice.longest or self.max_length
+        packed = [sequence for sequence in sequences if len(sequence.tokens) <= limit]
+        padded = [sequence for sequence in sequences if len(sequence.tokens) > limit]
+        plan = make_plan(packed)
+        total = plan.tokens + sum(len(sequence.tokens) for sequence in padded)
+        tell = self._teller(total)
+        scores: Scores = [(0.0, True)] * len(requests)
+        for way, group in (("packed", packed), ("padded" if self.path == "packed" else self.path, padded)):
+            if not group:
+                continue
+            if way == "packed":
+                found = score_plan(self.model, plan, len(requests), self.budget, self.workers, tell)
+            else:
+                found = score_padded(
+                    self.model, group, len(requests), self.budget, self.workers, tell, split=way == "padded"
+                )
+            self._take(way, group, found, scores)
+        self.computed += total
+        return scores
+
+    def _take(self, way: str, group: list[Sequence], found: Scores, scores: Scores) -> None:
+        for sequence in group:
+            for one in sequence.asked:
+                scores[one.request] = found[one.request]
+                self.naive += len(sequence.tokens)
+                self.counts[way] += 1
+
+    def _teller(self, total: int) -> Callable[[int], None]:
+        """A progress function that adds up what workers report, one at a time."""
+        lock, done = threading.Lock(), 0
+
+        def tell(tokens: int) -> None:
+            nonlocal done
+            with lock:
+                done += tokens
+                self.progress(done, total)
+
+        return tell

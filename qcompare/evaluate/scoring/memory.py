@@ -1,0 +1,78 @@
+"""How many tokens one forward pass may hold, from the memory that is free."""
+
+import gc
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+CPU_TOKENS = 1024
+"""Enough for full matrix-product speed on a CPU; more only leaves the caches."""
+CUDA_TOKENS = 16384
+SHARE = 0.25
+"""Part of the free memory the activations of one pass may take."""
+
+
+@dataclass
+class Budget:
+    """Tokens of one forward pass. Lowered on out-of-memory, never raised again."""
+
+    tokens: int
+    halvings: int = 0
+
+    def __post_init__(self) -> None:
+        if self.tokens < 1:
+            raise ValueError(f"a token budget of {self.tokens}: at least 1 is needed")
+
+    def lower(self, tried: int) -> None:
+        """Halve what was tried; the next passes hold no more than that."""
+        self.tokens = max(1, min(self.tokens, tried) // 2)
+        self.halvings += 1
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def default_budget(model: Any) -> Budget:
+    """The device's useful maximum, or less where a quarter of the free memory holds less."""
+    device = model.device
+    if device.type == "cuda":
+        most, free = CUDA_TOKENS, torch.cuda.mem_get_info(device)[0]
+    else:
+        import psutil
+
+        most, free = CPU_TOKENS, int(psutil.virtual_memory().available)
+    return Budget(max(64, min(most, int(SHARE * free / bytes_per_token(model)))))
+
+
+def bytes_per_token(model: Any) -> int:
+    """Activations alive at once for one token, generously: residual stream, projections and the MLP's products."""
+    config = model.config.get_text_config()
+    width = int(config.hidden_size)
+    inner = int(getattr(config, "intermediate_size", None) or 4 * width)
+    return (16 * width + 6 * inner) * max(2, int(model.dtype.itemsize))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that an allocation failed, on CUDA or on a CPU."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "not enough memory" in text)
+
+
+def reuse_freed_memory() -> bool:
+    """Let the C library keep memory this process frees: fresh pages cost up to 5 % of scoring.
+
+    glibc only (elsewhere it does nothing and returns False); for a process that exists to evaluate, at its start.
+    """
+    import ctypes
+    import sys
+
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    trim_threshold, mmap_threshold = -1, -3
+    return bool(mallopt(mmap_threshold, 256 << 20)) and bool(mallopt(trim_threshold, 512 << 20))

@@ -1,0 +1,169 @@
+"""Which exact way of scoring a model can take: by its config, then by a trial on the model itself.
+
+Ways, best first: ``packed`` (shared prefixes, rows without padding), ``padded`` (one row per sequence), ``whole``
+(the same, with all logits, for models without a separate decoder), ``lm_eval`` (its own backend). A way is used
+when it agrees with plain forward passes of single sequences; what was refused and why is recorded.
+"""
+
+import random
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from .memory import Budget
+from .packed import score_plan
+from .padded import score_padded
+from .plan import make_plan
+from .sequences import Sequence, unique_sequences
+from .sums import Scores
+from .workers import Workers, compute_threads
+
+Way = Literal["packed", "padded", "whole", "lm_eval"]
+TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
+"""Largest difference of a token's log-probability, in standard deviations of the model's logits."""
+HALF_TOLERANCE = 0.05
+NOISE_FACTOR = 5.0
+"""Models that quantize activations jump where rounding does: how much more than batching alone a way may differ."""
+CHECKED_WINDOW = 512
+"""Widest sliding window tried; sequences longer than a wider window are scored padded."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The way chosen, and what the trial found."""
+
+    way: Way
+    refused: dict[str, str]
+    """Better ways → why they are not used."""
+    difference: float
+    """Largest difference to plain forward passes in the trial, in standard deviations of the logits."""
+    longest: int | None
+    """Sequences longer than this go ``padded`` although the way is ``packed``; None: no limit."""
+
+
+def choose_way(model: Any, max_length: int, workers: Workers | None = None) -> Choice:
+    """Try the ways on a few random sequences and take the first that agrees."""
+    with compute_threads((workers or Workers.one()).threads):
+        return _choose(model, max_length)
+
+
+def _choose(model: Any, max_length: int) -> Choice:
+    refused: dict[str, str] = {}
+    window = smallest_window(model.config)
+    trial = _Trial.of(model, window)
+    for way, reason in _reasons(model, max_length).items():
+        try:
+            difference = float("inf") if reason else trial.difference(way)
+        except (
+            RuntimeError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            KeyError,
+            IndexError,
+            NotImplementedError,
+        ) as error:
+            reason = f"{type(error).__name__}: {error}"
+        else:
+            if difference <= trial.tolerance:
+                wide = window is not None and window > CHECKED_WINDOW and way == "packed"
+                return Choice(way, refused, difference, window if wide else None)
+        refused[way] = reason or f"differs from plain passes by {difference:.2g} standard deviations of the logits"
+    return Choice("lm_eval", refused, float("nan"), None)
+
+
+def smallest_window(config: Any) -> int | None:
+    """The narrowest sliding window any layer uses; None when all see everything."""
+    text = config.get_text_config()
+    window = getattr(text, "sliding_window", None)
+    kinds = getattr(text, "layer_types", None)
+    if window is None or (kinds is not None and "sliding_attention" not in kinds):
+        return None
+    return int(window) if getattr(text, "use_sliding_window", True) else None
+
+
+def _reasons(model: Any, max_length: int) -> dict[Way, str | None]:
+    """Each way with the config's reason against it."""
+    text = model.config.get_text_config()
+    packed, padded = None, None
+    if not getattr(model, "_supports_attention_backend", False):
+        packed = f"{type(model).__name__} does not let its attention be replaced"
+    strange = set(getattr(text, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
+    if strange:
+        packed = f"it has layers of type {', '.join(sorted(strange))}"
+    if getattr(text, "alibi", False):
+        packed = "it encodes positions in the attention (ALiBi)"
+    rope = getattr(text, "rope_parameters", None) or {}
+    kinds = {str(part.get("rope_type")) for part in [rope, *rope.values()] if isinstance(part, dict)}
+    if kinds & {"dynamic", "longrope"} and max_length > _original_length(text, rope):
+        packed = padded = "its position encoding depends on the longest sequence of a batch"
+    if model.config.is_encoder_decoder:
+        packed = padded = "it is an encoder-decoder"
+    return {"packed": packed, "padded": padded, "whole": padded}
+
+
+def _original_length(text: Any, rope: dict[str, Any]) -> int:
+    found = rope.get("original_max_position_embeddings") or getattr(text, "original_max_position_embeddings", None)
+    return int(found or text.max_position_embeddings)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A few random requests with plain scores to compare with."""
+
+    model: Any
+    sequences: list[Sequence]
+    lengths: list[int]
+    """Tokens asked by each request."""
+    plain: Scores
+    spread: float
+    """Standard deviation of the logits."""
+    tolerance: float
+
+    @classmethod
+    def of(cls, model: Any, window: int | None) -> "_Trial":
+        requests = _trial_requests(model, window)
+        sequences = unique_sequences(requests, 1 << 30)
+        plain = score_padded(model, sequences, len(requests), Budget(1), split=False)
+        with torch.no_grad():
+            tokens = torch.tensor([sequences[-1].tokens], device=model.device)
+            spread = float(model(input_ids=tokens, use_cache=False).logits.float().std())
+        lengths = [len(continuation) for _, continuation in requests]
+        trial = cls(model, sequences, lengths, plain, max(spread, 1e-12), 0.0)
+        noise = trial._distance(score_padded(model, sequences, len(requests), Budget(1 << 20), split=False))
+        floor = TOLERANCE.get(model.dtype, HALF_TOLERANCE)
+        return cls(model, sequences, lengths, plain, trial.spread, max(floor, min(NOISE_FACTOR * noise, 0.25)))
+
+    def difference(self, way: Way) -> float:
+        """How far a way is from the plain scores: the worst request's difference per token."""
+        if way == "packed":
+            plan = make_plan(self.sequences, block_tokens=24, saved_tokens=1)
+            return self._distance(score_plan(self.model, plan, len(self.plain), Budget(96)))
+        return self._distance(
+            score_padded(self.model, self.sequences, len(self.plain), Budget(128), split=way == "padded")
+        )
+
+    def _distance(self, scores: Scores) -> float:
+        pairs = zip(scores, self.plain, self.lengths, strict=True)
+        return max(abs(one[0] - other[0]) / length for one, other, length in pairs) / self.spread
+
+
+def _trial_requests(model: Any, window: int | None) -> list[tuple[list[int], list[int]]]:
+    """Options of several lengths after contexts with a common beginning, alone, and beyond a narrow window."""
+    rng = random.Random(0)
+    size = int(model.config.get_text_config().vocab_size)
+
+    def words(count: int) -> list[int]:
+        return [rng.randrange(size) for _ in range(count)]
+
+    start = words(14)
+    requests = [(start + words(5), words(length)) for length in (1, 1, 4)]
+    for _ in range(2):
+        context = start + words(6)
+        requests += [(context, words(length)) for length in (1, 3, 7, 7)]
+    requests.append((words(1), words(9)))
+    if window is not None and window <= CHECKED_WINDOW:
+        context = words(window + 8)
+        requests += [(context, words(3)), (context, words(3))]
+    return requests

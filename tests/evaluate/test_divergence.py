@@ -1,0 +1,110 @@
+"""KL divergence, agreement and perplexity equal a direct computation over the whole vocabulary."""
+
+import json
+from math import exp
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from qcompare.errors import InvalidStudy
+from qcompare.evaluate import divergence as module
+from qcompare.evaluate.divergence import Passages, divergence, read_passages, reference_states
+from qcompare.evaluate.held_out import original_states
+from qcompare.models.sources import fetch, load
+from qcompare.quantize.simulate import simulate
+from qcompare.settings import Settings
+
+TEXTS = ["The capital of France is Paris, and it is famous for its food.", "Explain to a child why the sky is blue."]
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.jsonl"
+    path.write_text("\n".join(json.dumps({"text": t}) for t in TEXTS))
+    return path
+
+
+def loaded(folder: Path, settings: Settings) -> tuple[Any, Any]:
+    return load(fetch(str(folder), settings), "cpu", "float32", settings, hub_kernels=False)
+
+
+def quantized(model: Any) -> Any:
+    names = [name for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and name != "lm_head"]
+    simulate(model, dict.fromkeys(names, "MXFP4"))
+    return model
+
+
+@pytest.mark.parametrize("folder", ["tiny_llama", "tiny_qwen3", "tiny_gemma"])
+def test_figures_equal_a_direct_computation(
+    folder: str, text: Path, settings: Settings, request: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOGITS_BYTES", 4 * 512 * 7)  # several pieces a passage
+    model, tokenizer = loaded(request.getfixturevalue(folder), settings)
+    passages = read_passages(text, tokenizer, 5, 64, "a test")
+    reference = reference_states(model, passages)
+    ids = [torch.tensor([tokens]) for tokens in passages.tokens]
+    with torch.inference_mode():
+        p = torch.cat([F.log_softmax(model(one).logits[0, :-1].double(), dim=-1) for one in ids])
+        ours = quantized(model)
+        q = torch.cat([F.log_softmax(ours(one).logits[0, :-1].double(), dim=-1) for one in ids])
+    target = torch.cat([one[0, 1:] for one in ids])
+    found = divergence(ours, reference, passages)
+    assert found.tokens == len(target)
+    assert found.kl == pytest.approx(float((p.exp() * (p - q)).sum(-1).mean()), rel=1e-4)
+    assert found.top1_agreement == pytest.approx(float((p.argmax(-1) == q.argmax(-1)).double().mean()))
+    assert found.perplexity == pytest.approx(exp(-float(q.gather(1, target[:, None]).mean())), rel=1e-5)
+    assert found.reference_perplexity == pytest.approx(exp(-float(p.gather(1, target[:, None]).mean())), rel=1e-5)
+    assert found.kl > 0
+
+
+def test_a_model_does_not_differ_from_itself(tiny_llama: Path, text: Path, settings: Settings) -> None:
+    model, tokenizer = loaded(tiny_llama, settings)
+    passages = read_passages(text, tokenizer, 5, 64, "a test")
+    found = divergence(model, reference_states(model, passages), passages)
+    assert (found.kl, found.top1_agreement, found.perplexity) == (0.0, 1.0, found.reference_perplexity)
+
+
+def test_the_original_is_read_once(tiny_llama: Path, text: Path, settings: Settings, tmp_path: Path) -> None:
+    model, tokenizer = loaded(tiny_llama, settings)
+    passages = read_passages(text, tokenizer, 5, 64, "a test")
+    steps: list[int] = []
+    first = original_states(model, passages, tmp_path / "kept", lambda done, total: steps.append(done))
+    second = original_states(None, passages, tmp_path / "kept", lambda done, total: steps.append(done))
+    assert steps == [1, 2]
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def test_plain_text_is_cut_into_passages(tiny_llama: Path, settings: Settings, tmp_path: Path) -> None:
+    _, tokenizer = loaded(tiny_llama, settings)
+    path = tmp_path / "text.txt"
+    path.write_text(" ".join(TEXTS) * 5)
+    passages = read_passages(path, tokenizer, 3, 20, "a test")
+    assert [len(tokens) for tokens in passages.tokens] == [20, 20, 20]
+    assert sum(passages.tokens, ()) == tuple(tokenizer(path.read_text())["input_ids"][:60])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.txt", b"", "too short"),
+        ("a.jsonl", b'{"no": 1}', 'field "text"'),
+        ("a.jsonl", b"{", 'field "text"'),
+        ("a.txt", b"\xff\xfe", "cannot be read"),
+        ("missing.txt", None, "cannot be read"),
+    ],
+)
+def test_text_that_cannot_be_used_gets_one_line(
+    name: str, content: bytes | None, says: str, tiny_llama: Path, settings: Settings, tmp_path: Path
+) -> None:
+    _, tokenizer = loaded(tiny_llama, settings)
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidStudy, match=says):
+        read_passages(tmp_path / name, tokenizer, 3, 20, "a test")
+
+
+def test_passages_of_other_tokens_have_another_digest() -> None:
+    assert Passages(((1, 2),), "x").digest != Passages(((1, 3),), "x").digest
