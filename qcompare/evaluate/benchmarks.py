@@ -39,9 +39,9 @@ def language_model(scorer: str, model: Any, tokenizer: Any, options: Options) ->
         The model; its attribute `progress` is told (done, total), `path` says how it scores.
     """
     if scorer == "packed":
-        from qcompare.evaluate.scoring.lm import PackedLM
+        from qcompare.evaluate.kept import KeepingLM
 
-        return PackedLM(model, tokenizer, add_bos_token=options.add_bos_token, batch_size=options.batch_size)
+        return KeepingLM(model, tokenizer, add_bos_token=options.add_bos_token, batch_size=options.batch_size)
     from lm_eval.models.huggingface import HFLM
 
     class ReportingHFLM(HFLM):  # type: ignore[misc]

@@ -118,10 +118,10 @@ def _passage(model: Any, original: "torch.Tensor", quantized: "torch.Tensor", id
         target = ids[span.start + 1 : span.stop + 1].unsqueeze(1)
         p = F.log_softmax(logits_of(model, original[span]).float(), dim=-1)
         q = F.log_softmax(logits_of(model, quantized[span]).float(), dim=-1)
-        kl += float(torch.sum(torch.exp(p) * (p - q), dim=-1, dtype=torch.float64).sum())
         same += int((p.argmax(dim=-1) == q.argmax(dim=-1)).sum())
         nll -= float(q.gather(1, target).double().sum())
         reference_nll -= float(p.gather(1, target).double().sum())
+        kl += float(torch.sub(p, q, out=q).mul_(p.exp_()).sum(dim=-1).double().sum())
     return _Row(len(ids) - 1, kl, same, nll, reference_nll)
 
 

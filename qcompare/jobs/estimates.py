@@ -83,7 +83,7 @@ def _history(store: Store, facts: ModelFacts, device: str) -> dict[str, float]:
         if job.recipe in found or not folder.result_file.exists():
             continue
         result = folder.result()
-        if result.model.name == facts.title and result.environment.device == device:
+        if result.reused_requests == 0 and result.model.name == facts.title and result.environment.device == device:
             tokens, seconds = _measured(result)
             if tokens:
                 found[job.recipe] = seconds / tokens

@@ -64,6 +64,7 @@ class _Run:
         self.calibration_text: str | None = None
         self.reference: Any = None
         self.scorer: str = study.scorer
+        self.reused = 0
 
     def result(self) -> tuple[Result, Any]:
         """All steps in order: the result and one row per question."""
@@ -78,7 +79,7 @@ class _Run:
         facts: ModelFacts = describe(self.study.model, self.settings)
         config = self._layer_config(facts)
         model, tokenizer = self._quantized_model(config)
-        scores, questions = self._evaluate(model, tokenizer)
+        scores, questions = self._evaluate(model, tokenizer, config)
         difference = self._divergence(model)
         generations = self._generate(model, tokenizer)
         mean, stderr = average(scores)
@@ -102,6 +103,7 @@ class _Run:
             generations=generations,
             divergence=difference,
             scorer=self.scorer,
+            reused_requests=self.reused,
             simulated=bool(config),
             calibration=self.calibration_text,
             add_bos_token=self.add_bos_token,
@@ -186,7 +188,7 @@ class _Run:
             text, states = self.reference
             return divergence(model, states, text, report)
 
-    def _evaluate(self, model: Any, tokenizer: Any) -> tuple[list[Any], Any]:
+    def _evaluate(self, model: Any, tokenizer: Any, config: dict[str, str]) -> tuple[list[Any], Any]:
         import pandas
 
         from qcompare.evaluate import benchmarks
@@ -205,6 +207,7 @@ class _Run:
         scores, tables = [], []
         tasks = task_manager(self.study.tasks, self.settings, report=print)
         lm = benchmarks.language_model(self.study.scorer, model, tokenizer, options)
+        self._keep_scores(lm, config)
         for task in self.study.tasks:
             with self.stages.stage(task) as report:
                 lm.progress = report
@@ -213,8 +216,29 @@ class _Run:
                 )
                 scores.append(score)
                 tables.append(table)
-        self.scorer = lm.path
+        self.scorer, self.reused = lm.path, getattr(lm, "reused", 0)
         return scores, pandas.concat(tables, ignore_index=True)
+
+    def _keep_scores(self, lm: Any, config: dict[str, str]) -> None:
+        """Let the scorer use and keep scores of this very model under these very conditions."""
+        if self.study.scorer != "packed":
+            return
+        from qcompare.evaluate.kept import Identity, KeptScores, scheme_definitions
+        from qcompare.jobs.environment import library_versions
+        from qcompare.models.machine import device_name
+
+        identity = Identity(
+            model_revision=self.local.revision,
+            layer_config=config,
+            schemes=scheme_definitions(config),
+            rounding="rtn",
+            dtype=self.dtype,
+            device=f"{self.device.partition(':')[0]} {device_name(self.device)}",
+            scorer=f"{lm.path} {lm.budget.tokens}",
+            max_length=lm.max_length,
+            libraries=library_versions(),
+        )
+        lm.kept = KeptScores(self.settings.home / "kept", identity)
 
     def _generate(self, model: Any, tokenizer: Any) -> list[Any]:
         from qcompare.evaluate.generate import generate

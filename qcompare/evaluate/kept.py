@@ -1,0 +1,130 @@
+"""Scores that need not be computed twice: kept as they are found, chunk by chunk, and used again.
+
+What a score depends on is in two keys. `Identity` covers the model and how it computes: it names the file. The tokens
+of a request cover the rest (task version, prompt, few-shot examples, BOS token, truncation): they name the row. So
+raising `limit` computes the new questions only, and an interrupted evaluation goes on after its last chunk.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from qcompare.evaluate.scoring.encode import Encoded
+from qcompare.evaluate.scoring.lm import PackedLM
+from qcompare.evaluate.scoring.sums import Scores
+
+CHUNK_REQUESTS = 400
+"""Requests scored and stored at a time: seconds of work on two cores, hundreds of questions' worth of packing."""
+BUSY_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Everything besides the request's tokens that can move a score."""
+
+    model_revision: str
+    layer_config: Mapping[str, str]
+    """Full layer name → scheme."""
+    schemes: Mapping[str, Any]
+    """Each scheme of the layer config as the quantization library defines it."""
+    rounding: str
+    dtype: str
+    device: str
+    """Kind and name: other hardware adds in another order."""
+    scorer: str
+    """The way the scorer took, and its token budget."""
+    max_length: int
+    libraries: Mapping[str, str]
+    """Versions."""
+
+    @property
+    def digest(self) -> str:
+        """Changes with any field."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, default=str).encode()).hexdigest()[:24]
+
+
+def scheme_definitions(layer_config: Mapping[str, str]) -> dict[str, Any]:
+    """The schemes of a layer config, field by field, as auto-round defines them."""
+    from auto_round.schemes import preset_name_to_scheme
+
+    return {name: dict(preset_name_to_scheme(name)) for name in sorted(set(layer_config.values()))}
+
+
+class KeptScores:
+    """Scores of one identity: request → (log-likelihood, greedy). Several processes may use one file."""
+
+    def __init__(self, folder: Path, identity: Identity) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{identity.digest}.sqlite"
+        with closing(self._open()) as db, db:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute(
+                "CREATE TABLE IF NOT EXISTS score (request BLOB PRIMARY KEY, value REAL, greedy INT) WITHOUT ROWID"
+            )
+
+    def get(self, requests: Iterable[Encoded]) -> list[tuple[float, bool] | None]:
+        """The kept score of each request, None for those not kept."""
+        with closing(self._open()) as db:
+            query = "SELECT value, greedy FROM score WHERE request = ?"
+            rows = [db.execute(query, (request_key(request),)).fetchone() for request in requests]
+        return [(row[0], bool(row[1])) if row else None for row in rows]
+
+    def put(self, requests: Sequence[Encoded], scores: Scores) -> None:
+        """Keep scores, all or none."""
+        rows = [(request_key(r), value, int(greedy)) for r, (value, greedy) in zip(requests, scores, strict=True)]
+        with closing(self._open()) as db, db:
+            db.executemany("INSERT OR REPLACE INTO score VALUES (?, ?, ?)", rows)
+
+    def _open(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.path, timeout=BUSY_SECONDS)
+
+
+class KeepingLM(PackedLM):
+    """The packed scorer, asking what is kept first and keeping what it computes, chunk by chunk."""
+
+    kept: KeptScores | None = None
+    reused = 0
+    """Requests answered from what was kept."""
+
+    def _score(self, requests: list[Encoded]) -> Scores:
+        if self.kept is None:
+            return super()._score(requests)
+        found = dict(zip(map(request_key, requests), self.kept.get(requests), strict=True))
+        missing = {request_key(r): r for r in requests if found[request_key(r)] is None}
+        self.reused += len(requests) - len(missing)
+        told, done = self.progress, 0
+        for chunk in chunks(list(missing.values())):
+            self.progress = _part(told, done, len(chunk), len(missing))
+            scores = super()._score(chunk)
+            self.kept.put(chunk, scores)
+            found.update(zip(map(request_key, chunk), scores, strict=True))
+            done += len(chunk)
+        self.progress = told
+        return [score for r in requests if (score := found[request_key(r)]) is not None]
+
+
+def _part(tell: Callable[[int, int], None], done: int, size: int, total: int) -> Callable[[int, int], None]:
+    """Progress of one chunk, told as requests of all chunks."""
+    return lambda tokens, all_tokens: tell(done + size * tokens // all_tokens, total)
+
+
+def request_key(request: Encoded) -> bytes:
+    """A request's tokens, context and continuation, as 20 bytes."""
+    return hashlib.sha256(json.dumps(request).encode()).digest()[:20]
+
+
+def chunks(requests: Sequence[Encoded]) -> Iterator[list[Encoded]]:
+    """Requests in their order, about `CHUNK_REQUESTS` at a time, the options of a question never parted."""
+    chunk: list[Encoded] = []
+    for request in requests:
+        if len(chunk) >= CHUNK_REQUESTS and request[0] != chunk[-1][0]:
+            yield chunk
+            chunk = []
+        chunk.append(request)
+    if chunk:
+        yield chunk
