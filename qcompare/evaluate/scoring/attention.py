@@ -42,6 +42,9 @@ class PrefixStore:
     def get(self, block: int, layer: int) -> KeysValues:
         return self._held[block][layer]
 
+    def __contains__(self, block: int) -> bool:
+        return block in self._held
+
     def drop(self, block: int) -> None:
         self._held.pop(block, None)
 
@@ -172,22 +175,18 @@ def _dense(bucket: Bucket, x: _Gathered, how: _How) -> torch.Tensor:
     q = (x.q * how.scale).view(blocks, length, kv_heads, x.groups, size).permute(2, 0, 3, 1, 4)
     q = q.reshape(kv_heads * blocks, folded, size)
     k, v = (part.permute(2, 0, 1, 3).reshape(kv_heads * blocks, length, part.shape[-1]) for part in (x.k, x.v))
-    scores = how.capped(torch.bmm(q, k.transpose(1, 2))).view(kv_heads, blocks, folded, length)
+    depth = bucket.depth if x.before is not None else 0
+    scores = q.new_empty(kv_heads, blocks, folded, depth + length)
+    torch.bmm(q, k.transpose(1, 2), out=scores.view(-1, folded, depth + length)[..., depth:])
+    if x.before is not None:
+        early = scores.view(kv_heads, -1, depth + length)[..., :depth]
+        torch.bmm(q.view(kv_heads, -1, size), x.before[0].transpose(1, 2), out=early)
+    scores = how.capped(scores)
     bias = bucket.bias(how.window, x.groups)
-    if x.before is None:
-        weights = _softmax(scores.add_(bias), v)
-        out = torch.bmm(weights.view(-1, folded, length), v)
-    else:
-        depth = bucket.depth
-        early = how.capped(torch.bmm(q.view(kv_heads, -1, size), x.before[0].transpose(1, 2)))
-        scores = torch.cat([early.view(kv_heads, blocks, folded, depth), scores], dim=-1)
-        scores[..., -bias.shape[-1] :] += bias
-        weights = _softmax(scores, v)
-        out = torch.bmm(weights[..., depth:].reshape(-1, folded, length), v)
+    scores[..., -bias.shape[-1] :] += bias
+    weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(v.dtype)
+    out = torch.bmm(weights[..., depth:].reshape(-1, folded, length), v)
+    if x.before is not None:
         out += torch.bmm(weights[..., :depth].reshape(kv_heads, -1, depth), x.before[1]).view_as(out)
     out = out.view(kv_heads, blocks, x.groups, length, -1).permute(1, 3, 0, 2, 4)
     return out.reshape(blocks * length, kv_heads * x.groups, -1)
-
-
-def _softmax(scores: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    return torch.softmax(scores, dim=-1, dtype=torch.float32).to(like.dtype)

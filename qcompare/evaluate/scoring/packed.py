@@ -1,13 +1,11 @@
 """Score a plan on a model with packed attention, rows side by side on the cores.
 
-A **job** is a run of whole families (a kept prefix with everything under it) of about one row; jobs are
-independent, so on a CPU each worker thread takes one with few compute threads of its own: no barriers inside
-operators.
+A **job** is a run of blocks of about one row, which computes the prefixes it needs itself; jobs are independent: on
+a CPU each worker thread takes one with few compute threads of its own: no barriers inside operators.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -73,15 +71,19 @@ def score_plan(
 
 
 def _jobs(plan: Plan, base: np.ndarray, tokens: int, workers: int) -> list[range]:
-    """Runs of whole families, about a row each; towards the end smaller ones, so that all workers finish together."""
-    starts = [index for index, block in enumerate(plan.blocks) if block.prefix is None] + [len(plan.blocks)]
-    jobs, first = [], 0
-    for family, after in pairwise(starts):
+    """Runs of blocks, about a row each; towards the end smaller ones, so that all workers finish together.
+
+    A family is cut, and its prefix computed again, where that costs at most an eighth of the job or where one worker
+    would otherwise have more than its share.
+    """
+    jobs, first, share = [], 0, base[-1] / workers
+    for number, block in enumerate(plan.blocks):
         left = base[-1] - base[first]
         size = tokens if workers == 1 else min(tokens, max(SMALLEST_JOB, left // (2 * workers)))
-        if family > first and base[after] - base[first] > size:
-            jobs.append(range(first, family))
-            first = family
+        held, full = base[number] - base[first], base[number + 1] - base[first] > size
+        if number > first and full and (8 * block.depth <= held or held >= share):
+            jobs.append(range(first, number))
+            first = number
     return [*jobs, range(first, len(plan.blocks))] if plan.blocks else []
 
 
@@ -100,9 +102,11 @@ def _run_job(
     while first < job.stop:
         end = min(job.stop, _row_end(base, first, budget.tokens))
         inside = asked.within(base[first], base[end])
+        numbers = [*_missing(plan, first, end, store), *range(first, end)]
+        offset = sum(len(plan.blocks[number]) for number in numbers[: first - end])
         try:
             picked = _run_row(
-                model, plan, range(first, end), asked.at[inside] - base[first], asked.target[inside], store
+                model, plan, numbers, asked.at[inside] - base[first] + offset, asked.target[inside], store
             )
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or end - first == 1:
@@ -110,9 +114,20 @@ def _run_job(
             budget.lower(int(base[end] - base[first]))
             continue
         sums.add(asked.request[inside], picked)
-        _drop_unused(plan, store, first, end)
+        _drop_unused(plan, store, numbers, end)
         progress(int(base[end] - base[first]))
         first = end
+
+
+def _missing(plan: Plan, first: int, end: int, store: PrefixStore) -> list[int]:
+    """Prefixes that blocks [first, end) need from an earlier job, their own prefixes before them."""
+    needed: set[int] = set()
+    for number in range(first, end):
+        prefix = plan.blocks[number].prefix
+        while prefix is not None and prefix < first and prefix not in store:
+            needed.add(prefix)
+            prefix = plan.blocks[prefix].prefix
+    return sorted(needed)
 
 
 def _row_end(base: np.ndarray, first: int, tokens: int) -> int:
@@ -121,9 +136,9 @@ def _row_end(base: np.ndarray, first: int, tokens: int) -> int:
 
 
 def _run_row(
-    model: Any, plan: Plan, numbers: range, at: np.ndarray, targets: np.ndarray, store: PrefixStore
+    model: Any, plan: Plan, numbers: list[int], at: np.ndarray, targets: np.ndarray, store: PrefixStore
 ) -> Picked | None:
-    row = make_row(plan.blocks, list(numbers), model.device)
+    row = make_row(plan.blocks, numbers, model.device)
     with attending(row, store):
         hidden = hidden_states(model, row.tokens, row.positions)[0]
     if not len(at):
@@ -131,9 +146,8 @@ def _run_row(
     return pick(model, hidden, torch.from_numpy(at).to(hidden.device), torch.from_numpy(targets).to(hidden.device))
 
 
-def _drop_unused(plan: Plan, store: PrefixStore, first: int, end: int) -> None:
+def _drop_unused(plan: Plan, store: PrefixStore, numbers: list[int], end: int) -> None:
     """Forget the prefixes whose last user has been computed."""
-    used = {plan.blocks[number].prefix for number in range(first, end)}
-    for number in used:
+    for number in {plan.blocks[number].prefix for number in numbers}:
         if number is not None and plan.blocks[number].last_user < end:
             store.drop(number)

@@ -19,6 +19,8 @@ PAIRS_PER_TOKEN = 1500
 """Attention scores that cost as much as one token in all linear layers (measured for 576 hidden; more for larger)."""
 SAVED_TOKENS = 24
 """Tokens a kept prefix must save: below it, its bookkeeping in every layer costs more than computing them again."""
+PREFIX_TOKENS = 6
+"""Shortest kept prefix, for the same reason."""
 
 
 @dataclass
@@ -93,7 +95,8 @@ def make_plan(sequences: list[Sequence], block_tokens: int = BLOCK_TOKENS, saved
         if _fits(sequences, common, here, parts, depth, block_tokens):
             _add_tree(plan, sequences, common, here)
             continue
-        if (depth - here.depth) * (len(parts) - 1) >= saved_tokens:
+        shared = depth - here.depth
+        if shared >= min(PREFIX_TOKENS, saved_tokens) and shared * (len(parts) - 1) >= saved_tokens:
             prefix = _add_prefix(plan, sequences[here.first].tokens, here, depth)
             parts = [_Range(part.first, part.end, depth, prefix) for part in parts]
         parts.sort(key=lambda part: _size(sequences, common, part))  # popped from the end: the largest first

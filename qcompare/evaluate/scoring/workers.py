@@ -43,7 +43,7 @@ def run_jobs(run: Callable[[T], None], jobs: Iterable[T], workers: Workers) -> N
     """Run every job, in order of start; the first error stops the rest and is raised."""
     jobs = list(jobs)
     if workers.count == 1 or len(jobs) < 2:
-        with torch.no_grad():
+        with torch.no_grad(), compute_threads(workers.count * workers.threads):
             for job in jobs:
                 run(job)
         return
@@ -53,7 +53,8 @@ def run_jobs(run: Callable[[T], None], jobs: Iterable[T], workers: Workers) -> N
     errors: list[BaseException] = []
     with compute_threads(workers.threads):
         crew = [
-            threading.Thread(target=_work, args=(run, waiting, errors), daemon=True) for _ in range(workers.count)
+            threading.Thread(target=_work, args=(run, waiting, errors, workers.threads), daemon=True)
+            for _ in range(workers.count)
         ]
         for thread in crew:
             thread.start()
@@ -67,7 +68,10 @@ def run_jobs(run: Callable[[T], None], jobs: Iterable[T], workers: Workers) -> N
         raise errors[0]
 
 
-def _work(run: Callable[[T], None], waiting: "queue.SimpleQueue[T]", errors: list[BaseException]) -> None:
+def _work(
+    run: Callable[[T], None], waiting: "queue.SimpleQueue[T]", errors: list[BaseException], threads: int
+) -> None:
+    torch.set_num_threads(threads)  # MKL's and OpenMP's counts are per thread; a new thread starts with all cores
     with torch.no_grad():  # gradient mode is per thread
         while not errors:
             try:
