@@ -29,11 +29,12 @@ class Options:
     seed: int
 
 
-def language_model(scorer: str, model: Any, tokenizer: Any, options: Options) -> Any:
+def language_model(scorer: str, model: Any, tokenizer: Any, options: Options, row_tokens: int | None = None) -> Any:
     """An lm-eval model around a loaded one.
 
     Args:
         scorer: `packed` (ours) or `lm_eval` (its own `hf` backend).
+        row_tokens: the packed scorer's budget; None: as free memory allows.
 
     Returns:
         The model; its attribute `progress` is told (done, total), `path` says how it scores.
@@ -41,7 +42,13 @@ def language_model(scorer: str, model: Any, tokenizer: Any, options: Options) ->
     if scorer == "packed":
         from qcompare.evaluate.kept import KeepingLM
 
-        return KeepingLM(model, tokenizer, add_bos_token=options.add_bos_token, batch_size=options.batch_size)
+        return KeepingLM(
+            model,
+            tokenizer,
+            add_bos_token=options.add_bos_token,
+            batch_size=options.batch_size,
+            row_tokens=row_tokens,
+        )
     from lm_eval.models.huggingface import HFLM
 
     class ReportingHFLM(HFLM):  # type: ignore[misc]

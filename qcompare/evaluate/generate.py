@@ -1,10 +1,20 @@
-"""Greedy answers to prompts."""
+"""Greedy answers to prompts, several at once: left-padded batches through the model's own `generate`.
+
+Padding on the left is masked and not counted in positions, so a prompt gets the text it would get alone (up to
+rounding between equally likely tokens). Models that cannot mask what came before (recurrent ones) answer prompt by
+prompt.
+"""
 
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from qcompare.study.records import Generation
+
+BATCH_TOKENS = 4096
+"""Prompt and new tokens of one batch, padding included."""
+MASKED_KINDS = {"full_attention", "sliding_attention"}
+"""Layers for which a mask hides left padding."""
 
 
 def generate(
@@ -13,29 +23,31 @@ def generate(
     prompts: Sequence[str],
     max_new_tokens: int,
     report: Callable[[int, int], None] = lambda done, total: None,
+    batch_tokens: int = BATCH_TOKENS,
 ) -> list[Generation]:
-    """Answer each prompt greedily, through the chat template where the tokenizer has one."""
-    answers = []
-    for done, prompt in enumerate(prompts, start=1):
-        answers.append(_answer(model, tokenizer, prompt, max_new_tokens))
-        report(done, len(prompts))
-    return answers
+    """Answer each prompt greedily, through the chat template where the tokenizer has one.
 
+    Args:
+        report: told (prompts answered, prompts in all).
 
-def _answer(model: Any, tokenizer: Any, prompt: str, max_new_tokens: int) -> Generation:
+    Returns:
+        The answers in the order of the prompts; `seconds` is each one's equal share of its batch.
+    """
     import torch
 
-    started = time.perf_counter()
-    inputs = encode_prompt(tokenizer, prompt).to(model.device)
-    length = inputs["input_ids"].shape[1]
-    with torch.inference_mode():
-        output = model.generate(
-            **inputs,
-            generation_config=greedy_config(model, tokenizer, max_new_tokens),
-        )
-    new_tokens = output[0, length:]
-    text = tokenizer.decode(new_tokens, skip_special_tokens=True)
-    return Generation(prompt=prompt, text=text, tokens=len(new_tokens), seconds=time.perf_counter() - started)
+    encoded = [encode_prompt(tokenizer, prompt)["input_ids"][0].tolist() for prompt in prompts]
+    config = greedy_config(model, tokenizer, max_new_tokens)
+    answers: dict[int, Generation] = {}
+    for batch in _batches([len(ids) + max_new_tokens for ids in encoded], batch_tokens if _can_mask(model) else 1):
+        started = time.perf_counter()
+        with torch.inference_mode():
+            outputs = _continue(model, config, [encoded[index] for index in batch])
+        seconds = (time.perf_counter() - started) / len(batch)
+        for index, output in zip(batch, outputs, strict=True):
+            text = tokenizer.decode(output, skip_special_tokens=True)
+            answers[index] = Generation(prompt=prompts[index], text=text, tokens=len(output), seconds=seconds)
+        report(len(answers), len(prompts))
+    return [answers[index] for index in range(len(prompts))]
 
 
 def encode_prompt(tokenizer: Any, prompt: str) -> Any:
@@ -51,9 +63,41 @@ def greedy_config(model: Any, tokenizer: Any, max_new_tokens: int) -> Any:
     from transformers import GenerationConfig
 
     eos = model.generation_config.eos_token_id
-    return GenerationConfig(
-        do_sample=False,
-        max_new_tokens=max_new_tokens,
-        eos_token_id=tokenizer.eos_token_id if eos is None else eos,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    eos = tokenizer.eos_token_id if eos is None else eos
+    first = eos[0] if isinstance(eos, list) else eos
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else first
+    return GenerationConfig(do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=eos, pad_token_id=pad or 0)
+
+
+def _can_mask(model: Any) -> bool:
+    """Whether a mask hides left padding: attention does, recurrent and convolution layers do not."""
+    kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ())
+    return bool(getattr(model, "_supports_attention_backend", False)) and kinds <= MASKED_KINDS
+
+
+def _batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
+    """Indices of prompts, the longest first; each padded batch within `tokens`, at least one prompt each."""
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= tokens:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+def _continue(model: Any, config: Any, batch: list[list[int]]) -> list[list[int]]:
+    """New tokens of each prompt, up to and with its stop token."""
+    import torch
+
+    width = max(len(ids) for ids in batch)
+    ids = torch.tensor([[config.pad_token_id] * (width - len(row)) + row for row in batch], device=model.device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in batch], device=model.device)
+    output = model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
+    stops = set(config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id])
+    return [_until(row, stops) for row in output[:, width:].tolist()]
+
+
+def _until(tokens: list[int], stops: set[int]) -> list[int]:
+    end = next((at for at, token in enumerate(tokens, start=1) if token in stops), len(tokens))
+    return tokens[:end]

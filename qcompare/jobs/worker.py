@@ -13,7 +13,7 @@ from typing import Any
 from qcompare.errors import ModelUnavailable, QCompareError
 from qcompare.jobs.stages import Stages
 from qcompare.settings import Settings
-from qcompare.store import Store
+from qcompare.store import JobFolder, Store
 from qcompare.study.records import Job, Result, Status
 from qcompare.study.spec import Study
 
@@ -44,7 +44,7 @@ def run_job(store: Store, job: Job, settings: Settings) -> None:
     study = store.study(job.study_id).spec
     folder = store.folder(job.id)
     stages = Stages(folder, job.recipe, study)
-    run = _Run(study, job, settings, stages)
+    run = _Run(study, job, settings, stages, folder)
     result, questions = run.result()
     with folder.publish() as draft:
         questions.to_parquet(draft / "samples.parquet", index=False)
@@ -55,15 +55,16 @@ def run_job(store: Store, job: Job, settings: Settings) -> None:
 class _Run:
     """The steps of one job, each a method; what later steps need is kept as attributes."""
 
-    def __init__(self, study: Study, job: Job, settings: Settings, stages: Stages) -> None:
+    def __init__(self, study: Study, job: Job, settings: Settings, stages: Stages, folder: JobFolder) -> None:
         from qcompare.models.machine import pick_device, pick_dtype
 
-        self.study, self.job, self.settings, self.stages = study, job, settings, stages
+        self.study, self.job, self.settings, self.stages, self.folder = study, job, settings, stages, folder
         self.device = pick_device(settings.device, job.device)
         self.dtype = pick_dtype(self.device, settings.dtype)
         self.calibration_text: str | None = None
         self.reference: Any = None
         self.scorer: str = study.scorer
+        self.row_tokens: int | None = None
         self.reused = 0
 
     def result(self) -> tuple[Result, Any]:
@@ -103,6 +104,7 @@ class _Run:
             generations=generations,
             divergence=difference,
             scorer=self.scorer,
+            row_tokens=self.row_tokens,
             reused_requests=self.reused,
             simulated=bool(config),
             calibration=self.calibration_text,
@@ -192,6 +194,7 @@ class _Run:
         import pandas
 
         from qcompare.evaluate import benchmarks
+        from qcompare.evaluate.scoring.memory import StudyBudget, reuse_freed_memory
         from qcompare.evaluate.tasks import task_manager
 
         self.add_bos_token = benchmarks.default_add_bos_token(self.study.add_bos_token, model, tokenizer)
@@ -206,7 +209,9 @@ class _Run:
             return [], pandas.DataFrame()
         scores, tables = [], []
         tasks = task_manager(self.study.tasks, self.settings, report=print)
-        lm = benchmarks.language_model(self.study.scorer, model, tokenizer, options)
+        reuse_freed_memory()
+        budget = StudyBudget(self.folder.path.parent / "row_tokens")
+        lm = benchmarks.language_model(self.study.scorer, model, tokenizer, options, budget.read())
         self._keep_scores(lm, config)
         for task in self.study.tasks:
             with self.stages.stage(task) as report:
@@ -217,6 +222,9 @@ class _Run:
                 scores.append(score)
                 tables.append(table)
         self.scorer, self.reused = lm.path, getattr(lm, "reused", 0)
+        if self.study.scorer == "packed":
+            self.row_tokens = lm.budget.tokens
+            budget.note(lm.budget.tokens)
         return scores, pandas.concat(tables, ignore_index=True)
 
     def _keep_scores(self, lm: Any, config: dict[str, str]) -> None:

@@ -6,9 +6,11 @@ pairs that could have been picked (Bonferroni).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import hypot
 from typing import TYPE_CHECKING
 
 from qcompare.errors import QCompareError
+from qcompare.results import numbers
 from qcompare.results.numbers import percent, points
 from qcompare.results.paired import PairedDifference, paired_difference
 from qcompare.results.table import Comparison, Row
@@ -18,6 +20,8 @@ from qcompare.study.spec import Study
 if TYPE_CHECKING:
     import pandas as pd
 
+Z95 = 1.96
+"""Standard errors of a 95 % interval."""
 NO_TRAINING_DATA = {"hellaswag", "piqa", "winogrande"}
 """Tasks whose few-shot examples lm-eval takes from training data, which the demo bundle does not hold."""
 
@@ -47,7 +51,8 @@ def headline(comparison: Comparison, answers: Mapping[str, "pd.Series[float]"]) 
             ("Without BF16 it cannot be said how much of the model is kept.",),
         )
     claim = f"{'' if comparison.status.ended else 'So far: '}{_claim(comparison, best)}"
-    return Headline(claim[0].upper() + claim[1:], (*_against_bf16(best), *_against_others(comparison, best, answers)))
+    details = (*_against_bf16(best), *_against_others(comparison, best, answers), *_closest(comparison))
+    return Headline(claim[0].upper() + claim[1:], details)
 
 
 def _claim(comparison: Comparison, best: Row) -> str:
@@ -55,6 +60,26 @@ def _claim(comparison: Comparison, best: Row) -> str:
     if best.versus_bf16 and not best.versus_bf16.is_real:
         return f"{_budget(best)}{_questions(comparison)} cannot tell {_subject(best)} from BF16."
     return f"{_budget(best)}{_subject(best)} keeps {percent(best.percent_of_bf16)} of BF16’s average score."
+
+
+def _closest(comparison: Comparison) -> tuple[str, ...]:
+    """Which recipe predicts most like BF16, word by word, where the difference to the next exceeds its error.
+
+    The errors are taken as independent; both recipes read the same text, so the real error is smaller.
+    """
+    rows = sorted(
+        ((row.divergence.kl, row.divergence.kl_stderr, row.title) for row in comparison.rows
+         if row.divergence and row.divergence.kl_stderr is not None and not row.is_reference),
+    )  # fmt: skip
+    if len(rows) < 2:
+        return ()
+    (kl, error, name), (next_kl, next_error, next_name) = rows[:2]
+    if next_kl - kl <= Z95 * hypot(error, next_error):
+        return ()
+    return (
+        f"Word by word, {name} predicts most like BF16: KL {numbers.divergence(kl)}, "
+        f"next {next_name} with {numbers.divergence(next_kl)}.",
+    )
 
 
 def caveats(comparison: Comparison) -> tuple[str, ...]:

@@ -173,6 +173,8 @@ class Result(Frozen):
     """None when it was not asked for, or no held-out text was to be had."""
     scorer: str = "lm_eval"
     """How log-likelihoods were computed: `packed`, `padded`, `whole` or `lm_eval`; all give lm-eval's answers."""
+    row_tokens: int | None = None
+    """Tokens of one packed row; the same for all recipes of a study unless memory ran out on the way."""
     reused_requests: int = 0
     """Requests whose scores were kept from an earlier run of the same model under the same conditions."""
     rounding: str = "rtn"

@@ -1,5 +1,6 @@
 """Benchmarks: our BF16 row is what lm-eval's own command would print for the same questions."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from qcompare.models.sources import fetch, load
 from qcompare.settings import Settings
 from qcompare.study.records import TaskScore
 
-TASKS = ("lambada_openai", "hellaswag", "piqa", "winogrande")
+TASKS = ("lambada_openai", "hellaswag", "piqa", "winogrande", "mmlu")
+QUESTIONS = 6
+SEED = 42
 
 
 def score(value: float | None, stderr: float | None = 0.1) -> TaskScore:
@@ -59,35 +62,60 @@ def test_bos_token_is_added_for_llama_as_in_the_published_tables(
     assert default_add_bos_token(asked, _Model(family), _Tokenizer(bos)) is used
 
 
-@pytest.mark.demo
-def test_bf16_row_is_exactly_that_of_lm_evals_own_backend(demo_settings: Settings) -> None:
-    from lm_eval import simple_evaluate
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Settings, str, int], Any]:
+    """What lm-eval's own `hf` backend finds for a task, each task once."""
+    found: dict[tuple[str, int], Any] = {}
 
-    local = fetch("demo", demo_settings)
-    options = Options(limit=4, num_fewshot=0, batch_size=4, add_bos_token=None, seed=42)
+    def evaluate(settings: Settings, task: str, num_fewshot: int) -> Any:
+        from lm_eval import simple_evaluate
+
+        if (task, num_fewshot) not in found:
+            found[task, num_fewshot] = simple_evaluate(
+                model="hf",
+                model_args={"pretrained": str(fetch("demo", settings).path), "dtype": "float32"},
+                tasks=[task],
+                num_fewshot=num_fewshot,
+                batch_size=4,
+                limit=QUESTIONS,
+                device="cpu",
+                bootstrap_iters=0,
+                task_manager=task_manager(TASKS, settings).manager,
+                fewshot_random_seed=SEED,
+            )
+        return found[task, num_fewshot]
+
+    return evaluate
+
+
+@pytest.mark.demo
+@pytest.mark.parametrize(
+    ("task", "num_fewshot"),
+    [
+        ("lambada_openai", 0),
+        ("hellaswag", 0),
+        ("piqa", 0),
+        ("winogrande", 0),
+        ("mmlu_anatomy", 0),
+        ("mmlu_anatomy", 5),
+    ],
+)
+@pytest.mark.parametrize("scorer", ["packed", "lm_eval"])
+def test_bf16_row_is_exactly_that_of_lm_evals_own_backend(
+    scorer: str, task: str, num_fewshot: int, demo_settings: Settings, theirs: Any
+) -> None:
+    expected = theirs(demo_settings, task, num_fewshot)
+    samples = {sample["doc_id"]: sample for sample in expected["samples"][task]}
+    options = Options(limit=QUESTIONS, num_fewshot=num_fewshot, batch_size=4, add_bos_token=None, seed=SEED)
+    model, tokenizer = load(fetch("demo", demo_settings), "cpu", "float32", demo_settings, hub_kernels=False)
+    lm = language_model(scorer, model, tokenizer, options)
     tasks = task_manager(TASKS, demo_settings)
-    theirs = simple_evaluate(
-        model="hf",
-        model_args={"pretrained": str(local.path), "dtype": "float32"},
-        tasks=list(tasks.runs_as.values()),
-        batch_size=4,
-        limit=4,
-        device="cpu",
-        bootstrap_iters=0,
-        task_manager=tasks.manager,
-    )
-    model, tokenizer = load(local, "cpu", "float32", demo_settings, hub_kernels=False)
-    lm = language_model("lm_eval", model, tokenizer, options)
-    for task in TASKS:
-        score, questions = run_task(lm, task, tasks.runs_as[task], tasks.data[task], tasks.manager, options)
-        found = theirs["results"][tasks.runs_as[task]]
-        samples = {sample["doc_id"]: sample for sample in theirs["samples"][tasks.runs_as[task]]}
-        assert score.value == found["acc,none"]
-        assert score.acc_norm == found.get("acc_norm,none")
-        assert score.data == "demo bundle"
-        for row in questions.itertuples():
-            assert row.acc == samples[row.doc_id]["acc"]
-            greedy = [bool(response[0][1]) for response in samples[row.doc_id]["resps"]]
-            likelihoods = [response[0][0] for response in samples[row.doc_id]["resps"]]
-            assert list(row.is_greedy) == greedy
-            assert list(row.loglikelihoods) == pytest.approx(likelihoods, abs=1e-4)
+    score, questions = run_task(lm, task, task, "demo bundle", tasks.manager, options)
+    assert score.value == expected["results"][task]["acc,none"]
+    assert score.acc_norm == expected["results"][task].get("acc_norm,none")
+    assert len(questions) == QUESTIONS
+    for row in questions.itertuples():
+        responses = [response[0] for response in samples[row.doc_id]["resps"]]
+        assert row.acc == samples[row.doc_id]["acc"]
+        assert list(row.is_greedy) == [bool(greedy) for _, greedy in responses]
+        assert list(row.loglikelihoods) == pytest.approx([value for value, _ in responses], abs=1e-3)

@@ -9,12 +9,16 @@ import torch
 from qcompare.evaluate.generate import encode_prompt, generate
 
 
-@pytest.fixture
-def loaded(tiny_llama: Path) -> tuple[Any, Any]:
+def load(folder: Path) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(tiny_llama, dtype=torch.float32).eval()
-    return model, AutoTokenizer.from_pretrained(tiny_llama)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    return model, AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.fixture
+def loaded(tiny_llama: Path) -> tuple[Any, Any]:
+    return load(tiny_llama)
 
 
 def test_answers_are_the_greedy_tokens(loaded: tuple[Any, Any]) -> None:
@@ -45,7 +49,27 @@ def test_any_text_can_be_a_prompt(loaded: tuple[Any, Any]) -> None:
     prompts = ["", "<script>alert(1)</script>", "שלום 🙂 你好"]
     answers = generate(model, tokenizer, prompts, 3, lambda done, total: steps.append((done, total)))
     assert [answer.prompt for answer in answers] == prompts
-    assert steps == [(1, 3), (2, 3), (3, 3)]
+    assert steps[-1] == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("config", "changes"),
+    [
+        ("LlamaConfig", {}),
+        ("Qwen3Config", {"head_dim": 32}),
+        ("Gemma2Config", {"head_dim": 32, "query_pre_attn_scalar": 32, "sliding_window": 8}),
+        ("MistralConfig", {"sliding_window": 8}),
+        ("MambaConfig", {"state_size": 4}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_answer_in_a_batch_is_the_answer_alone(config: str, changes: dict[str, Any], make_model: Any) -> None:
+    model, tokenizer = load(make_model(config, **changes))
+    prompts = ["The quick brown fox", "a", "Question: why? Answer:" * 2, " naïve café 🙂", "The lazy dog jumps"]
+    alone = [generate(model, tokenizer, [prompt], 12)[0].text for prompt in prompts]
+    for batch_tokens in (4096, 60):
+        together = generate(model, tokenizer, prompts, 12, batch_tokens=batch_tokens)
+        assert [answer.text for answer in together] == alone
 
 
 def test_without_a_chat_template_the_prompt_is_plain_text(loaded: tuple[Any, Any]) -> None:

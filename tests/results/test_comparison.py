@@ -10,7 +10,7 @@ from qcompare.results.table import Comparison, read_all_answers, read_comparison
 from qcompare.store import Store
 from qcompare.study.records import Status
 from qcompare.study.spec import Study
-from tests.synthetic import add_study, fail_job, finish_job, finished_study, run_job
+from tests.synthetic import add_study, fail_job, finish_job, finished_study, make_result, run_job
 
 
 def read(home: Path) -> Comparison:
@@ -126,6 +126,27 @@ def test_headline_does_not_rank_what_so_few_questions_cannot_tell_apart(home: Pa
     said = " ".join(say(home).details)
     assert "cannot tell it from" in said
     assert "ahead" not in said
+
+
+def closest(home: Path, **changes: object) -> list[str]:
+    """What the headline says about predictions, with other figures for the mixed recipe's KL."""
+    store = Store(home)
+    study = add_study(store, Study(limit=100))
+    for job in store.jobs(study.id):
+        found = make_result(study, job.id)
+        assert found.divergence
+        if job.recipe == "mixed":
+            found = found.model_copy(update={"divergence": found.divergence.model_copy(update=changes)})
+        finish_job(store, study, job.id, divergence=found.divergence)
+    return [sentence for sentence in say(home).details if "Word by word" in sentence]
+
+
+def test_headline_names_the_recipe_whose_predictions_are_closest(home: Path) -> None:
+    assert closest(home) == ["Word by word, Mixed predicts most like BF16: KL 0.730, next Tail high with 0.980."]
+
+
+def test_headline_names_no_closest_recipe_within_the_error(home: Path) -> None:
+    assert closest(home, kl_stderr=0.2) == []
 
 
 def test_headline_of_an_unfinished_study_says_so(home: Path) -> None:

@@ -1,7 +1,9 @@
 """How many tokens one forward pass may hold, from the memory that is free."""
 
 import gc
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,6 +33,30 @@ class Budget:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+class StudyBudget:
+    """The token budget of a study, a number in a file: each job takes what its forerunners came through with.
+
+    Another budget packs other rows, which add in another order; recipes that are compared shall not differ by that.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> int | None:
+        """Tokens, or None before the first job."""
+        try:
+            return int(self.path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def note(self, tokens: int) -> None:
+        """Tell the jobs to come what fits; a number already noted is only ever lowered."""
+        known = self.read()
+        draft = self.path.with_suffix(f".{os.getpid()}")
+        draft.write_text(str(tokens if known is None else min(known, tokens)), encoding="utf-8")
+        draft.replace(self.path)
 
 
 def default_budget(model: Any) -> Budget:

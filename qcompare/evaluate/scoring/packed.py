@@ -1,7 +1,7 @@
 """Score a plan on a model with packed attention, rows side by side on the cores.
 
-A **job** is a run of blocks of about one row, which computes the prefixes it needs itself; jobs are independent: on
-a CPU each worker thread takes one with few compute threads of its own: no barriers inside operators.
+A **job** is a run of blocks of about one row, which computes the prefixes it needs itself; jobs are independent, so
+on a CPU each worker thread takes one with few compute threads of its own: no barriers inside operators.
 """
 
 from collections.abc import Callable

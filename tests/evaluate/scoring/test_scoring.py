@@ -1,5 +1,6 @@
 """The scorer gives lm-eval's own answers: log-likelihoods within 1e-3 in float32 and the same greedy flags."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from lm_eval.models.huggingface import HFLM
 
 from qcompare.evaluate.scoring.lm import PackedLM
+from qcompare.evaluate.scoring.memory import StudyBudget
 from qcompare.evaluate.scoring.workers import Workers
 
 from .conftest import CONFIGS, tiny_model
@@ -145,6 +147,14 @@ def test_out_of_memory_lowers_the_budget_and_changes_nothing(tokenizer: Any, mon
         theirs, ours, [(word * 3, option) for word in ("fox", "dog", "a") for option in (" lazy", " quick fox")]
     )
     assert ours.budget.tokens <= 24
+
+
+def test_a_studys_budget_is_only_ever_lowered(tmp_path: Path) -> None:
+    budget = StudyBudget(tmp_path / "row_tokens")
+    assert budget.read() is None
+    for tokens, known in [(512, 512), (128, 128), (1024, 128)]:
+        budget.note(tokens)
+        assert budget.read() == known
 
 
 def test_rolling_and_generation_are_hflms(tokenizer: Any) -> None:
