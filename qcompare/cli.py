@@ -5,6 +5,7 @@ Exit codes: 0 all jobs succeeded, 1 some failed, 2 the request is invalid (one l
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ import typer
 from qcompare.errors import QCompareError
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.study.records import Status, StudyRecord
+from qcompare.study.records import Job, Status, StudyRecord
 from qcompare.study.spec import Study, load_study
 
 app = typer.Typer(
@@ -129,6 +130,43 @@ def show(
     _show(Store(ctx.obj.home), study_id, format)
 
 
+JobName = Annotated[str, typer.Argument(metavar="ID", help="A study's id or its beginning, or a job's id.")]
+
+
+@app.command()
+def cancel(ctx: typer.Context, name: JobName) -> None:
+    """Stop a study or a job; returns when its processes are gone. What is done stays."""
+    from qcompare.jobs.control import cancel as cancel_jobs
+
+    _say("cancelled", cancel_jobs(name, ctx.obj))
+
+
+@app.command()
+def resume(ctx: typer.Context, name: JobName) -> None:
+    """Continue what failed, was cancelled or paused; what is done is kept."""
+    from qcompare.jobs.control import resume as resume_jobs
+
+    _say("queued", resume_jobs(name, ctx.obj))
+
+
+@app.command()
+def pause(ctx: typer.Context, study_id: StudyId) -> None:
+    """Stop a study for now and free its devices; 'resume' continues it."""
+    from qcompare.jobs.control import pause as pause_study
+
+    _say("paused", pause_study(study_id, ctx.obj))
+
+
+@app.command()
+def priority(
+    ctx: typer.Context, study_id: StudyId, value: Annotated[int, typer.Argument(help="Higher runs first.")]
+) -> None:
+    """Let a study run before others (default 0)."""
+    from qcompare.jobs.control import prioritise
+
+    prioritise(study_id, value, ctx.obj)
+
+
 @app.command()
 def doctor(ctx: typer.Context) -> None:
     """Check this machine: device, dtype, compiler, disk, hub, demo bundle."""
@@ -141,6 +179,13 @@ def doctor(ctx: typer.Context) -> None:
     raise typer.Exit(0 if healthy else 1)
 
 
+def _say(what: str, jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        print(f"{what}  {job.id}")
+    if not jobs:
+        print(f"Nothing to do: no job to be {what}.", file=sys.stderr)
+
+
 def _submit(study: Study, settings: Settings) -> StudyRecord:
     from qcompare.jobs.submit import submit as queue
 
@@ -148,11 +193,13 @@ def _submit(study: Study, settings: Settings) -> StudyRecord:
 
 
 def _run(study: Study, settings: Settings) -> None:
+    from qcompare.jobs.supervisor import watch_over
     from qcompare.terminal import watch
 
     record = _submit(study, settings)
     store = Store(settings.home)
     print(f"study {record.id}: {record.name}", file=sys.stderr)
+    watch_over(settings)
     try:
         for line in watch(store, record.id):
             print(line, file=sys.stderr, flush=True)

@@ -1,10 +1,11 @@
 """Hands queued jobs to devices: `python -m qcompare.jobs.supervisor`, one a home, by lock.
 
 A process of its own, so that jobs outlive the app and the command line that queued them. It ends by itself when the
-queue is empty; whoever queues a study calls `ensure_running`.
+queue is empty. When it dies, its jobs go on; the app, a watching command line, or a job that ends starts another one
+(`ensure_running`), which takes over what it finds.
 """
 
-import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -14,14 +15,22 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
+from qcompare.errors import JobError, NotFound
 from qcompare.jobs.devices import job_devices
+from qcompare.jobs.processes import alive, child_environment, find_worker, start_worker, stop
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Status
 
+SUPERVISOR = (sys.executable, "-m", "qcompare.jobs.supervisor")
 POLL_SECONDS = 0.2
+WATCH_SECONDS = 1.0
+"""Of the app and a watching command line, between two looks whether a supervisor is at work."""
 IDLE_SECONDS = 5.0
 """A supervisor without work waits this long for more."""
+TROUBLE_SECONDS = 1.0
+MAX_ATTEMPTS = 2
+"""Processes started for a job before its death is final: it is continued by itself once."""
 
 
 def ensure_running(settings: Settings) -> None:
@@ -33,7 +42,7 @@ def ensure_running(settings: Settings) -> None:
     _lock(settings.home).release(force=True)
     with (settings.home / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "qcompare.jobs.supervisor"],
+            SUPERVISOR,
             env=child_environment(settings),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -42,6 +51,21 @@ def ensure_running(settings: Settings) -> None:
         )
     # Somebody must take note of its end, or it stays behind as a zombie.
     threading.Thread(target=process.wait, name="supervisor-reaper", daemon=True).start()
+
+
+def watch_over(settings: Settings) -> None:
+    """As long as this process lives, start another supervisor whenever there is work and none does it."""
+    threading.Thread(target=_watch_over, args=[settings], name="supervisor-watch", daemon=True).start()
+
+
+def _watch_over(settings: Settings) -> None:
+    while True:
+        try:
+            if Store(settings.home).work_left():
+                ensure_running(settings)
+        except (sqlite3.Error, OSError) as error:  # a full disk: look again later
+            print(error, file=sys.stderr, flush=True)
+        time.sleep(WATCH_SECONDS)
 
 
 def main() -> None:
@@ -59,7 +83,7 @@ def main() -> None:
         finally:
             lock.release()
         # A study queued just before the release found the lock held: look once more.
-        if not store.jobs(status=Status.QUEUED):
+        if not store.work_left():
             return
 
 
@@ -77,87 +101,90 @@ class Supervisor:
         self._adopt()
         idle_since = time.monotonic()
         while time.monotonic() - idle_since < IDLE_SECONDS:
-            for device in self.devices:
-                self._end_finished(device)
-                if device not in self.running and (job := self.store.claim(device)):
-                    self.running[device] = (job, self._start(job, device))
+            try:
+                self._step()
+            except (sqlite3.OperationalError, OSError, JobError) as error:
+                # A full disk, a process that does not die: the jobs that run go on, and it is tried again.
+                print(error, file=sys.stderr, flush=True)
+                time.sleep(TROUBLE_SECONDS)
             if self.running:
                 idle_since = time.monotonic()
             time.sleep(POLL_SECONDS)
 
-    def _start(self, job: Job, device: str) -> psutil.Process:
-        folder = self.store.folder(job.id)
-        folder.path.mkdir(parents=True, exist_ok=True)
-        with folder.log.open("ab") as log:
-            process = psutil.Popen(
-                [sys.executable, "-m", "qcompare.jobs.worker", job.id],
-                env=child_environment(self.settings) | {"PYTHONUNBUFFERED": "1"},
-                cwd=folder.path,  # where libraries leave their files
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # a process group of its own
-            )
-        self.store.started(job.id, process.pid, process.create_time())
-        return process
+    def _step(self) -> None:
+        for device in list(self.running):
+            self._end_finished(device)
+        self._stop_asked()
+        for device in self.devices:
+            if device not in self.running and (job := self.store.claim(device)):
+                self._start(job, device)
+
+    def _start(self, job: Job, device: str) -> None:
+        process = start_worker(job, self.store, self.settings)
+        if self.store.started(job.id, process.pid, process.create_time()):
+            self.running[device] = (job, process)
+        else:  # cancelled in this very moment
+            process.kill()
+            process.wait()
 
     def _adopt(self) -> None:
-        """Take over what an earlier supervisor left: live processes are watched, dead ones marked."""
+        """Take over what an earlier supervisor left: live processes are watched, the ends of dead ones noted."""
         for job in self.store.jobs(status=Status.RUNNING):
-            process = _alive(job)
-            if process and job.device:
-                self.running[job.device] = (job, process)
-            else:
+            process = find_worker(job, self.store.home)
+            if process is None:
                 self._note_end(job, None)
+                continue
+            if job.pid != process.pid:  # the earlier one died before it could note it
+                self.store.started(job.id, process.pid, process.create_time())
+            self.running[job.device or self.devices[0]] = (job, process)
 
     def _end_finished(self, device: str) -> None:
-        if device not in self.running:
-            return
         job, process = self.running[device]
-        try:
-            code = process.wait(timeout=0)
-        except psutil.TimeoutExpired:
+        code = process.poll() if isinstance(process, psutil.Popen) else None
+        if code is None and alive(process):
             return
-        del self.running[device]
         self._note_end(job, code)
+        del self.running[device]
+
+    def _stop_asked(self) -> None:
+        """Whoever asks for a stop does it; this finishes what a dead one began."""
+        if jobs := self.store.stopping():
+            stop(jobs, self.store.home)
+            for job in jobs:
+                self.store.stopped(job.id)
 
     def _note_end(self, job: Job, code: int | None) -> None:
-        """A worker notes its own end; this says what happened to one that could not."""
-        if self.store.folder(job.id).result_file.exists():
-            self.store.finish(job.id, Status.SUCCESS)
+        """A worker notes its own end; this says what happened to one that could not, and continues it once."""
+        try:
+            job = self.store.job(job.id)
+        except NotFound:  # deleted meanwhile
+            return
+        stop([job], self.store.home)  # children that outlived it
+        if job.status is not Status.RUNNING or job.stopping:
+            return
+        folder = self.store.folder(job.id)
+        if not folder.damage():
+            self.store.finish(job.id, Status.SUCCESS, size=folder.size_bytes())
+        elif job.attempts < MAX_ATTEMPTS:
+            self.store.interrupted(job.id, cause(code))
         else:
-            self.store.finish(job.id, Status.FAILED, _cause(code))
+            self.store.finish(job.id, Status.FAILED, cause(code), "killed", folder.size_bytes())
 
 
-def child_environment(settings: Settings) -> dict[str, str]:
-    """Environment of a process of ours: the settings, and this code first on the module path."""
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    return os.environ | settings.environment() | {"PYTHONPATH": path}
+def cause(code: int | None) -> str:
+    """How a process ended that could not say so itself, in words."""
+    if code is None:
+        return "its process is gone: killed, or the machine was restarted"
+    if code in (-9, 137):
+        return "its process was killed by the system, most likely because memory ran out"
+    if code < 0:
+        return f"its process was ended by signal {-code}"
+    return f"its process ended with code {code} before the result was complete"
 
 
 def _lock(home: Path) -> FileLock:
     home.mkdir(parents=True, exist_ok=True)
     return FileLock(home / "supervisor.lock")
-
-
-def _alive(job: Job) -> psutil.Process | None:
-    if job.pid is None:
-        return None
-    try:
-        process = psutil.Process(job.pid)
-        same = abs(process.create_time() - (job.pid_started or 0)) < 1.0
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except psutil.NoSuchProcess:
-        return None
-
-
-def _cause(code: int | None) -> str:
-    if code is None:
-        return "its process is gone (the machine or qcompare was restarted): run the study again"
-    if code in (-9, 137):
-        return "killed by the system, most likely out of memory: choose a smaller model or free memory"
-    return f"its process ended with code {code} before the result was complete: see the log"
 
 
 if __name__ == "__main__":

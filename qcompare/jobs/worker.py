@@ -10,8 +10,11 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from qcompare.errors import ModelUnavailable, QCompareError
 from qcompare.jobs.stages import Stages
+from qcompare.jobs.supervisor import ensure_running
 from qcompare.settings import Settings
 from qcompare.store import JobFolder, Store
 from qcompare.study.records import Job, Result, Status
@@ -23,15 +26,26 @@ def main(job_id: str) -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     settings = Settings()
     store = Store(settings.home)
+    with FileLock(store.folder(job_id).path / "lock"):  # never two processes for one job
+        job = store.job(job_id)
+        if job.status is not Status.RUNNING or job.stopping:
+            return 0
+        code = _run_and_note(store, job, settings)
+    ensure_running(settings)  # the queue goes on, also when the supervisor has died meanwhile
+    return code
+
+
+def _run_and_note(store: Store, job: Job, settings: Settings) -> int:
+    folder = store.folder(job.id)
     try:
-        run_job(store, store.job(job_id), settings)
+        run_job(store, job, settings)
     except Exception as error:
         traceback.print_exc()
         message = explain(error)
         print(message, file=sys.stderr, flush=True)
-        store.finish(job_id, Status.FAILED, message)
+        store.finish(job.id, Status.FAILED, message, size=folder.size_bytes())
         return 1
-    store.finish(job_id, Status.SUCCESS)
+    store.finish(job.id, Status.SUCCESS, size=folder.size_bytes())
     return 0
 
 

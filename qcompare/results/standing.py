@@ -40,10 +40,13 @@ def read_standings(store: Store, study_id: str, now: float | None = None) -> tup
     jobs = store.jobs(study_id)
     several = len({job.avg_bits for job in jobs if job.avg_bits is not None}) > 1
     moment = time.time() if now is None else now
-    return tuple(
-        standing(job, store.folder(job.id).progress() if job.status is Status.RUNNING else None, moment, several)
-        for job in jobs
-    )
+    return tuple(standing(job, _progress(store, job), moment, several) for job in jobs)
+
+
+def _progress(store: Store, job: Job) -> Progress | None:
+    """The newest event of the process that runs now, not of one before it."""
+    progress = store.folder(job.id).progress() if job.status is Status.RUNNING else None
+    return progress if progress and progress.time >= (job.started or 0) else None
 
 
 def standing(job: Job, progress: Progress | None, now: float, several: bool = False) -> Standing:
@@ -73,8 +76,12 @@ def standing(job: Job, progress: Progress | None, now: float, several: bool = Fa
 
 
 def _words(job: Job, progress: Progress | None) -> str:
+    if job.status is Status.QUEUED:
+        return f"continues soon: {job.interrupted}" if job.interrupted else "waiting its turn"
     if job.status is not Status.RUNNING:
-        return {Status.QUEUED: "waiting its turn", Status.SUCCESS: "done"}.get(job.status, job.status.value)
+        return {Status.SUCCESS: "done"}.get(job.status, job.status.value)
+    if job.stopping:
+        return "stopping"
     if progress is None:
         return "starting"
     return f"{progress.stage} {progress.done}/{progress.total}" if progress.total else progress.stage

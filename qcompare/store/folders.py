@@ -4,7 +4,8 @@ studies/<study id>/study.yaml, and for each job studies/<study id>/<job id>/ wit
 
 - log.txt: what the process printed
 - events.jsonl: one `Progress` a line
-- result/: published by rename; result.json and samples.parquet
+- result/: published by rename; result.json, samples.parquet, and a seal over them
+- lock: held by the process that works on the job
 """
 
 import json
@@ -18,6 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from qcompare.errors import NotFound
+from qcompare.store import seal
 from qcompare.study.records import SCHEMA_VERSION, Progress, Result
 
 MAX_EVENT_BYTES = 4096
@@ -62,6 +64,8 @@ class JobFolder:
             values = json.loads(self.result_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise NotFound(f"job {self.path.name} has no result yet") from None
+        except ValueError:
+            raise NotFound(f"job {self.path.name}: its result is damaged: resume it to compute it again") from None
         version = values.get("schema_version")
         if version != SCHEMA_VERSION:
             raise NotFound(
@@ -77,11 +81,35 @@ class JobFolder:
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=self.path))
         try:
             yield draft
-            if self.published.exists():
-                shutil.rmtree(self.published)
+            seal.seal(draft)
+            shutil.rmtree(self.published, ignore_errors=True)
             os.replace(draft, self.published)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+    def damage(self) -> str | None:
+        """What is wrong with the published result, in a few words; None when it is whole."""
+        return seal.damage(self.published)
+
+    def discard_result(self) -> None:
+        """Remove the published result, and drafts that a dead process left."""
+        for folder in (self.published, *self.path.glob(".draft-*/")):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def size_bytes(self) -> int:
+        """Bytes of all files."""
+        return folder_bytes(self.path)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of all files below a folder; those that vanish while it is read do not count."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:
+            continue
+    return total
 
 
 def _tail(path: Path, max_bytes: int) -> str:

@@ -1,6 +1,7 @@
 """What is kept of a study: jobs, their progress, and the result of each. Every file carries `schema_version`."""
 
 from enum import StrEnum
+from typing import Any
 
 from pydantic import Field
 
@@ -46,6 +47,20 @@ class Job(Frozen):
     finished: float | None = None
     error: str | None = None
     """One line: why it failed."""
+    failure: str | None = None
+    """Kind of the failure, a key of `jobs.failures.REMEDIES`; None when it is of no known kind."""
+    attempts: int = 0
+    """Processes that were started for it since it was queued by a person."""
+    interrupted: str | None = None
+    """How its last process died, when it was continued by itself after that."""
+    stopping: Status | None = None
+    """What it will be when its processes are gone: cancelled, or queued again (paused)."""
+    changes: dict[str, Any] = {}  # noqa: RUF012  pydantic copies defaults
+    """Settings of this job that differ from the study's: "calibration.num_samples" → 8."""
+    estimate: str | None = None
+    """What it was expected to cost, as JSON of `Cost`."""
+    size_bytes: int | None = None
+    """Of its files, when it ended."""
 
 
 class StudyRecord(Frozen):
@@ -56,6 +71,15 @@ class StudyRecord(Frozen):
     created: float
     spec: Study
     status: Status
+    tags: tuple[str, ...] = ()
+    priority: int = 0
+    """Higher runs first."""
+    paused: bool = False
+    """Its waiting jobs are not handed out."""
+    imported: bool = False
+    """Came from another home as one file: to be read only."""
+    size_bytes: int = 0
+    """Of the files of its ended jobs."""
 
 
 class Progress(Frozen):

@@ -6,6 +6,7 @@ import os
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from qcompare.errors import QCompareError
+from qcompare.jobs.supervisor import watch_over
 from qcompare.settings import Settings
 from qcompare.ui.app import build_app
 from qcompare.ui.theme import ASSETS, make_theme, read_asset
@@ -21,6 +22,7 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
         QCompareError: the port is taken.
     """
     app = build_app(settings)
+    watch_over(settings)
     try:
         _, address, _ = app.launch(
             # A Space is reached from outside its container; a workstation's app only from itself.

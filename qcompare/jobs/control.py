@@ -1,0 +1,100 @@
+"""Stop, continue, pause: what can be done to studies and jobs that are queued. The same for screen and commands."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qcompare.errors import InvalidStudy
+from qcompare.jobs.processes import stop
+from qcompare.jobs.supervisor import ensure_running
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.study.records import Job, Status
+
+
+def cancel(name: str, settings: Settings) -> list[Job]:
+    """Cancel a study, or one job. Returns when its processes and their children are gone; what is done stays.
+
+    Returns:
+        The jobs that are cancelled now.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+    store = Store(settings.home)
+    return _stop(store, [job for job in jobs_of(store, name) if not job.status.ended], Status.CANCELLED)
+
+
+def resume(name: str, settings: Settings, changes: Mapping[str, Any] | None = None) -> list[Job]:
+    """Queue again what failed, was cancelled, or lost its result; a paused study goes on.
+
+    What is done is kept: scores of layers, every evaluated chunk, finished recipes.
+
+    Args:
+        changes: settings to change in these jobs, e.g. {"batch_size": 8}.
+
+    Returns:
+        The jobs that were queued again.
+
+    Raises:
+        NotFound: there is none of that name.
+        InvalidStudy: it came as a file from another home.
+    """
+    store = Store(settings.home)
+    jobs = jobs_of(store, name)
+    study = store.study(jobs[0].study_id)
+    if study.imported:
+        raise InvalidStudy(f"study {study.id} was imported and is read-only: clone it to run it here")
+    again = [job for job in jobs if job.status.ended and not _complete(store, job)]
+    for job in again:
+        store.folder(job.id).discard_result()
+    store.queue_again([job.id for job in again], changes)
+    if study.paused:
+        store.note(study.id, paused=0)
+    ensure_running(settings)
+    return [store.job(job.id) for job in again]
+
+
+def pause(name: str, settings: Settings) -> list[Job]:
+    """Let a study wait: its running jobs are stopped and go on from their last chunk after `resume`.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+    store = Store(settings.home)
+    study = store.study(name)
+    store.note(study.id, paused=1)
+    return _stop(store, [j for j in store.jobs(study.id) if j.status is Status.RUNNING], Status.QUEUED)
+
+
+def prioritise(name: str, priority: int, settings: Settings) -> None:
+    """Set a study's priority: higher ones run first, equal ones in the order in which they came.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+    store = Store(settings.home)
+    store.note(store.study(name).id, priority=priority)
+
+
+def jobs_of(store: Store, name: str) -> list[Job]:
+    """The jobs of a study (its id or the beginning of it), or the one job of that id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if "." in name:
+        return [store.job(name)]
+    return store.jobs(store.study(name).id)
+
+
+def _stop(store: Store, jobs: Sequence[Job], then: Status) -> list[Job]:
+    running = store.ask_to_stop([job.id for job in jobs], then)
+    if running:
+        stop(running, store.home)
+    for job in running:
+        store.stopped(job.id)
+    return [now for job in jobs if (now := store.job(job.id)).status is then]
+
+
+def _complete(store: Store, job: Job) -> bool:
+    return job.status is Status.SUCCESS and not store.folder(job.id).damage()

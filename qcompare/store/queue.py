@@ -1,0 +1,163 @@
+"""Jobs in the index: their order, who runs them, how they end. Each method is one transaction."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from qcompare.errors import NotFound
+from qcompare.store.schema import Database
+from qcompare.study.records import Job, Status
+
+IN_ORDER = "study.priority DESC, job.created, job.study_id, job.position"
+NEXT = f"""
+SELECT job.id FROM job JOIN study ON study.id = job.study_id
+WHERE job.status = 'queued' AND NOT study.paused ORDER BY {IN_ORDER} LIMIT 1
+"""
+
+
+class Queue:
+    """The jobs of one index."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def jobs(self, study_id: str | None = None, status: Status | None = None) -> list[Job]:
+        """Jobs in the order in which they will run; of one study, or in one state."""
+        wanted = {"job.study_id = ?": study_id, "job.status = ?": status}
+        given = {clause: value for clause, value in wanted.items() if value is not None}
+        query = f"SELECT job.* FROM job JOIN study ON study.id = job.study_id WHERE {' AND '.join(given) or '1'}"
+        with self._database.open() as db:
+            rows = db.execute(f"{query} ORDER BY {IN_ORDER}", tuple(given.values())).fetchall()
+        return [_job(row) for row in rows]
+
+    def job(self, job_id: str) -> Job:
+        """One job.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        with self._database.open() as db:
+            row = db.execute("SELECT * FROM job WHERE id = ?", (job_id,)).fetchone()
+        if row is None:
+            raise NotFound(f"no job '{job_id}': see 'list' for studies and 'status ID' for their jobs")
+        return _job(row)
+
+    def counts(self) -> dict[Status, int]:
+        """How many jobs are in each state, over all studies."""
+        with self._database.open() as db:
+            rows = db.execute("SELECT status, count(*) FROM job GROUP BY status").fetchall()
+        return {status: 0 for status in Status} | {Status(status): number for status, number in rows}
+
+    def work_left(self) -> bool:
+        """A job runs, or waits in a study that is not paused."""
+        with self._database.open() as db:
+            running = db.execute("SELECT 1 FROM job WHERE status = 'running' LIMIT 1").fetchone()
+            return bool(running or db.execute(NEXT).fetchone())
+
+    def claim(self, device: str) -> Job | None:
+        """Take the first waiting job for a device and mark it running; None when there is none."""
+        with self._database.open() as db:
+            if db.execute(NEXT).fetchone() is None:  # no write transaction just to find nothing
+                return None
+        with self._database.change() as db:
+            row = db.execute(NEXT).fetchone()
+            if row is None:
+                return None
+            db.execute(
+                "UPDATE job SET status = 'running', device = ?, started = ?, finished = NULL, pid = NULL,"
+                " pid_started = NULL WHERE id = ?",
+                (device, time.time(), row["id"]),
+            )
+        return self.job(row["id"])
+
+    def started(self, job_id: str, pid: int, pid_started: float) -> bool:
+        """Note the process of a job that was claimed; False when the job is no longer to run."""
+        with self._database.change() as db:
+            done = db.execute(
+                "UPDATE job SET pid = ?, pid_started = ?, attempts = attempts + 1"
+                " WHERE id = ? AND status = 'running' AND stopping IS NULL",
+                (pid, pid_started, job_id),
+            )
+        return done.rowcount == 1
+
+    def finish(
+        self,
+        job_id: str,
+        status: Status,
+        error: str | None = None,
+        failure: str | None = None,
+        size: int | None = None,
+    ) -> None:
+        """Note how a job ended. A job that has ended stays as it is; one that is being stopped does not fail.
+
+        Args:
+            failure: kind of the failure, a key of `jobs.failures`.
+            size: bytes of the job's files.
+        """
+        with self._database.change() as db:
+            db.execute(
+                "UPDATE job SET status = ?1, error = ?2, failure = ?3, size_bytes = ?4, finished = ?5, pid = NULL,"
+                " stopping = NULL WHERE id = ?6 AND status IN ('queued', 'running')"
+                " AND NOT (stopping IS NOT NULL AND ?1 = 'failed')",
+                (status, error, failure, size, time.time(), job_id),
+            )
+
+    # stopping and starting again
+
+    def ask_to_stop(self, job_ids: Iterable[str], then: Status) -> list[Job]:
+        """Cancel jobs (`then` CANCELLED), or let them wait again (QUEUED). Those waiting change at once.
+
+        Returns:
+            The running ones: stop their processes, then call `stopped`.
+        """
+        ids = list(job_ids)
+        with self._database.change() as db:
+            if then is Status.CANCELLED:
+                db.executemany(
+                    "UPDATE job SET status = 'cancelled', finished = ? WHERE id = ? AND status = 'queued'",
+                    [(time.time(), job_id) for job_id in ids],
+                )
+            marks = [(then, job_id) for job_id in ids]
+            db.executemany("UPDATE job SET stopping = ? WHERE id = ? AND status = 'running'", marks)
+        wanted = set(ids)
+        return [job for job in self.stopping() if job.id in wanted]
+
+    def stopping(self) -> list[Job]:
+        """Running jobs that were asked to stop."""
+        return [job for job in self.jobs(status=Status.RUNNING) if job.stopping]
+
+    def stopped(self, job_id: str) -> None:
+        """The processes of a job that was asked to stop are gone: it is what was asked for."""
+        with self._database.change() as db:
+            db.execute(
+                "UPDATE job SET status = stopping, stopping = NULL, pid = NULL, finished = ?"
+                " WHERE id = ? AND status = 'running' AND stopping IS NOT NULL",
+                (time.time(), job_id),
+            )
+
+    def interrupted(self, job_id: str, cause: str) -> None:
+        """Let a job whose process died wait again, in its old place."""
+        with self._database.change() as db:
+            db.execute(
+                "UPDATE job SET status = 'queued', interrupted = ?, pid = NULL WHERE id = ? AND status = 'running'",
+                (cause, job_id),
+            )
+
+    def queue_again(self, job_ids: Iterable[str], changes: Mapping[str, Any] | None = None) -> None:
+        """Let jobs that ended wait again, with these settings changed; what they finished stays."""
+        values = None if changes is None else json.dumps(dict(changes))
+        with self._database.change() as db:
+            db.executemany(
+                "UPDATE job SET status = 'queued', error = NULL, failure = NULL, interrupted = NULL, attempts = 0,"
+                " started = NULL, finished = NULL, changes = coalesce(?, changes)"
+                " WHERE id = ? AND status NOT IN ('queued', 'running')",
+                [(values, job_id) for job_id in job_ids],
+            )
+
+
+def _job(row: sqlite3.Row) -> Job:
+    values = dict(row)
+    values["changes"] = json.loads(values["changes"])
+    return Job.model_validate(values)

@@ -1,0 +1,63 @@
+"""A store whose jobs are stand-ins, and no process left behind by any test."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.study.records import Job, Status
+from tests.jobs import standin
+
+Until = Callable[..., None]
+
+
+@pytest.fixture
+def store(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store of the test's home; whatever it starts runs stand-in jobs."""
+    standin.use(monkeypatch)
+    yield Store(settings.home)
+    for process in ours(settings.home):
+        process.kill()
+
+
+def ours(home: Path, name: str = "") -> list[psutil.Process]:
+    """Live processes that belong to a home: its supervisor, its workers, and their children."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            inside = process.environ().get("QCOMPARE_HOME") == str(home) and process.pid != os.getpid()
+            if inside and process.status() != psutil.STATUS_ZOMBIE and name in " ".join(process.cmdline()):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def until(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Wait for something that must come."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def running(store: Store, job_id: str) -> Job:
+    """The job, as soon as it has finished a step."""
+    until(lambda: (progress := store.folder(job_id).progress()) and progress.done >= 1)
+    return store.job(job_id)
+
+
+def wait(store: Store, study_id: str, seconds: float = 60) -> list[Job]:
+    """The jobs of a study, when all have ended."""
+    until(lambda: store.study(study_id).status.ended, seconds)
+    return store.jobs(study_id)
+
+
+def succeeded(jobs: list[Job]) -> bool:
+    """All of them."""
+    return all(job.status is Status.SUCCESS for job in jobs)

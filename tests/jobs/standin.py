@@ -1,0 +1,103 @@
+"""Jobs that need no model: a real supervisor and real worker processes, but what a job computes is a stand-in.
+
+The first prompt of the study says what each job does, as JSON of `Script`. A job keeps each step that it finished, as
+evaluation does, and its score is the mean over the steps: it comes out the same however often the job was killed.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from json import dumps, loads
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qcompare.jobs import processes, supervisor, worker
+from qcompare.jobs.stages import Stages
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.study.records import Bits, Environment, Job, ModelRef, Result, StudyRecord
+from qcompare.study.spec import Study
+
+if TYPE_CHECKING:
+    import pytest
+
+CHILD = "import time; time.sleep(600)"
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+
+
+@dataclass(frozen=True)
+class Script:
+    """What a stand-in job does."""
+
+    steps: int = 4
+    seconds: float = 0.05
+    """Of a step."""
+    children: tuple[str, ...] = ()
+    """Programs started beside it, in sessions of their own."""
+    suicides: int = 0
+    """Processes that kill themselves after a step."""
+
+
+def use(patch: "pytest.MonkeyPatch | None" = None) -> None:
+    """From now on this process starts stand-ins."""
+    for module, name, what in ((processes, "WORKER", "worker"), (supervisor, "SUPERVISOR", "supervisor")):
+        command = (sys.executable, "-m", "tests.jobs.standin", what)
+        patch.setattr(module, name, command) if patch else setattr(module, name, command)
+
+
+def queue(store: Store, recipes: tuple[str, ...] = ("bf16",), **script: object) -> StudyRecord:
+    """A queued study of stand-in jobs."""
+    spec = Study(tasks=(), prompts=(dumps(asdict(Script(**script))),), recipes=recipes)  # type: ignore[arg-type]
+    return store.add_study(spec, "stand-in", [(recipe, None) for recipe in recipes])
+
+
+def run_job(store: Store, job: Job, settings: Settings) -> None:
+    """In place of `worker.run_job`."""
+    script = Script(**loads(store.study(job.study_id).spec.prompts[0]))
+    folder = store.folder(job.id)
+    _trace(folder.path, "begin")
+    children = [subprocess.Popen([sys.executable, "-c", code], start_new_session=True) for code in script.children]
+    kept = folder.path / "kept.txt"
+    stages = Stages(folder, job.recipe, store.study(job.study_id).spec)
+    with stages.stage("stepping") as report:
+        while len(done := kept.read_text().split() if kept.exists() else []) < script.steps:
+            time.sleep(script.seconds)
+            with kept.open("a") as file:
+                file.write(f"{len(done) * 7 % 11}\n")
+            report(len(done) + 1, script.steps)
+            if job.attempts <= script.suicides and script.suicides:
+                os.kill(os.getpid(), 9)
+    for child in children:
+        child.kill()
+        child.wait()
+    result = _result(job, sum(map(int, done)) / len(done))
+    with folder.publish() as draft:
+        (draft / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
+    _trace(folder.path, "end")
+
+
+def _result(job: Job, average: float) -> Result:
+    return Result(
+        study_id=job.study_id, job_id=job.id, recipe=job.recipe, layer_config={}, size_bytes=1, tasks=[],
+        model=ModelRef(name="stand-in", source="folder", revision="0", num_params=1, num_quantized_params=1),
+        bits=Bits(asked=None, achieved=16, achieved_with_scales=16),
+        average=average, average_stderr=None, generations=[], seed=42, peak_memory_bytes=1,
+        environment=Environment(
+            device="cpu", device_name="a CPU", dtype="float32", threads=1, python="3", platform="Linux", libraries={}
+        ),
+    )  # fmt: skip
+
+
+def _trace(folder: Path, what: str) -> None:
+    with (folder / "trace.txt").open("a") as file:
+        file.write(f"{what} {os.getpid()}\n")
+
+
+if __name__ == "__main__":
+    use()
+    worker.run_job = run_job
+    if sys.argv[1] == "worker":
+        sys.exit(worker.main(sys.argv[2]))
+    supervisor.main()
