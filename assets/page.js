@@ -19,6 +19,23 @@ window.qcompare = {
     address.searchParams.set(key, value);
     window.history.replaceState(null, "", address);
   },
+  // Tells which of the matching elements was pressed. Not by click alone: what is pressed may be drawn anew, with new
+  // numbers, between pressing and releasing, and a browser then reports no click.
+  presses(element, selector, tell) {
+    const at = (x, y) => document.elementFromPoint(x, y)?.closest(selector);
+    const key = (found) => found && JSON.stringify({ ...found.dataset });
+    let down = null;
+    element.addEventListener("pointerdown", (event) => (down = key(at(event.clientX, event.clientY))));
+    element.addEventListener("pointerup", (event) => {
+      const found = at(event.clientX, event.clientY);
+      if (found && element.contains(found) && key(found) === down) tell(found.dataset);
+      down = null;
+    });
+    element.addEventListener("click", (event) => {
+      const found = event.detail === 0 && event.target.closest(selector); // by keyboard
+      if (found) tell(found.dataset);
+    });
+  },
 };
 document.addEventListener("click", (event) => {
   if (!event.target.closest(".qc-theme")) return;

@@ -142,11 +142,19 @@ def cancel(ctx: typer.Context, name: JobName) -> None:
 
 
 @app.command()
-def resume(ctx: typer.Context, name: JobName) -> None:
+def resume(
+    ctx: typer.Context,
+    name: JobName,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Change the one setting that may help a job that failed.")
+    ] = False,
+) -> None:
     """Continue what failed, was cancelled or paused; what is done is kept."""
+    from qcompare.jobs.control import jobs_of, retry
     from qcompare.jobs.control import resume as resume_jobs
 
-    _say("queued", resume_jobs(name, ctx.obj))
+    failed = [job for job in jobs_of(Store(ctx.obj.home), name) if fix and job.status is Status.FAILED]
+    _say("queued", [again for job in failed for again in retry(job.id, ctx.obj)] + resume_jobs(name, ctx.obj))
 
 
 @app.command()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qcompare.errors import InvalidStudy
+from qcompare.jobs.failures import Remedy, changed, remedy
 from qcompare.jobs.processes import stop
 from qcompare.jobs.supervisor import ensure_running
 from qcompare.settings import Settings
@@ -52,6 +53,27 @@ def resume(name: str, settings: Settings, changes: Mapping[str, Any] | None = No
         store.note(study.id, paused=0)
     ensure_running(settings)
     return [store.job(job.id) for job in again]
+
+
+def retry(job_id: str, settings: Settings) -> list[Job]:
+    """Queue a failed job again with the one setting changed that may help (`failures.remedy`), or as it was.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+    store = Store(settings.home)
+    job = store.job(job_id)
+    found = remedy_of(store, job)
+    return resume(job_id, settings, {**job.changes, **found.changes} if found else None)
+
+
+def remedy_of(store: Store, job: Job) -> Remedy | None:
+    """What a retry of a job would change, from where and how it failed; None unless it failed in a known way."""
+    if job.status is not Status.FAILED:
+        return None
+    progress = store.folder(job.id).progress()
+    study, _, _ = changed(store.study(job.study_id).spec, Settings(), job.changes)
+    return remedy(job, study, progress.stage if progress else "", job.device or "")
 
 
 def pause(name: str, settings: Settings) -> list[Job]:

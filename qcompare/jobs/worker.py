@@ -12,7 +12,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from qcompare.errors import ModelUnavailable, QCompareError
+from qcompare.errors import ModelUnavailable
+from qcompare.jobs.failures import changed, explain
 from qcompare.jobs.stages import Stages
 from qcompare.jobs.supervisor import ensure_running
 from qcompare.settings import Settings
@@ -41,9 +42,9 @@ def _run_and_note(store: Store, job: Job, settings: Settings) -> int:
         run_job(store, job, settings)
     except Exception as error:
         traceback.print_exc()
-        message = explain(error)
-        print(message, file=sys.stderr, flush=True)
-        store.finish(job.id, Status.FAILED, message, size=folder.size_bytes())
+        failure = explain(error)
+        print(failure.text, file=sys.stderr, flush=True)
+        store.finish(job.id, Status.FAILED, failure.text, failure.kind, folder.size_bytes())
         return 1
     store.finish(job.id, Status.SUCCESS, size=folder.size_bytes())
     return 0
@@ -55,7 +56,8 @@ def run_job(store: Store, job: Job, settings: Settings) -> None:
     Raises:
         QCompareError: it cannot be done, and why.
     """
-    study = store.study(job.study_id).spec
+    study, settings, environment = changed(store.study(job.study_id).spec, settings, job.changes)
+    os.environ.update(environment)
     folder = store.folder(job.id)
     stages = Stages(folder, job.recipe, study)
     run = _Run(study, job, settings, stages, folder)
@@ -267,18 +269,6 @@ class _Run:
 
         with self.stages.stage("answering prompts") as report:
             return generate(model, tokenizer, self.study.prompts, self.study.max_new_tokens, report)
-
-
-def explain(error: BaseException) -> str:
-    """One line for the user: our own errors as they are, others with their kind and first line."""
-    if isinstance(error, QCompareError):
-        return str(error)
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        return "out of memory: choose a smaller model, a smaller batch_size, or a device with more memory"
-    if isinstance(error, OSError) and error.errno == 28:
-        return f"no space left on the disk of {Settings().home}: free some, then run the study again"
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:300] if lines else 'no message'}"
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from qcompare.errors import NotFound, QCompareError
 from qcompare.jobs.submit import submit
 from qcompare.settings import Settings
 from qcompare.store import Store
+from qcompare.ui.actions import performer
 from qcompare.ui.estimate import estimate
 from qcompare.ui.form import Asked
 from qcompare.ui.generations import build_generations
@@ -25,6 +26,8 @@ POLL_SECONDS = 2.0
 TABS = {"new": "New", "progress": "Progress", "results": "Results", "generations": "Generations"}
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 """Of events that only bring the screen up to date: no queue that a closing browser could cut, no spinner."""
+NOISY = QUIET | {"queue": True}
+"""Of events that may have to say something: only through the queue can a handler show a message."""
 
 
 def build_app(settings: Settings) -> gr.Blocks:
@@ -49,6 +52,7 @@ def build_app(settings: Settings) -> gr.Blocks:
         app.load(lambda *values: shown(estimate(Asked(*values), settings)), new.inputs, new.follow, **QUIET)
         header.picker.input(lambda chosen: chosen or "", header.picker, study_id, **QUIET)
         progress.rows.pick(picked_job, None, job_id, **QUIET)
+        progress.rows.act(performer(settings), None, None, **NOISY).then(*update, **QUIET)
         study_id.change(None, study_id, None, js="(id) => window.qcompare.note('study', id)", **QUIET)
         gr.on([study_id.change, job_id.change], *update, **QUIET)
         new.start.click(
@@ -89,8 +93,7 @@ def _open_address(app: gr.Blocks, store: Store, study_id: gr.Textbox, tabs: gr.T
         chosen = gr.Tabs(selected=tab) if tab in TABS else gr.skip()
         return [study_of(store, asked.get("study", "")), chosen]
 
-    # Through the queue, unlike the rest: only there can a handler show a warning.
-    opened = app.load(open_page, None, [study_id, tabs], **(QUIET | {"queue": True}))
+    opened = app.load(open_page, None, [study_id, tabs], **NOISY)
     opened.then(None, study_id, None, js="(id) => window.qcompare.open(id)", **QUIET)
 
 
@@ -101,8 +104,7 @@ def study_of(store: Store, asked: str) -> str:
             return store.study(asked).id
     except NotFound as error:
         gr.Warning(escape(str(error), quote=False))  # a toast shows HTML, and the address is anybody's
-    studies = store.studies()
-    return studies[0].id if studies else ""
+    return store.newest() or ""
 
 
 def _starter(settings: Settings) -> Callable[..., list[Any]]:

@@ -10,15 +10,16 @@ from qcompare.errors import NotFound
 from qcompare.results.standing import Standing, overview, read_standings
 from qcompare.results.table import Row, compare
 from qcompare.study.records import Status
+from qcompare.ui.actions import job_actions, study_actions
 from qcompare.ui.pages import empty, page
 from qcompare.ui.parts import Part, Place, markup
 
 LOG_BYTES = 16_000
 """Of a log's end that are shown: long texts have stalled browsers."""
-PICK_JOB = """
-element.addEventListener('click', (event) => {
-  const row = event.target.closest('[data-job]');
-  if (row) trigger('pick', {job: row.dataset.job});
+PRESSES = """
+window.qcompare.presses(element, '[data-job], [data-act]', (pressed) => {
+  if (pressed.act) trigger('act', {act: pressed.act, name: pressed.name});
+  else trigger('pick', {job: pressed.job});
 });
 """
 
@@ -34,7 +35,7 @@ class ProgressTab:
 
 def build_progress() -> ProgressTab:
     """Lay out the tab in the current page."""
-    rows = markup(empty(), js_on_load=PICK_JOB, elem_id="qc-rows")
+    rows = markup(empty(), js_on_load=PRESSES, elem_id="qc-rows")
     log = markup(elem_id="qc-log")
     return ProgressTab(
         rows, (Part("rows", [rows], _rows_token, _show_rows), Part("log", [log], _log_token, _show_log))
@@ -60,7 +61,8 @@ def _rows_token(place: Place) -> Hashable:
     chosen = chosen_job(standings, place.job_id)
     # Whole seconds: the clock moves on screen, but not more often than it can be read.
     rows = tuple((s.job_id, s.status, s.words, round(s.fraction, 3), int(s.elapsed or 0)) for s in standings)
-    return place.study_id, rows, chosen.job_id if chosen else ""
+    paused = bool(standings) and place.store.study(place.study_id).paused
+    return place.study_id, rows, paused, chosen.job_id if chosen else ""
 
 
 def _show_rows(place: Place) -> list[Any]:
@@ -68,6 +70,7 @@ def _show_rows(place: Place) -> list[Any]:
     if not standings:
         return [empty()]
     chosen = chosen_job(standings, place.job_id)
+    study, jobs = place.store.study(place.study_id), place.store.jobs(place.study_id)
     return [
         page(
             "progress",
@@ -75,6 +78,8 @@ def _show_rows(place: Place) -> list[Any]:
             scores=_scores(place),
             overview=overview(standings),
             chosen=chosen.job_id if chosen else "",
+            actions={job.id: job_actions(place.store, job, s.title) for job, s in zip(jobs, standings, strict=True)},
+            study_actions=study_actions(study, jobs),
         )
     ]
 

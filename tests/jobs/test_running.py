@@ -27,7 +27,7 @@ def wait(store: Store, study_id: str, seconds: float = 300) -> None:
 def prompts_only(model: Path, **values: object) -> Study:
     """A study that needs no benchmark data."""
     return Study.model_validate(
-        {"model": str(model), "tasks": (), "prompts": (PROMPT,), "max_new_tokens": 8, **values}
+        {"model": str(model), "tasks": (), "prompts": (PROMPT,), "max_new_tokens": 8, "divergence": None, **values}
     )
 
 

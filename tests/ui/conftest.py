@@ -7,11 +7,12 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
@@ -33,13 +34,23 @@ class Seen:
 
 
 @contextmanager
-def serve(home: Path) -> Iterator[str]:
-    """Run `app.py` on a home; gives its address."""
+def serve(home: Path, queue: bool = False) -> Iterator[str]:
+    """Run `app.py` on a home; gives its address.
+
+    Args:
+        queue: let the app run queued jobs; otherwise made-up ones stay as the test made them.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with nullcontext() if queue else FileLock(home / "supervisor.lock"), _app(home) as address:
+        yield address
+
+
+@contextmanager
+def _app(home: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = os.environ | {"QCOMPARE_HOME": str(home), "QCOMPARE_PORT": str(port), "QCOMPARE_OFFLINE": "true"}
-    home.mkdir(parents=True, exist_ok=True)
     log = home / "app.log"
     with log.open("w") as out:
         app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=out, stderr=out)

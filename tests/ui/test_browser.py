@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from qcompare.store import Store
+from qcompare.study.records import Status
 from qcompare.study.spec import Study
 from tests.synthetic import add_study, fail_job, finish_job, finished_study, run_job
 from tests.ui.conftest import serve
@@ -124,8 +125,38 @@ def test_progress_shows_stages_errors_and_the_log_of_the_chosen_row(
     expect(rows.nth(1)).to_contain_text("out of memory: <choose> a smaller batch_size")
     expect(rows.nth(2)).to_contain_text("hellaswag 10/25")
     expect(page.locator("#qc-log")).to_contain_text("line 59: scoring hellaswag")
-    rows.nth(1).get_by_role("button").click()
+    rows.nth(1).get_by_role("button", name="Show the log").click()
     expect(page.locator("#qc-log")).to_contain_text("Log of Uniform")
+
+
+def test_buttons_cancel_pause_and_resume_what_they_stand_beside(app: str, shared_home: Path, open_page: Open) -> None:
+    store = Store(shared_home)
+    study = add_study(store)
+    jobs = store.jobs(study.id)
+    page = open_page(f"{app}?study={study.id}&tab=progress")
+    page.get_by_role("button", name="Cancel Uniform").click()
+    expect(page.locator(".qc-job").nth(1)).to_contain_text("cancelled")
+    assert store.job(jobs[1].id).status is Status.CANCELLED
+    page.get_by_role("button", name="Resume Uniform").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".qc-job").nth(1)).to_contain_text("waiting its turn")
+    page.get_by_role("button", name="Pause this study").click()
+    page.get_by_role("button", name="Resume this study").click()
+    expect(page.get_by_role("button", name="Pause this study")).to_be_visible()
+    page.get_by_role("button", name="Cancel what is not done").click()
+    expect(page.locator(".qc-overview")).to_contain_text("5 cancelled")
+
+
+def test_a_failed_job_offers_the_retry_that_may_help(app: str, shared_home: Path, open_page: Open) -> None:
+    store = Store(shared_home)
+    study = add_study(store)
+    bf16 = store.jobs(study.id)[0].id
+    run_job(store, bf16)
+    store.finish(bf16, Status.FAILED, "Memory ran out.", "memory")
+    page = open_page(f"{app}?study={study.id}&tab=progress")
+    page.get_by_role("button", name="Retry with batches of 8").click()
+    expect(page.locator(".qc-job").nth(0)).to_contain_text("waiting its turn")
+    assert store.job(bf16).changes == {"batch_size": 8}
 
 
 def test_a_page_left_open_fills_as_recipes_finish(app: str, shared_home: Path, open_page: Open) -> None:

@@ -1,0 +1,78 @@
+"""What can be done to studies and jobs by a button, and the one handler that does it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import gradio as gr
+
+from qcompare.errors import QCompareError
+from qcompare.jobs import control
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.study.records import Job, Status, StudyRecord
+
+ACTS: dict[str, Callable[[str, Settings], Sequence[Job]]] = {
+    "cancel": control.cancel,
+    "pause": control.pause,
+    "resume": control.resume,
+    "retry": control.retry,
+}
+
+
+@dataclass(frozen=True)
+class Action:
+    """A button."""
+
+    act: str
+    """A key of `ACTS`."""
+    name: str
+    """The study or job it is about."""
+    words: str
+    label: str
+    """For screen readers: with what it is about."""
+
+
+def job_actions(store: Store, job: Job, title: str) -> list[Action]:
+    """The buttons of one job."""
+    if not job.status.ended:
+        return [] if job.stopping else [Action("cancel", job.id, "Cancel", f"Cancel {title}")]
+    if job.status is Status.SUCCESS:
+        return []
+    found = control.remedy_of(store, job)
+    actions = [Action("resume", job.id, "Resume", f"Resume {title}")]
+    if found and found.changes:
+        actions.insert(0, Action("retry", job.id, found.words, f"{found.words}: {title}"))
+    return actions
+
+
+def study_actions(study: StudyRecord, jobs: Sequence[Job]) -> list[Action]:
+    """The buttons of a whole study."""
+    if study.imported:
+        return []
+    actions = []
+    if study.paused or (jobs and all(job.status in (Status.FAILED, Status.CANCELLED) for job in jobs)):
+        actions.append(Action("resume", study.id, "Resume study", "Resume this study"))
+    if not all(job.status.ended for job in jobs):
+        if not study.paused:
+            actions.append(Action("pause", study.id, "Pause study", "Pause this study, to go on later"))
+        actions.append(Action("cancel", study.id, "Cancel study", "Cancel what is not done of this study"))
+    return actions
+
+
+def performer(settings: Settings) -> Callable[[gr.EventData], None]:
+    """The handler of all these buttons."""
+
+    def perform(event: gr.EventData) -> None:
+        act, name = str(event.act), str(event.name)
+        try:
+            done = ACTS[act](name, settings)
+        except QCompareError as error:
+            gr.Warning(escape(str(error), quote=False))  # a toast shows HTML
+            return
+        if act == "cancel":
+            gr.Info(f"{len(done)} cancelled. What was finished is kept.", duration=4)
+        elif act == "pause":
+            gr.Info("Paused: the device is free. Resume goes on where it stopped.", duration=4)
+
+    return perform
