@@ -1,0 +1,85 @@
+"""The demo study from start to table against the plain script a user would write with auto-round and lm-eval.
+
+    python -m benchmarks.study
+
+Both do the same work: five recipes, four tasks × 25 questions, two prompts; the KL divergence, which the plain script
+has not, is left out of ours. Both start from a fetched model and with no sensitivity scores kept. Runs about half an
+hour on two cores.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import demo
+from benchmarks.report import Cell, report
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.study.spec import Study
+
+
+def run_plain(folder: Path) -> tuple[float, dict[str, dict[str, float]]]:
+    """The script's seconds, and by recipe those it reports itself."""
+    environment = os.environ | {"AR_AUTO_SCHEME_CACHE": str(folder / "scores"), "PYTHONPATH": os.getcwd()}
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.plain_script"],
+        cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    seconds = time.perf_counter() - started
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"recipe"')]
+    return seconds, {line["recipe"]: line["seconds"] for line in lines}
+
+
+def run_ours(folder: Path) -> tuple[float, dict[str, float]]:
+    """Our seconds, and by recipe those of its job."""
+    settings, environment, spec = study_environment(folder, Study(divergence=None))
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "qcompare", "run", str(spec)], env=environment, check=True)
+    seconds = time.perf_counter() - started
+    store = Store(settings.home)
+    jobs = store.jobs(store.studies()[0].id)
+    return seconds, {job.recipe: job.finished - job.started for job in jobs if job.finished and job.started}
+
+
+def study_environment(folder: Path, study: Study) -> tuple[Settings, dict[str, str], Path]:
+    """A home of its own with the shared bundle, the environment to run in it, and the study's file."""
+    spec = folder / "study.yaml"
+    spec.write_text(json.dumps(study.model_dump(mode="json")), encoding="utf-8")
+    settings = Settings(home=folder / "home", bundle_dir=Settings().demo_dir, offline=True)
+    return settings, os.environ | settings.environment() | {"PYTHONPATH": os.getcwd()}, spec
+
+
+def main() -> None:
+    demo.bundle()
+    with tempfile.TemporaryDirectory() as ours, tempfile.TemporaryDirectory() as plain:
+        our_seconds, our_jobs = run_ours(Path(ours))
+        plain_seconds, plain_jobs = run_plain(Path(plain))
+    rows: list[dict[str, Cell]] = [
+        {
+            "recipe": recipe,
+            "plain script s": seconds["all"],
+            "of it quantizing": seconds["quantize"],
+            "qcompare s": our_jobs[recipe],
+            "ratio": seconds["all"] / our_jobs[recipe],
+        }
+        for recipe, seconds in plain_jobs.items()
+    ]
+    rows.append(
+        {
+            "recipe": "**whole study**",
+            "plain script s": plain_seconds,
+            "of it quantizing": sum(seconds["quantize"] for seconds in plain_jobs.values()),
+            "qcompare s": our_seconds,
+            "ratio": plain_seconds / our_seconds,
+        }
+    )
+    report("study", "The demo study against a plain script (5 recipes × 4 tasks × 25 questions, 2 prompts)", rows)
+
+
+if __name__ == "__main__":
+    main()
