@@ -17,6 +17,7 @@ from typing import Any
 from qcompare.evaluate.scoring.encode import Encoded
 from qcompare.evaluate.scoring.lm import PackedLM
 from qcompare.evaluate.scoring.sums import Scores
+from qcompare.recipes.schemes import library_scheme
 
 CHUNK_REQUESTS = 400
 """Requests scored and stored at a time: seconds of work on two cores, hundreds of questions' worth of packing."""
@@ -50,9 +51,7 @@ class Identity:
 
 def scheme_definitions(layer_config: Mapping[str, str]) -> dict[str, Any]:
     """The schemes of a layer config, field by field, as auto-round defines them."""
-    from auto_round.schemes import preset_name_to_scheme
-
-    return {name: dict(preset_name_to_scheme(name)) for name in sorted(set(layer_config.values()))}
+    return {name: dict(library_scheme(name)) for name in sorted(set(layer_config.values()))}
 
 
 class KeptScores:

@@ -90,6 +90,7 @@ class _Run:
         from qcompare.models.facts import ModelFacts
         from qcompare.models.sources import describe
         from qcompare.recipes.bits import count, stored_bytes
+        from qcompare.recipes.schemes import quantized
         from qcompare.study.records import ModelRef
 
         self._fetch()
@@ -122,7 +123,7 @@ class _Run:
             scorer=self.scorer,
             row_tokens=self.row_tokens,
             reused_requests=self.reused,
-            simulated=bool(config),
+            simulated=bool(quantized(config)),
             calibration=self.calibration_text,
             add_bos_token=self.add_bos_token,
             seed=self.study.seed,

@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import JobError
+from qcompare.recipes.schemes import library_scheme, quantized
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +36,7 @@ def simulate(
     """
     import torch
 
+    layer_config = quantized(layer_config)
     modules = dict(model.named_modules())
     shared = SharedInput()
     with torch.inference_mode():
@@ -43,7 +45,8 @@ def simulate(
             if not isinstance(layer, torch.nn.Linear):
                 raise JobError(f"layer {name} is not a linear layer of this model: the recipe is for another model")
             layer.weight.data.copy_(weight_rounding(scheme)(layer.weight.data))
-            layer.register_forward_pre_hook(_InputRounding(shared, scheme))
+            if rounds_activations(scheme):
+                layer.register_forward_pre_hook(_InputRounding(shared, scheme))
             report(done, len(layer_config))
 
 
@@ -80,13 +83,17 @@ class _InputRounding:
         return (self.shared.rounded(inputs[0], self.scheme),)
 
 
+def rounds_activations(scheme: str) -> bool:
+    """Whether a scheme is more than a format of weights."""
+    return int(library_scheme(scheme).act_bits or 16) < 16
+
+
 @cache
 def weight_rounding(scheme: str) -> Rounding:
     """Plain round-to-nearest of weights, shape (out_features, in_features), in groups along the inputs."""
     from auto_round.data_type.utils import get_quant_func
-    from auto_round.schemes import preset_name_to_scheme
 
-    preset = preset_name_to_scheme(scheme)
+    preset = library_scheme(scheme)
     function, data_type = get_quant_func(
         preset.data_type, preset.bits, preset.sym, disable_opt_rtn=True, iters=0, group_size=preset.group_size
     )
@@ -97,21 +104,22 @@ def weight_rounding(scheme: str) -> Rounding:
 def activation_rounding(scheme: str) -> Rounding:
     """Rounding of activations, shape (rows, features), in groups along the features."""
     from auto_round.data_type.utils import get_quant_func
-    from auto_round.schemes import preset_name_to_scheme
 
-    preset = preset_name_to_scheme(scheme)
+    preset = library_scheme(scheme)
     function, data_type = get_quant_func(preset.act_data_type, preset.act_bits, preset.act_sym, disable_opt_rtn=True)
     return _rounding(function, preset.act_bits, preset.act_group_size, data_type)
 
 
 @cache
 def _rounding(function: Callable[..., Any], bits: int, group_size: int, data_type: str) -> Rounding:
-    """auto-round's function with its arguments; compiled where possible (ten times faster, bitwise the same)."""
+    """auto-round's function with its arguments; compiled where that is bitwise the same (ten times faster)."""
 
     def eager(x: "torch.Tensor") -> "torch.Tensor":
         return function(x, bits=bits, group_size=group_size, data_type=data_type)[0]
 
-    return compiled(eager) if can_compile() else eager
+    # Compiled code keeps scales of integer formats in float32 where auto-round rounds them to float16.
+    exact = not data_type.removeprefix("rtn_").startswith("int")
+    return compiled(eager) if exact and can_compile() else eager
 
 
 def compiled(function: Rounding) -> Rounding:

@@ -1,70 +1,115 @@
-"""`mixed`: auto-round's AutoScheme chooses the scheme of every layer. All of auto-round's AutoScheme API is here.
+"""Scores of the layers for `mixed`, by auto-round's AutoScheme. All of auto-round's AutoScheme API is here.
 
 Source: `auto_round/auto_scheme/delta_loss.py`. A layer's score at a scheme is Σ|∂L/∂W_q ⊙ (W − W_q)| on the language
-modelling loss; an exact dynamic programme then minimises the sum of scores under the budget. Scores do not depend on
-the budget and are cached. auto-round keys its cache by the last part of the model's path only, so every model
-revision gets a cache folder of its own.
+modelling loss. Scores do not depend on the budget: they are kept, and `allocate` takes every budget from them.
+auto-round keeps scores too, by the last part of the model's path only, so every model revision and calibration gets a
+folder of its own.
 """
 
+import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from qcompare.errors import JobError
-from qcompare.recipes.bits import LayerConfig
+from filelock import FileLock
 
-SCHEME_KEYS = ("bits", "group_size", "data_type", "act_bits", "act_group_size", "act_data_type", "act_dynamic")
-"""What tells auto-round's schemes apart."""
+LayerLosses = dict[str, dict[str, float]]
+"""Scheme → full layer name → estimated loss."""
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What AutoScheme is asked for."""
+class Scoring:
+    """How layers are scored: all that a score depends on besides model and scheme."""
 
-    schemes: tuple[str, ...]
-    avg_bits: float
-    ignore_scale_bits: bool
     dataset: str | None
     """A `.jsonl` file, a data set auto-round knows, or None for auto-round's default."""
     num_samples: int
     max_seq_length: int
     seed: int
 
+    @property
+    def digest(self) -> str:
+        """Changes with any field, with the content of a local file, and with auto-round's version."""
+        text = json.dumps([asdict(self), _content(self.dataset), version("auto-round")])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-def mixed_config(
-    model: Any,
-    tokenizer: Any,
-    budget: Budget,
+
+def layer_losses(
+    load_model: Callable[[], tuple[Any, Any]],
+    schemes: Sequence[str],
+    scoring: Scoring,
     device: str,
     cache_dir: Path,
     report: Callable[[int, int], None] = lambda done, total: None,
-) -> LayerConfig:
-    """Run AutoScheme on a loaded model and return its choice. The model is consumed: load it anew afterwards.
+) -> LayerLosses:
+    """Losses of every scheme but BF16: those kept for this model, or scored now and kept.
 
-    Raises:
-        JobError: auto-round chose a scheme that was not offered.
+    Several jobs may ask at once: one scores, the others wait and use its work.
+
+    Args:
+        load_model: gives a fresh (model, tokenizer); only called when a scheme was not scored before.
+        cache_dir: a folder for this model revision alone.
     """
-    with _score_cache(cache_dir), _progress(report):
-        compressor = autoscheme_compressor(model, tokenizer, budget, device)
-        compressor.post_init()
-    return to_scheme_names(compressor.layer_config, budget.schemes)
+    folder = cache_dir / scoring.digest
+    folder.mkdir(parents=True, exist_ok=True)
+    scored = [scheme for scheme in schemes if scheme != "BF16"]
+    with FileLock(folder / "lock"):
+        if not all(_file(folder, scheme).exists() for scheme in scored):
+            found = _score(load_model, scored, scoring, device, folder, report)
+            for scheme, losses in found.items():
+                _write(_file(folder, scheme), losses)
+    return {scheme: json.loads(_file(folder, scheme).read_text(encoding="utf-8")) for scheme in scored}
 
 
-def autoscheme_compressor(model: Any, tokenizer: Any, budget: Budget, device: str) -> Any:
-    """auto-round's compressor with an AutoScheme; its `post_init` computes `layer_config`."""
+def _score(
+    load_model: Callable[[], tuple[Any, Any]],
+    schemes: Sequence[str],
+    scoring: Scoring,
+    device: str,
+    folder: Path,
+    report: Callable[[int, int], None],
+) -> LayerLosses:
+    from qcompare.study.presets import SCHEMES
+
+    # Any budget in reach will do; with one scheme there is no other.
+    middle = sum(SCHEMES[scheme].bits for scheme in schemes) / len(schemes)
+    model, tokenizer = load_model()
+    with _score_cache(folder), _progress(report), _captured_scores() as captured:
+        autoscheme_compressor(model, tokenizer, schemes, scoring, middle, True, device).post_init()
+    found: LayerLosses = {scheme: {} for scheme in schemes}
+    for options in captured[-1].values():
+        for index, _, loss, names in options:
+            found[schemes[index]] |= dict.fromkeys(names, loss / len(names))
+    return found
+
+
+def autoscheme_compressor(
+    model: Any,
+    tokenizer: Any,
+    schemes: Sequence[str],
+    scoring: Scoring,
+    avg_bits: float,
+    ignore_scale_bits: bool,
+    device: str,
+) -> Any:
+    """auto-round's compressor with an AutoScheme; its `post_init` scores and computes `layer_config`."""
     from auto_round import AutoRound, AutoScheme
 
+    from qcompare.recipes.schemes import library_scheme
+
     scheme = AutoScheme(
-        avg_bits=budget.avg_bits,
-        options=list(budget.schemes),
-        ignore_scale_zp_bits=budget.ignore_scale_bits,
-        nsamples=budget.num_samples,
-        seqlen=budget.max_seq_length,
+        avg_bits=avg_bits,
+        options=[library_scheme(name) for name in schemes],
+        ignore_scale_zp_bits=ignore_scale_bits,
+        nsamples=scoring.num_samples,
+        seqlen=scoring.max_seq_length,
     )
-    own_text = {} if budget.dataset is None else {"dataset": budget.dataset}  # AutoScheme's own field is not read
+    own_text = {} if scoring.dataset is None else {"dataset": scoring.dataset}  # AutoScheme's own field is not read
     return AutoRound(
         model,
         tokenizer,
@@ -73,32 +118,32 @@ def autoscheme_compressor(model: Any, tokenizer: Any, budget: Budget, device: st
         disable_opt_rtn=True,  # plain round-to-nearest, as in the published tables
         disable_model_free=True,
         device_map=device,
-        seed=budget.seed,
+        seed=scoring.seed,
         **own_text,
     )
 
 
-def to_scheme_names(layer_config: dict[str, dict[str, Any]], schemes: Sequence[str]) -> LayerConfig:
-    """auto-round's layer dictionaries as scheme names; layers left at 16 bits are dropped."""
-    from auto_round.schemes import preset_name_to_scheme
+def _content(dataset: str | None) -> str | None:
+    """Hash of a local file; None for what is no file."""
+    path = Path(dataset) if dataset else None
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path and path.is_file() else None
 
-    known = {name: preset_name_to_scheme(name) for name in schemes}
-    config: LayerConfig = {}
-    for layer, values in layer_config.items():
-        if values.get("bits", 16) >= 16:
-            continue
-        matching = [n for n, s in known.items() if all(values.get(k) == getattr(s, k) for k in SCHEME_KEYS)]
-        if not matching:
-            raise JobError(f"auto-round chose {values.get('data_type')}{values.get('bits')} for {layer}: not offered")
-        config[layer] = matching[0]
-    return config
+
+def _file(folder: Path, scheme: str) -> Path:
+    return folder / f"{scheme}.losses.json"
+
+
+def _write(path: Path, losses: dict[str, float]) -> None:
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps(losses), encoding="utf-8")
+    draft.replace(path)
 
 
 @contextmanager
 def _score_cache(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
+    """Let auto-round keep its own scores, which also hold those of an interrupted run, in a folder below."""
     before = os.environ.get("AR_AUTO_SCHEME_CACHE")
-    os.environ["AR_AUTO_SCHEME_CACHE"] = str(folder)
+    os.environ["AR_AUTO_SCHEME_CACHE"] = str(folder / "auto_round")
     try:
         yield
     finally:
@@ -106,6 +151,25 @@ def _score_cache(folder: Path) -> Iterator[None]:
             del os.environ["AR_AUTO_SCHEME_CACHE"]
         else:
             os.environ["AR_AUTO_SCHEME_CACHE"] = before
+
+
+@contextmanager
+def _captured_scores() -> Iterator[list[dict[str, list[Any]]]]:
+    """Overhear what auto-round hands its own allocation: group → [scheme index, bits, loss, layer names] each."""
+    from auto_round.auto_scheme import delta_loss
+
+    captured: list[dict[str, list[Any]]] = []
+    before = delta_loss.choose_bits_per_layer_with_path
+
+    def overhearing(layers: dict[str, list[Any]], *args: Any, **kwargs: Any) -> Any:
+        captured.append(layers)
+        return before(layers, *args, **kwargs)
+
+    delta_loss.choose_bits_per_layer_with_path = overhearing
+    try:
+        yield captured
+    finally:
+        delta_loss.choose_bits_per_layer_with_path = before
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from math import ceil
 
 from qcompare.errors import InvalidStudy
 from qcompare.models.facts import LinearLayer
-from qcompare.study.presets import SCHEMES
+from qcompare.study.presets import GROUP_SIZES, SCHEMES
 from qcompare.study.records import Bits
 
 UNQUANTIZED_BITS = 16
@@ -20,10 +20,8 @@ LayerConfig = dict[str, str]
 """Full layer name → scheme name; a layer that is not named stays at 16 bits."""
 
 
-def layer_bits(layer: LinearLayer, scheme: str | None, ignore_scale_bits: bool) -> int:
-    """Bits that a layer's weights take at a scheme; at 16 bits when the scheme is None."""
-    if scheme is None:
-        return UNQUANTIZED_BITS * layer.numel
+def layer_bits(layer: LinearLayer, scheme: str, ignore_scale_bits: bool) -> int:
+    """Bits that a layer's weights take at a scheme."""
     preset = SCHEMES[scheme]
     scales = 0 if ignore_scale_bits else layer.out_features * ceil(layer.in_features / preset.group_size)
     return preset.bits * layer.numel + preset.scale_bits * scales
@@ -31,7 +29,7 @@ def layer_bits(layer: LinearLayer, scheme: str | None, ignore_scale_bits: bool) 
 
 def total_bits(layers: Iterable[LinearLayer], config: Mapping[str, str], ignore_scale_bits: bool) -> int:
     """Bits of all layers under a layer config."""
-    return sum(layer_bits(layer, config.get(layer.name), ignore_scale_bits) for layer in layers)
+    return sum(layer_bits(layer, config.get(layer.name, "BF16"), ignore_scale_bits) for layer in layers)
 
 
 def count(layers: Sequence[LinearLayer], config: Mapping[str, str], asked: float | None) -> Bits:
@@ -73,6 +71,45 @@ def check_budget(
         f"avg_bits {avg_bits:g} is out of reach for {' + '.join(schemes)}:"
         f" choose from {low:g} to {high:g} ({counting})"
     )
+
+
+def budget_bits(avg_bits: float, layers: Iterable[LinearLayer]) -> int:
+    """All bits that an average allows."""
+    return int(avg_bits * sum(layer.numel for layer in layers) + 0.5)
+
+
+def check_sizes(layers: Sequence[LinearLayer], schemes: Sequence[str]) -> None:
+    """Refuse schemes whose groups do not fit every layer.
+
+    Kernels for weight-only formats need whole groups along a layer's inputs and outputs in multiples of 32; a
+    checkpoint that breaks this is written without complaint and cannot be loaded.
+
+    Raises:
+        InvalidStudy: names the layer, its size, and what works.
+    """
+    if not layers:
+        raise InvalidStudy("the model has no linear layers that can be quantized: nothing to compare")
+    for scheme in (SCHEMES[name] for name in schemes if SCHEMES[name].family == "int"):
+        for layer in layers:
+            if layer.out_features % 32:
+                raise InvalidStudy(
+                    f"{scheme.name} needs outputs in multiples of 32, but {layer.name} has {layer.out_features}: "
+                    "choose MXFP schemes"
+                )
+            if layer.in_features % scheme.group_size:
+                raise InvalidStudy(
+                    f"{scheme.name} needs inputs in groups of {scheme.group_size}, but {layer.name} has "
+                    f"{layer.in_features}: {_working_group_size(layers, schemes)}"
+                )
+
+
+def _working_group_size(layers: Sequence[LinearLayer], schemes: Sequence[str]) -> str:
+    works = next(size for size in GROUP_SIZES if all(layer.in_features % size == 0 for layer in layers))
+    bits = dict.fromkeys(SCHEMES[name].bits for name in schemes if SCHEMES[name].family == "int")
+    fitting = [
+        s.name for b in bits for s in SCHEMES.values() if (s.family, s.bits, s.group_size) == ("int", b, works)
+    ]
+    return f"group size {works} works, with [{', '.join(fitting)}]"
 
 
 def names(layers: Iterable[LinearLayer]) -> list[str]:

@@ -1,14 +1,17 @@
 """From a recipe's name to its layer config. Adding a recipe: one module, one line in a table below."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qcompare.models.facts import LinearLayer
-from qcompare.recipes.autoscheme import Budget, mixed_config
+from qcompare.recipes.allocate import allocate
+from qcompare.recipes.autoscheme import Scoring, layer_losses
 from qcompare.recipes.bits import LayerConfig, check_budget, names
 from qcompare.recipes.edges import edge_config
+from qcompare.recipes.groups import Group, layer_groups
 from qcompare.study.spec import Study
 
 
@@ -29,6 +32,11 @@ class Asked:
         """
         assert self.avg_bits is not None, "the plan gives every recipe that takes a budget one"
         return check_budget(self.avg_bits, self.layers, self.study.schemes, self.study.ignore_scale_zp_bits)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Layers that get their scheme together."""
+        return layer_groups(self.layers, self.study.shared_layers)
 
 
 @dataclass(frozen=True)
@@ -76,24 +84,28 @@ def _uniform(asked: Asked) -> LayerConfig:
 def _edge(end: str) -> Callable[[Asked], LayerConfig]:
     def build(asked: Asked) -> LayerConfig:
         study = asked.study
-        return edge_config(asked.layers, study.schemes, asked.budget, study.ignore_scale_zp_bits, end)
+        return edge_config(asked.groups, study.schemes, asked.budget, study.ignore_scale_zp_bits, end)
 
     return build
 
 
 def _mixed(asked: Asked, means: Means) -> LayerConfig:
     study = asked.study
-    budget = Budget(
-        schemes=study.schemes,
-        avg_bits=asked.budget,
-        ignore_scale_bits=study.ignore_scale_zp_bits,
+    scoring = Scoring(
         dataset=means.calibration,
         num_samples=study.calibration.num_samples,
         max_seq_length=study.calibration.max_seq_length,
         seed=study.seed,
     )
-    model, tokenizer = means.load_model()
-    return mixed_config(model, tokenizer, budget, means.device, means.score_cache, means.report)
+    started = time.perf_counter()
+    losses = layer_losses(means.load_model, study.schemes, scoring, means.device, means.score_cache, means.report)
+    scored = time.perf_counter()
+    config = allocate(asked.groups, study.schemes, losses, asked.budget, study.ignore_scale_zp_bits)
+    chosen = time.perf_counter()
+    print(
+        f"layer scores took {scored - started:.2f} s, the choice for this budget {chosen - scored:.2f} s", flush=True
+    )
+    return config
 
 
 FROM_SIZES: dict[str, Callable[[Asked], LayerConfig]] = {

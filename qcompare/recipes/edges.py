@@ -8,8 +8,8 @@ what is left of the budget, and so on until no layer fits or less than `FILL_GAP
 from collections.abc import Sequence
 from itertools import groupby
 
-from qcompare.models.facts import LinearLayer
-from qcompare.recipes.bits import LayerConfig, layer_bits, names, total_bits
+from qcompare.recipes.bits import LayerConfig, budget_bits, layer_bits, names, total_bits
+from qcompare.recipes.groups import Group
 
 FILL_GAP = 0.02
 """Average bits that may stay unused."""
@@ -18,24 +18,33 @@ MAX_STEPS = 1_000_000
 
 
 def edge_config(
-    layers: Sequence[LinearLayer], schemes: Sequence[str], avg_bits: float, ignore_scale_bits: bool, end: str
+    groups: Sequence[Group], schemes: Sequence[str], avg_bits: float, ignore_scale_bits: bool, end: str
 ) -> LayerConfig:
     """Layer config of `head` (blocks nearest lm_head high) or `tail` (blocks nearest the embedding high).
 
-    The achieved average is at most `avg_bits`, which must lie in the schemes' range.
+    Of more than two schemes, the first and the last are used. The layers of a group are raised together. The
+    achieved average is at most `avg_bits`, which must lie in the schemes' range.
     """
-    low, high = schemes
-    config = dict.fromkeys(names(layers), low)
+    layers = [layer for group in groups for layer in group]
+    config = dict.fromkeys(names(layers), schemes[0])
     weights = sum(layer.numel for layer in layers)
-    room = int(avg_bits * weights + 0.5) - total_bits(layers, config, ignore_scale_bits)
-    for block in _blocks(layers, from_the_end=end == "head"):
-        cost = {x.name: layer_bits(x, high, ignore_scale_bits) - layer_bits(x, low, ignore_scale_bits) for x in block}
+    room = budget_bits(avg_bits, layers) - total_bits(layers, config, ignore_scale_bits)
+    for block in _blocks(groups, from_the_end=end == "head"):
+        cost = {group[0].name: _cost(group, schemes, ignore_scale_bits) for group in block}
         raised = best_filling(cost, room)
-        config.update(dict.fromkeys(raised, high))
+        config.update(
+            dict.fromkeys(names(x for group in block if group[0].name in raised for x in group), schemes[-1])
+        )
         room -= sum(cost[name] for name in raised)
         if len(raised) < len(block) and room < FILL_GAP * weights:
             break
     return config
+
+
+def _cost(group: Group, schemes: Sequence[str], ignore_scale_bits: bool) -> int:
+    """Bits that raising a group takes."""
+    ends = [sum(layer_bits(layer, scheme, ignore_scale_bits) for layer in group) for scheme in schemes]
+    return ends[-1] - ends[0]
 
 
 def best_filling(cost: dict[str, int], room: int) -> list[str]:
@@ -61,7 +70,7 @@ def _largest_first(cost: dict[str, int], room: int) -> list[str]:
     return chosen
 
 
-def _blocks(layers: Sequence[LinearLayer], from_the_end: bool) -> list[list[LinearLayer]]:
-    ordered = sorted(layers, key=lambda layer: layer.block)
-    blocks = [list(group) for _, group in groupby(ordered, key=lambda layer: layer.block)]
+def _blocks(groups: Sequence[Group], from_the_end: bool) -> list[list[Group]]:
+    ordered = sorted(groups, key=lambda group: group[0].block)
+    blocks = [list(members) for _, members in groupby(ordered, key=lambda group: group[0].block)]
     return blocks[::-1] if from_the_end else blocks

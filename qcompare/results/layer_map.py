@@ -66,13 +66,12 @@ def layer_map_figure(maps: Sequence[LayerMap], study: Study) -> "Figure":
     """One panel a recipe, blocks from left (input) to right (output); the high scheme in the recipe's colour."""
     from plotly.subplots import make_subplots
 
-    low, high = study.schemes
     figure = make_subplots(
         rows=len(maps), cols=1, shared_xaxes=True, vertical_spacing=min(0.12, 0.3 / max(len(maps), 1)),
-        subplot_titles=[f"{each.title}: {high} in colour, {low} in grey" for each in maps],
+        subplot_titles=[f"{each.title}: {_legend(study.schemes)}" for each in maps],
     )  # fmt: skip
     for position, each in enumerate(maps, start=1):
-        figure.add_trace(_heatmap(each, high), row=position, col=1)
+        figure.add_trace(_heatmap(each, study.schemes), row=position, col=1)
     lines = sum(len(each.projections) for each in maps)
     figure.update_layout(
         template="none",
@@ -90,12 +89,18 @@ def layer_map_figure(maps: Sequence[LayerMap], study: Study) -> "Figure":
     return figure
 
 
-def _heatmap(each: LayerMap, high: str) -> object:
+def _legend(schemes: Sequence[str]) -> str:
+    between = f", {', '.join(schemes[1:-1])} between" if len(schemes) > 2 else ""
+    return f"{schemes[-1]} in colour, {schemes[0]} in grey{between}"
+
+
+def _heatmap(each: LayerMap, schemes: Sequence[str]) -> object:
     import plotly.graph_objects as go
 
     cells = [[each.schemes.get((projection, block)) for block in each.blocks] for projection in each.projections]
     # None leaves a gap: this block has no such layer.
-    shade = [[None if scheme is None else int(scheme == high) for scheme in line] for line in cells]
+    depth = {scheme: place / (len(schemes) - 1) for place, scheme in enumerate(schemes)}
+    shade = [[None if scheme is None else depth.get(scheme, 0.0) for scheme in line] for line in cells]
     return go.Heatmap(
         z=shade,
         x=list(each.blocks),

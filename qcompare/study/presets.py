@@ -24,21 +24,62 @@ class Scheme:
     """One plain sentence for the screen."""
 
 
+@dataclass(frozen=True)
+class Family:
+    """Schemes that one recipe may mix, because one checkpoint can hold them."""
+
+    name: str
+    title: str
+    exports: tuple[str, ...]
+    """Checkpoint formats that hold its mixes."""
+
+
+FAMILIES: dict[str, Family] = {
+    f.name: f
+    for f in (
+        Family("mxfp", "microscaling floats", ("auto_round", "llm_compressor")),
+        Family("mxfp_rceil", "microscaling floats, scales rounded up", ("auto_round",)),
+        Family("int", "weight-only integers", ("auto_round",)),
+    )
+}
+ANY_FAMILY = "any"
+"""Of BF16: any recipe may leave layers as they are."""
+
+GROUP_SIZES = (128, 64, 32)
+"""Group sizes of the weight-only schemes, the published one first; others are named, as in `W4A16G64`."""
+
+
+def _weight_only(bits: int, group_size: int) -> Scheme:
+    suffix = "" if group_size == GROUP_SIZES[0] else f"G{group_size}"
+    text = f"{bits}-bit integer weights, groups of {group_size} share a scale; activations stay at 16 bits."
+    # A 16-bit scale, and a zero point as wide as a weight.
+    return Scheme(f"W{bits}A16{suffix}", bits, group_size, 16 + bits, "int", text)
+
+
 SCHEMES: dict[str, Scheme] = {
     s.name: s
     for s in (
         Scheme("MXFP4", 4, 32, 8, "mxfp", "4-bit floating point, groups of 32 share a power-of-two scale."),
+        Scheme("MXFP6", 6, 32, 8, "mxfp", "6-bit floating point, groups of 32 share a power-of-two scale."),
         Scheme("MXFP8", 8, 32, 8, "mxfp", "8-bit floating point, groups of 32 share a power-of-two scale."),
         Scheme("MXFP4_RCEIL", 4, 32, 8, "mxfp_rceil", "MXFP4 with activation scales rounded up, so nothing clips."),
         Scheme("MXFP8_RCEIL", 8, 32, 8, "mxfp_rceil", "MXFP8 with activation scales rounded up, so nothing clips."),
+        *(_weight_only(bits, group_size) for group_size in GROUP_SIZES for bits in (2, 3, 4, 5, 6, 8)),
+        Scheme("BF16", 16, 1, 0, ANY_FAMILY, "Layers stay as they are."),
     )
 }
 
-SCHEME_PAIRS: tuple[tuple[str, str], ...] = (("MXFP4", "MXFP8"), ("MXFP4_RCEIL", "MXFP8_RCEIL"))
-"""Low and high scheme, as offered on screen."""
+SCHEME_CHOICES: tuple[tuple[str, ...], ...] = (
+    ("MXFP4", "MXFP8"),
+    ("MXFP4_RCEIL", "MXFP8_RCEIL"),
+    ("W2A16", "W4A16"),
+    ("W2A16G64", "W4A16G64"),
+    ("MXFP4", "MXFP6", "MXFP8"),
+)
+"""Schemes that are offered together on screen, lowest first; a study file may name others."""
 
-PUBLISHED_BUDGETS: tuple[float, ...] = (4.5, 5.0, 6.0)
-"""Average bits of the published MXFP tables (scales not counted): ticks on the budget slider."""
+PUBLISHED_BUDGETS: tuple[float, ...] = (3.0, 4.5, 5.0, 6.0)
+"""Average bits of the published tables (scales not counted): ticks on the budget slider."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +103,8 @@ RECIPES: dict[str, RecipeInfo] = {
         RecipeInfo("mixed", "Mixed", "The layers that matter most get the high scheme (AutoScheme).", True),
     )
 }
+
+DEFAULT_RECIPES: tuple[str, ...] = ("bf16", "uniform", "head", "tail", "mixed")
 
 
 @dataclass(frozen=True)

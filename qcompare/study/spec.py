@@ -1,6 +1,6 @@
 """The study file: what a user asks for. The contract between screen, command line and jobs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -8,7 +8,16 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from qcompare.errors import InvalidStudy, unknown
-from qcompare.study.presets import DEFAULT_PROMPTS, RECIPES, SCHEMES, SIZES, TASKS
+from qcompare.study.presets import (
+    ANY_FAMILY,
+    DEFAULT_PROMPTS,
+    DEFAULT_RECIPES,
+    FAMILIES,
+    RECIPES,
+    SCHEMES,
+    SIZES,
+    TASKS,
+)
 
 MAX_STUDY_BYTES = 1_000_000
 """A study file larger than this is not one."""
@@ -44,12 +53,14 @@ class Study(Frozen):
     model: Annotated[str, Field(min_length=1, max_length=1000)] = "demo"
     """`demo`, `org/name[@revision]` on the hub, or a folder."""
     schemes: tuple[str, ...] = ("MXFP4", "MXFP8")
-    """Low and high scheme, of one family."""
+    """Two or more, lowest bits first, of one family; `BF16` may be the last. Edges use the first and the last."""
     avg_bits: tuple[Annotated[float, Field(gt=0, le=32)], ...] = (5.0,)
     """Budgets: average bits a quantized weight."""
     ignore_scale_zp_bits: bool = True
     """Budgets do not count scales, as in the published tables."""
-    recipes: tuple[str, ...] = tuple(RECIPES)
+    shared_layers: bool = False
+    """Keep q/k/v, and gate/up, of a block at one scheme: vLLM fuses them and cannot load mixed ones."""
+    recipes: tuple[str, ...] = DEFAULT_RECIPES
     tasks: tuple[str, ...] = SIZES[0].tasks
     limit: Annotated[int, Field(ge=1)] | None = 25
     """Questions a task (mmlu: a subject); null takes all."""
@@ -101,15 +112,23 @@ class Study(Frozen):
             raise ValueError("is empty: name at least one")
         return value
 
+    @field_validator("schemes")
+    @classmethod
+    def _schemes_fit_together(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(names) < 2:
+            raise ValueError(f"needs a low and a high one, got {len(names)}: e.g. [MXFP4, MXFP8]")
+        schemes = [SCHEMES[name] for name in names]
+        families = dict.fromkeys(scheme.family for scheme in schemes if scheme.family != ANY_FAMILY)
+        if len(families) > 1:
+            raise ValueError(f"{', '.join(names)} cannot be stored in one checkpoint: {_exports(families)}")
+        bits = [scheme.bits for scheme in schemes]
+        if bits != sorted(set(bits)):
+            ordered = sorted(names, key=lambda name: SCHEMES[name].bits)
+            raise ValueError(f"must be given low first, with different bits: [{', '.join(ordered)}]")
+        return names
+
     @model_validator(mode="after")
-    def _schemes_fit_together(self) -> Self:
-        if len(self.schemes) != 2:
-            raise ValueError(f"schemes needs a low and a high one, got {len(self.schemes)}: e.g. [MXFP4, MXFP8]")
-        low, high = (SCHEMES[name] for name in self.schemes)
-        if low.family != high.family:
-            raise ValueError(f"schemes {low.name} and {high.name} are of different families and cannot be mixed")
-        if low.bits >= high.bits:
-            raise ValueError(f"schemes must be given low first: [{high.name}, {low.name}]")
+    def _asks_for_something(self) -> Self:
         if len(set(self.avg_bits)) != len(self.avg_bits):
             raise ValueError("avg_bits names a budget twice: name each once")
         if not self.tasks and not self.prompts:
@@ -169,6 +188,15 @@ def read_study(text: str, source: str = "study") -> Study:
         where = f" (line {mark.line + 1})" if mark else ""
         raise InvalidStudy(f"{source}: is not valid YAML{where}; expected lines such as 'model: demo'") from None
     return parse_study(values, source)
+
+
+def _exports(families: Iterable[str]) -> str:
+    """Which checkpoint formats hold which schemes: why some cannot be mixed."""
+    texts = []
+    for family in families:
+        names = ", ".join(scheme.name for scheme in SCHEMES.values() if scheme.family == family)
+        texts.append(f"{' and '.join(FAMILIES[family].exports)} hold mixes of {names}")
+    return "; ".join(texts)
 
 
 def _one_line(error: ValidationError) -> str:

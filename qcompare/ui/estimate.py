@@ -39,7 +39,7 @@ class Estimate:
 
 def estimate(asked: Asked, settings: Settings) -> Estimate:
     """Plan what the widgets ask for; never raises a `QCompareError`."""
-    reach = budget_range(asked.pair)
+    reach = budget_range(asked.schemes)
     try:
         study = asked.study()
     except QCompareError as error:

@@ -1,9 +1,10 @@
 """What the widgets of New study say, and the study it makes. Knows no widget."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qcompare.errors import InvalidStudy
-from qcompare.study.presets import PUBLISHED_BUDGETS, SCHEME_PAIRS, SCHEMES, SIZES, Size
+from qcompare.study.presets import PUBLISHED_BUDGETS, SCHEME_CHOICES, SCHEMES, SIZES, Size
 from qcompare.study.spec import Study, parse_study
 
 DEMO, HUB, FOLDER = "Demo", "Hub", "Folder"
@@ -18,8 +19,8 @@ class Asked:
 
     source: str
     name: str | None
-    pair: str
-    """`low,high`: a choice of a radio must be a string."""
+    schemes: str
+    """Names with commas between, lowest first: a choice of a radio must be a string."""
     budget: float | None
     recipes: list[str]
     tasks: list[str]
@@ -37,7 +38,7 @@ class Asked:
             raise InvalidStudy("no model is named: type its name, or choose the demo")
         values = {
             "model": model,
-            "schemes": self.pair.split(","),
+            "schemes": self.schemes.split(","),
             "avg_bits": [] if self.budget is None else [round(self.budget, 3)],
             "recipes": self.recipes,
             "tasks": self.tasks,
@@ -62,10 +63,19 @@ def size_of(tasks: list[str], limit: float | None) -> str:
     return next((size.name for size in SIZES if (set(size.tasks), size.limit) == asked), CUSTOM)
 
 
-def budget_range(pair: str) -> tuple[float, float]:
-    """Bits between which budgets of a scheme pair lie, scales not counted, before the model is known."""
-    low, high = pair.split(",")
-    return float(SCHEMES[low].bits), float(SCHEMES[high].bits)
+def budget_range(schemes: str) -> tuple[float, float]:
+    """Bits between which budgets lie, scales not counted, before the model is known."""
+    names = schemes.split(",")
+    return float(SCHEMES[names[0]].bits), float(SCHEMES[names[-1]].bits)
+
+
+def budget_within(schemes: str, budget: float | None) -> float:
+    """The budget where these schemes reach it; else the published one nearest to the middle of their range."""
+    low, high = budget_range(schemes)
+    if budget is not None and low <= budget <= high:
+        return budget
+    middle = (low + high) / 2
+    return min(published_budgets((low, high)) or [middle], key=lambda bits: abs(bits - middle))
 
 
 def published_budgets(reach: tuple[float, float]) -> list[float]:
@@ -73,9 +83,9 @@ def published_budgets(reach: tuple[float, float]) -> list[float]:
     return [bits for bits in PUBLISHED_BUDGETS if reach[0] <= bits <= reach[1]]
 
 
-def pair_value(pair: tuple[str, str]) -> str:
-    """A scheme pair as the value of a choice."""
-    return ",".join(pair)
+def schemes_value(schemes: Sequence[str]) -> str:
+    """Schemes as the value of a choice."""
+    return ",".join(schemes)
 
 
-DEFAULT_PAIR = pair_value(SCHEME_PAIRS[0])
+DEFAULT_SCHEMES = schemes_value(SCHEME_CHOICES[0])

@@ -7,13 +7,13 @@ import gradio as gr
 
 from qcompare.results.paired import visible_difference
 from qcompare.settings import Settings
-from qcompare.study.presets import DEFAULT_PROMPTS, RECIPES, SCHEME_PAIRS, SIZES, TASKS, Size
+from qcompare.study.presets import DEFAULT_PROMPTS, RECIPES, SCHEME_CHOICES, SIZES, TASKS, Size
 from qcompare.study.spec import Study
 from qcompare.ui import form
 from qcompare.ui.estimate import Estimate, estimate
 from qcompare.ui.pages import page
 from qcompare.ui.parts import markup
-from qcompare.ui.texts import PITCH, pair_title
+from qcompare.ui.texts import PITCH, schemes_title
 
 PICK_BUDGET = """
 element.addEventListener('click', (event) => {
@@ -81,11 +81,11 @@ def _name_field(source: str) -> Any:
 
 def _compress_card(default: Study) -> tuple[gr.HTML, list[gr.components.Component]]:
     markup("<h2>Compress</h2>")
-    pair = gr.Radio(
-        [(pair_title(pair), form.pair_value(pair)) for pair in SCHEME_PAIRS],
-        value=form.DEFAULT_PAIR, label="Formats, low and high", elem_classes="qc-choices",
+    schemes = gr.Radio(
+        [(schemes_title(schemes), form.schemes_value(schemes)) for schemes in SCHEME_CHOICES],
+        value=form.DEFAULT_SCHEMES, label="Formats to mix", elem_classes="qc-choices",
     )  # fmt: skip
-    low, high = form.budget_range(form.DEFAULT_PAIR)
+    low, high = form.budget_range(form.DEFAULT_SCHEMES)
     budget = gr.Slider(
         low, high, value=default.avg_bits[0], step=0.05, label="Budget: average bits a weight", elem_id="qc-budget"
     )
@@ -94,8 +94,11 @@ def _compress_card(default: Study) -> tuple[gr.HTML, list[gr.components.Componen
         [(f"{recipe.title}\n{recipe.text}", recipe.name) for recipe in RECIPES.values()],
         value=list(default.recipes), label="Recipes", elem_classes="qc-choices",
     )  # fmt: skip
+    schemes.input(
+        form.budget_within, [schemes, budget], budget, queue=False, show_progress="hidden", api_visibility="private"
+    )
     ticks.pick(_picked_budget, None, budget, queue=False, show_progress="hidden", api_visibility="private")
-    return ticks, [pair, budget, recipes]
+    return ticks, [schemes, budget, recipes]
 
 
 def _picked_budget(event: gr.EventData) -> float:
@@ -143,8 +146,8 @@ def _size_values(name: str) -> list[Any]:
 
 def _follow_changes(settings: Settings, inputs: list[gr.components.Component], follow: list[gr.blocks.Block]) -> None:
     """Recompute the estimate when a value changes; of many changes in a row only the last counts."""
-    source, name, pair, budget, recipes, tasks, limit, prompts = inputs
-    triggers = [widget.change for widget in (source, pair, budget, recipes, tasks, limit, prompts)]
+    source, name, schemes, budget, recipes, tasks, limit, prompts = inputs
+    triggers = [widget.change for widget in (source, schemes, budget, recipes, tasks, limit, prompts)]
     gr.on(
         [*triggers, name.submit, name.blur],
         lambda *values: shown(estimate(form.Asked(*values), settings)),

@@ -76,7 +76,7 @@ def _layers(comparison: Comparison, results: list[Result]) -> list[Any]:
     maps = layer_maps(results, comparison.study)
     if not maps:
         return [gr.update(visible=False), None, ""]
-    lines = [each.text(comparison.study.schemes[1]) for each in maps]
+    lines = [each.text(comparison.study.schemes[-1]) for each in maps]
     return [gr.update(visible=True), layer_map_figure(maps, comparison.study), page("describe", lines=lines)]
 
 

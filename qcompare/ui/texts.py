@@ -14,15 +14,18 @@ HINTS: dict[str, str] = {
 }
 """What a column means, shown on hover."""
 
-SCHEME_PAIR_TITLES: dict[tuple[str, str], str] = {
+SCHEME_TITLES: dict[tuple[str, ...], str] = {
     ("MXFP4", "MXFP8"): "MXFP4 + MXFP8\nThe open microscaling formats, 4 and 8 bits.",
     ("MXFP4_RCEIL", "MXFP8_RCEIL"): "MXFP4 + MXFP8, scales rounded up\nAs in the published Llama tables.",
+    ("W2A16", "W4A16"): "W2 + W4, groups of 128\nInteger weights only, as in published table 4.",
+    ("W2A16G64", "W4A16G64"): "W2 + W4, groups of 64\nFor models that 128 does not fit, as the demo.",
+    ("MXFP4", "MXFP6", "MXFP8"): "MXFP4 + MXFP6 + MXFP8\nThree widths to choose from.",
 }
 
 
-def pair_title(pair: tuple[str, str]) -> str:
-    """A scheme pair as a choice: its name, and below a plain sentence."""
-    return SCHEME_PAIR_TITLES.get(pair, " + ".join(pair))
+def schemes_title(schemes: tuple[str, ...]) -> str:
+    """Schemes as a choice: their names, and below a plain sentence."""
+    return SCHEME_TITLES.get(schemes, " + ".join(schemes))
 
 
 NO_STUDY = "No study yet."

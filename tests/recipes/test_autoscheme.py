@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from qcompare.recipes.autoscheme import Budget, mixed_config, to_scheme_names
+from qcompare.models.sources import describe
+from qcompare.recipes.allocate import allocate
+from qcompare.recipes.autoscheme import Scoring, autoscheme_compressor, layer_losses
+from qcompare.recipes.groups import layer_groups
+from qcompare.recipes.schemes import library_scheme
+from qcompare.settings import Settings
 
 
 @pytest.fixture
@@ -25,41 +30,61 @@ def load(folder: Path) -> tuple[Any, Any]:
     return model, AutoTokenizer.from_pretrained(folder)
 
 
-def test_layer_config_equals_the_one_auto_round_gives(
+def scoring(text: Path) -> Scoring:
+    return Scoring(str(text), num_samples=4, max_seq_length=32, seed=42)
+
+
+@pytest.mark.parametrize(
+    ("schemes", "budgets"),
+    [
+        (("MXFP4", "MXFP8"), (4.5, 5.0, 6.0)),
+        (("W2A16G64", "W4A16G64"), (3.0,)),
+        (("MXFP4", "MXFP8", "BF16"), (7.0,)),
+    ],
+)
+def test_every_budget_from_one_scoring_is_the_choice_of_auto_round(
+    schemes: tuple[str, ...],
+    budgets: tuple[float, ...],
+    tiny_llama: Path,
+    text: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    steps: list[tuple[int, int]] = []
+    losses = layer_losses(
+        lambda: load(tiny_llama), schemes, scoring(text), "cpu", tmp_path / "ours", lambda d, t: steps.append((d, t))
+    )
+    assert steps[-1][0] == steps[-1][1]
+    layers = describe(str(tiny_llama), settings).layers
+    for avg_bits in budgets:
+        monkeypatch.setenv("AR_AUTO_SCHEME_CACHE", str(tmp_path / "direct"))
+        direct = autoscheme_compressor(*load(tiny_llama), schemes, scoring(text), avg_bits, True, "cpu")
+        direct.post_init()
+        expected = {
+            name: (c["bits"], c["group_size"]) for name, c in direct.layer_config.items() if name != "lm_head"
+        }
+        ours = allocate(layer_groups(layers, False), schemes, losses, avg_bits, True)
+        assert {name: facts(scheme) for name, scheme in ours.items()} == expected
+        assert len(set(ours.values())) > 1
+
+
+def facts(scheme: str) -> tuple[int, int]:
+    definition = library_scheme(scheme)
+    return definition.bits, definition.group_size
+
+
+def test_what_was_scored_once_is_not_scored_again(
     tiny_llama: Path, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from auto_round import AutoRound, AutoScheme
-
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AR_AUTO_SCHEME_CACHE", str(tmp_path / "direct"))
-    model, tokenizer = load(tiny_llama)
-    options: dict[str, Any] = {"ignore_scale_zp_bits": True, "nsamples": 4, "seqlen": 32}
-    direct = AutoRound(
-        model,
-        tokenizer,
-        scheme=AutoScheme(avg_bits=5.0, options=["MXFP4", "MXFP8"], **options),
-        dataset=str(text),
-        iters=0,
-        disable_opt_rtn=True,
-        disable_model_free=True,
-        device_map="cpu",
-    )
-    direct.post_init()
 
-    steps: list[tuple[int, int]] = []
-    budget = Budget(("MXFP4", "MXFP8"), 5.0, True, str(text), 4, 32, 42)
-    ours = mixed_config(*load(tiny_llama), budget, "cpu", tmp_path / "ours", lambda d, t: steps.append((d, t)))
-    assert ours == to_scheme_names(direct.layer_config, budget.schemes)
-    assert set(ours.values()) == {"MXFP4", "MXFP8"}
-    assert steps[-1][0] == steps[-1][1]
+    def never() -> Any:
+        raise AssertionError("scored again")
 
-
-def test_a_second_budget_uses_the_kept_scores(tiny_llama: Path, text: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.chdir(tmp_path)
-    written = []
-    for avg_bits in (5.0, 6.0):
-        budget = Budget(("MXFP4", "MXFP8"), avg_bits, True, str(text), 4, 32, 42)
-        mixed_config(*load(tiny_llama), budget, "cpu", tmp_path / "scores")
-        written.append({path: path.stat().st_mtime_ns for path in (tmp_path / "scores").glob("*.json")})
-    assert len(written[0]) == 2  # one file a scheme
-    assert written[0] == written[1]
+    first = layer_losses(lambda: load(tiny_llama), ("MXFP4", "MXFP8"), scoring(text), "cpu", tmp_path / "scores")
+    assert layer_losses(never, ("MXFP4", "MXFP8", "BF16"), scoring(text), "cpu", tmp_path / "scores") == first
+    text.write_text(text.read_text() + json.dumps({"text": "other words " * 40}))
+    with pytest.raises(AssertionError, match="scored again"):
+        layer_losses(never, ("MXFP4", "MXFP8"), scoring(text), "cpu", tmp_path / "scores")

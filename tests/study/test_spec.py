@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcompare.errors import InvalidStudy
-from qcompare.study.presets import RECIPES, TASKS
+from qcompare.study.presets import DEFAULT_RECIPES, RECIPES, TASKS
 from qcompare.study.spec import Study, load_study, parse_study, read_study
 
 
@@ -52,8 +52,13 @@ def test_the_example_of_the_contract_is_a_study() -> None:
     [
         ({"schemes": ["MXPF4", "MXFP8"]}, "did you mean 'MXFP4'"),
         ({"schemes": ["MXFP8", "MXFP4"]}, "low first"),
-        ({"schemes": ["MXFP4", "MXFP8_RCEIL"]}, "different families"),
+        (
+            {"schemes": ["MXFP4", "MXFP8_RCEIL"]},
+            "cannot be stored in one checkpoint: auto_round and llm_compressor hold mixes of MXFP4, MXFP6",
+        ),
         ({"schemes": ["MXFP4"]}, "a low and a high"),
+        ({"schemes": ["MXFP4", "W8A16"]}, "auto_round hold mixes of W2A16"),
+        ({"schemes": ["W4A16", "W4A16G64"]}, "different bits"),
         ({"recipes": ["unifrom"]}, "did you mean 'uniform'"),
         ({"recipes": []}, "name at least one"),
         ({"tasks": ["helaswag"]}, "did you mean 'hellaswag'"),
@@ -99,4 +104,4 @@ def test_binary_and_missing_files_are_named(tmp_path: Path) -> None:
 
 def test_defaults_are_the_demo_study() -> None:
     values = yaml.safe_load(Study().to_yaml())
-    assert (values["model"], values["recipes"]) == ("demo", list(RECIPES))
+    assert (values["model"], values["recipes"]) == ("demo", list(DEFAULT_RECIPES))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qcompare.errors import InvalidStudy
 from qcompare.results.standing import read_standings
 from qcompare.store import Store
-from qcompare.study.presets import RECIPES, SIZES, TASKS
+from qcompare.study.presets import DEFAULT_RECIPES, RECIPES, SIZES, TASKS
 from qcompare.study.spec import Study
 from qcompare.ui import form
 from qcompare.ui.app import study_of
@@ -22,9 +22,9 @@ from tests.synthetic import add_study, fail_job, finish_job, run_job
 DEFAULT = form.Asked(
     source=form.DEMO,
     name=None,
-    pair=form.DEFAULT_PAIR,
+    schemes=form.DEFAULT_SCHEMES,
     budget=5.0,
-    recipes=list(RECIPES),
+    recipes=list(DEFAULT_RECIPES),
     tasks=list(SIZES[0].tasks),
     limit=25,
     prompts="\n".join(Study().prompts),
@@ -114,3 +114,10 @@ def test_without_a_study_in_the_address_the_newest_opens(home: Path) -> None:
 
 def test_every_task_and_recipe_is_offered_with_a_sentence() -> None:
     assert all(info.text.endswith(".") for info in (*TASKS.values(), *RECIPES.values()))
+
+
+def test_a_budget_out_of_reach_moves_to_a_published_one_when_formats_change() -> None:
+    assert form.budget_within("MXFP4,MXFP8", 5.5) == 5.5
+    assert form.budget_within("W2A16,W4A16", 5.0) == 3.0
+    assert form.budget_within("MXFP4,MXFP6,MXFP8", 3.0) == 6.0
+    assert form.budget_within("W5A16,W6A16", None) == 5.0

@@ -1,0 +1,101 @@
+"""Which scheme for which layer costs the least within a budget: an exact dynamic programme.
+
+The same optimum as `auto_round.auto_scheme.delta_loss.choose_bits_per_layer_with_path`, without loading torch, so
+that one scoring serves every budget; a test compares the two.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from qcompare.recipes.bits import LayerConfig, budget_bits, layer_bits
+from qcompare.recipes.groups import Group
+
+
+@dataclass(frozen=True)
+class Option:
+    """One scheme for one group of layers."""
+
+    bits: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class _State:
+    """The best way to spend some bits on the first groups."""
+
+    loss: float
+    choice: int = 0
+    before: "_State | None" = None
+
+
+Losses = Mapping[str, Mapping[str, float]]
+"""Scheme → full layer name → estimated loss; a scheme that is missing costs nothing (BF16)."""
+
+
+def allocate(
+    groups: Sequence[Group], schemes: Sequence[str], losses: Losses, avg_bits: float, ignore_scale_bits: bool
+) -> LayerConfig:
+    """The layer config of least total loss whose average is at most `avg_bits`.
+
+    Raises:
+        ValueError: even the cheapest schemes take more.
+    """
+    table = [[_option(group, scheme, losses, ignore_scale_bits) for scheme in schemes] for group in groups]
+    room = budget_bits(avg_bits, [layer for group in groups for layer in group])
+    chosen = choose(table, room)
+    return {layer.name: schemes[choice] for group, choice in zip(groups, chosen, strict=True) for layer in group}
+
+
+def choose(table: Sequence[Sequence[Option]], room: int) -> list[int]:
+    """For each row the index of the option to take, so that bits fit into `room` and losses add up to the least.
+
+    Raises:
+        ValueError: nothing fits.
+    """
+    least = [min(option.bits for option in row) for row in table]
+    still_needed = list(accumulate(reversed(least), initial=0))[::-1][1:]
+    states = {0: _State(0.0)}
+    for row, needed in zip(table, still_needed, strict=True):
+        states = _pareto(_extend(states, row, room - needed))
+    if not states:
+        raise ValueError("the budget is below the cheapest schemes")
+    best = min(states.values(), key=lambda state: state.loss)
+    return _choices(best)
+
+
+def _extend(states: dict[int, _State], row: Sequence[Option], room: int) -> dict[int, _State]:
+    grown: dict[int, _State] = {}
+    for used, state in states.items():
+        for index, option in enumerate(row):
+            bits, loss = used + option.bits, state.loss + option.loss
+            if bits <= room and (bits not in grown or loss < grown[bits].loss):
+                grown[bits] = _State(loss, index, state)
+    return grown
+
+
+def _pareto(states: dict[int, _State]) -> dict[int, _State]:
+    """Without those that take more bits for no less loss."""
+    kept: dict[int, _State] = {}
+    lowest = float("inf")
+    for bits in sorted(states):
+        if states[bits].loss < lowest:
+            kept[bits] = states[bits]
+            lowest = states[bits].loss
+    return kept
+
+
+def _choices(state: _State) -> list[int]:
+    choices = []
+    while state.before is not None:
+        choices.append(state.choice)
+        state = state.before
+    return choices[::-1]
+
+
+def _option(group: Group, scheme: str, losses: Losses, ignore_scale_bits: bool) -> Option:
+    of_scheme = losses.get(scheme, {})
+    return Option(
+        bits=sum(layer_bits(layer, scheme, ignore_scale_bits) for layer in group),
+        loss=sum(of_scheme.get(layer.name, 0.0) for layer in group),
+    )
