@@ -68,8 +68,8 @@ def answered(recipe: str, tasks: Sequence[str], limit: int = 25) -> Answered:
             shared = random.Random(f"shared-{leaf}")
             for doc_id in range(limit):
                 difficulty = 0.85 * shared.random() + 0.15 * own.random()
-                rows.append((leaf, doc_id, float(difficulty < ACCURACY.get(recipe, 0.5))))
-        right = [acc for leaf, _, acc in rows if leaf in leaves]
+                rows.append(_sample(task, leaf, doc_id, float(difficulty < ACCURACY.get(recipe, 0.5))))
+        right = [row["acc"] for row in rows if row["task"] in leaves]
         mean = sum(right) / len(right)
         scores.append(
             TaskScore(
@@ -85,7 +85,25 @@ def answered(recipe: str, tasks: Sequence[str], limit: int = 25) -> Answered:
         )
     average = sum(score.value or 0 for score in scores) / len(scores)
     stderr = sqrt(sum((score.stderr or 0) ** 2 for score in scores)) / len(scores)
-    return Answered(scores, pd.DataFrame(rows, columns=["task", "doc_id", "acc"]), average, stderr)
+    return Answered(scores, pd.DataFrame(rows), average, stderr)
+
+
+def _sample(task: str, leaf: str, doc_id: int, acc: float) -> dict[str, object]:
+    """One question as a job keeps it: four options, of which the first is the answer."""
+    return {
+        "task": leaf,
+        "doc_id": doc_id,
+        "doc_hash": f"{leaf}-{doc_id}",
+        "prompt_hash": f"{leaf}-{doc_id}-asked",
+        "question": f"Question {doc_id} of {leaf}: <b>which</b> 🦆 is it?",
+        "options": [f" option {letter}" for letter in "ABCD"],
+        "target": "0",
+        "loglikelihoods": [-1.0 if acc else -3.0, -2.0, -4.0, -5.0],
+        "is_greedy": [False] * 4,
+        "acc": acc,
+        "acc_norm": acc,
+        "study_task": task,
+    }
 
 
 def layer_config(recipe: str) -> dict[str, str]:

@@ -46,6 +46,22 @@ def points(share: float) -> str:
     return (MINUS if share < 0 else "+") + text
 
 
+def probability(p: float | None) -> str:
+    """A p-value with two digits, never a zero.
+
+    >>> probability(0.0321), probability(0.00002)
+    ('0.032', '< 0.001')
+    """
+    if p is None:
+        return MISSING
+    return "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def count_of(number: int, thing: str) -> str:
+    """A number of things in words: `1 question`, `32 342 questions`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}".replace(",", "\u202f")
+
+
 def bits(value: float | None) -> str:
     """Average bits with two digits, whole numbers of 16 and more without."""
     if value is None:

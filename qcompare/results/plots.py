@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qcompare.results import numbers, palette
-from qcompare.results.paired import Z95
+from qcompare.results.statistics import Z95
 from qcompare.results.table import Comparison, Row
 
 if TYPE_CHECKING:

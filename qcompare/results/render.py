@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from qcompare.errors import QCompareError, unknown
 from qcompare.results import numbers
-from qcompare.results.paired import PairedDifference
+from qcompare.results.statistics import PairedDifference, TaskDifference
 from qcompare.results.table import Comparison, Row
 from qcompare.study.records import Status
 
@@ -15,7 +15,20 @@ TERMINAL_WIDTH = 240
 CSV_COLUMNS = (
     *("study_id", "model", "recipe", "avg_bits_asked", "avg_bits", "avg_bits_with_scales", "bits_per_weight"),
     *("size_bytes", "status", "task", "metric", "value", "stderr", "n", "acc_norm", "acc_norm_stderr"),
-    *("percent_of_bf16", "diff_to_bf16", "diff_low", "diff_high", "kl", "kl_stderr", "top1_agreement", "perplexity"),
+    *(
+        "percent_of_bf16",
+        "diff_to_bf16",
+        "diff_low",
+        "diff_high",
+        "lost",
+        "gained",
+        "p",
+        "p_holm",
+        "kl",
+        "kl_stderr",
+        "top1_agreement",
+        "perplexity",
+    ),
     "error",
 )
 
@@ -84,7 +97,10 @@ def _csv_lines(comparison: Comparison, row: Row) -> list[dict[str, object]]:
         "status": row.status.value,
         "error": row.error,
     }
-    per_task = [common | score.model_dump(include={*CSV_COLUMNS}) for score in row.tasks]
+    per_task = [
+        common | score.model_dump(include={*CSV_COLUMNS}) | _task_difference(paired, score.task)
+        for score in row.tasks
+    ]
     average: dict[str, object] = {
         "task": "average",
         "metric": "acc",
@@ -96,9 +112,18 @@ def _csv_lines(comparison: Comparison, row: Row) -> list[dict[str, object]]:
         "diff_low": paired and paired.low,
         "diff_high": paired and paired.high,
     }
+    if paired:
+        average |= paired.model_dump(include={"lost", "gained", "p", "p_holm"})
     if row.divergence:
         average |= row.divergence.model_dump(include={*CSV_COLUMNS})
     return [*per_task, common | average]
+
+
+def _task_difference(paired: PairedDifference | None, task: str) -> dict[str, object]:
+    found = paired.task(task) if paired else None
+    if found is None:
+        return {}
+    return {"diff_to_bf16": found.difference, **found.model_dump(include={"lost", "gained", "p", "p_holm"})}
 
 
 def _json(comparison: Comparison) -> str:
@@ -114,18 +139,29 @@ def _heading(comparison: Comparison) -> str:
 def _cells(comparison: Comparison) -> list[list[str]]:
     """The table as text, header first."""
     tasks = comparison.study.tasks
-    header = ["Recipe", "Average", "vs BF16, points (95 %)", *tasks, "KL", "Bits", "with scales", "Size"]
+    header = [
+        "Recipe",
+        "Average",
+        "vs BF16, points (95 %)",
+        "lost/gained",
+        *tasks,
+        "KL",
+        "Bits",
+        "with scales",
+        "Size",
+    ]
     return [header, *(_line(row, tasks) for row in comparison.rows)]
 
 
 def _line(row: Row, tasks: tuple[str, ...]) -> list[str]:
     if row.status is not Status.SUCCESS and row.average is None and row.bits is None:
-        return [row.title, row.status.value, *[numbers.MISSING] * (len(tasks) + 5)]
+        return [row.title, row.status.value, *[numbers.MISSING] * (len(tasks) + 6)]
     scores = (row.task(task) for task in tasks)
     return [
         row.title,
         numbers.score_with_percent(row.average, row.percent_of_bf16),
         difference(row.versus_bf16),
+        flips(row.versus_bf16),
         *(numbers.score_with_error(s.value, s.stderr) if s else numbers.MISSING for s in scores),
         numbers.divergence(row.divergence.kl if row.divergence else None),
         numbers.bits(row.bits.achieved if row.bits else None),
@@ -141,10 +177,20 @@ def difference(paired: PairedDifference | None) -> str:
     return f"{numbers.points(paired.difference)} [{numbers.points(paired.low)}, {numbers.points(paired.high)}]"
 
 
+def flips(paired: PairedDifference | TaskDifference | None) -> str:
+    """Questions lost and gained: `−14 +3`."""
+    return numbers.MISSING if paired is None else f"{numbers.MINUS}{paired.lost} +{paired.gained}"
+
+
 def _problems(comparison: Comparison) -> list[str]:
     failed = [f"{row.title} {row.status.value}: {row.error}" for row in comparison.rows if row.error]
     unpaired = [f"{row.title}: {row.unpaired_because}" for row in comparison.rows if row.unpaired_because]
-    return failed + unpaired
+    apart = [
+        f"{row.title} is not compared with the others: {comparison.set_apart[row.group]}"
+        for row in comparison.rows
+        if row.group
+    ]
+    return failed + unpaired + apart
 
 
 def _escape(text: str) -> str:

@@ -1,10 +1,11 @@
 """A study's results as one comparison: the table that every view shows and `show --format json` prints."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-from qcompare.errors import QCompareError
-from qcompare.results.paired import PairedDifference, paired_difference, read_answers
+from qcompare.results.answers import Answers, read_all_answers
+from qcompare.results.comparable import group_results, set_apart
+from qcompare.results.differences import Pair, against, all_pairs
+from qcompare.results.statistics import PairedDifference
 from qcompare.store import Store
 from qcompare.study.presets import RECIPES
 from qcompare.study.records import (
@@ -20,9 +21,6 @@ from qcompare.study.records import (
     TaskScore,
 )
 from qcompare.study.spec import Frozen, Study
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 REFERENCE = "bf16"
 """The recipe that all others are measured against."""
@@ -56,6 +54,8 @@ class Row(Frozen):
     percent_of_bf16: float | None = None
     """average / average of BF16 × 100."""
     tasks: tuple[TaskScore, ...] = ()
+    group: int = 0
+    """Rows are compared only inside a group: see `Comparison.set_apart`."""
     versus_bf16: PairedDifference | None = None
     versus_uniform: PairedDifference | None = None
     unpaired_because: str | None = None
@@ -98,11 +98,15 @@ class Comparison(Frozen):
     """None until a first recipe is done."""
     rows: tuple[Row, ...]
     """In the order of the jobs."""
+    pairs: tuple[Pair, ...] = ()
+    """The quantized recipes of the first group among themselves."""
+    set_apart: tuple[str, ...] = ("",)
+    """By group: under what other conditions its rows were measured; empty for the first."""
 
     @property
     def scored(self) -> tuple[Row, ...]:
-        """Rows with an average."""
-        return tuple(row for row in self.rows if row.average is not None)
+        """Rows with an average, of the first group: those that may be compared."""
+        return tuple(row for row in self.rows if row.average is not None and row.group == 0)
 
     @property
     def reference(self) -> Row | None:
@@ -149,43 +153,32 @@ def read_comparison(store: Store, study_id: str) -> Comparison:
     return compare(study, store.jobs(study.id), results, answers, unreadable)
 
 
-def read_all_answers(store: Store, results: Sequence[Result]) -> tuple[dict[str, "pd.Series[float]"], dict[str, str]]:
-    """By job id: its answers, and for those that cannot be read, why."""
-    answers: dict[str, pd.Series[float]] = {}
-    unreadable: dict[str, str] = {}
-    for result in results:
-        if not result.tasks:
-            continue
-        try:
-            answers[result.job_id] = read_answers(store.folder(result.job_id).samples_file)
-        except QCompareError as error:
-            unreadable[result.job_id] = str(error)
-    return answers, unreadable
-
-
 def compare(
     study: StudyRecord,
     jobs: Sequence[Job],
     results: Sequence[Result],
-    answers: Mapping[str, "pd.Series[float]"],
+    answers: Mapping[str, Answers],
     unreadable: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Lay out the rows of a study.
 
     Args:
-        answers: by job id, as from `read_answers`; may lack some.
+        answers: by job id; may lack some.
         unreadable: by job id, why answers lack.
     """
-    found = {result.job_id: result for result in results}
-    others = {result.recipe: result for result in results if result.recipe in (REFERENCE, "uniform")}
+    values: dict[str, dict[str, object]] = {result.job_id: _measured(result) for result in results}
+    groups = group_results(results, answers, REFERENCE)
+    for position, group in enumerate(groups):
+        for job_id, found in _compared(group, answers, study.spec.tasks, unreadable or {}).items():
+            values[job_id] |= {"group": position, **found}
     several = len(study.spec.avg_bits) > 1
     rows = []
     for job in jobs:
-        result = found.get(job.id)
-        values = _measured(result, others, study.spec.tasks, answers, unreadable or {}) if result else {}
         name = title(job.recipe, job.avg_bits, several)
         given = {"job_id": job.id, "recipe": job.recipe, "title": name, "avg_bits": job.avg_bits}
-        rows.append(Row.model_validate({**given, "status": job.status, "error": job.error, **values}))
+        row = {**given, "status": job.status, "error": job.error, **values.get(job.id, {})}
+        rows.append(Row.model_validate(row))
+    quantized = [result for result in (groups[0] if groups else []) if result.recipe != REFERENCE]
     return Comparison(
         study_id=study.id,
         name=study.name,
@@ -194,6 +187,8 @@ def compare(
         study=study.spec,
         model=results[0].model if results else None,
         rows=tuple(rows),
+        pairs=all_pairs(quantized, answers, study.spec.tasks),
+        set_apart=tuple(set_apart(group[0], groups[0][0], answers) for group in groups) or ("",),
     )
 
 
@@ -203,42 +198,30 @@ def title(recipe: str, avg_bits: float | None, several: bool) -> str:
     return f"{name} · {avg_bits:g} bits" if several and avg_bits is not None else name
 
 
-def _measured(
-    result: Result,
-    others: Mapping[str, Result],
-    tasks: Sequence[str],
-    answers: Mapping[str, "pd.Series[float]"],
-    unreadable: Mapping[str, str],
-) -> dict[str, object]:
-    """The fields of a row that come from its result, and from its comparison with others by recipe."""
-    of_bf16, reference = None, others.get(REFERENCE)
-    if reference and reference.average and result.average is not None:
-        of_bf16 = 100 * result.average / reference.average
+def _measured(result: Result) -> dict[str, object]:
+    """The fields of a row that come from its result alone."""
     values: dict[str, object] = {
         "bits": result.bits,
         "bits_per_weight": 8 * result.size_bytes / result.model.num_params,
         "tasks": tuple(result.tasks),
-        "percent_of_bf16": of_bf16,
     }
-    values |= {field: getattr(result, field) for field in SAME_FIELDS}
-    for recipe, other in others.items():
-        if other.job_id != result.job_id:
-            values |= _paired(f"versus_{recipe}", result, other, tasks, answers, unreadable)
+    return values | {field: getattr(result, field) for field in SAME_FIELDS}
+
+
+def _compared(
+    group: Sequence[Result], answers: Mapping[str, Answers], tasks: Sequence[str], unreadable: Mapping[str, str]
+) -> dict[str, dict[str, object]]:
+    """The fields of each row of a group that come from its comparison with others, by job id."""
+    values: dict[str, dict[str, object]] = {result.job_id: {} for result in group}
+    for other in (result for result in group if result.recipe in (REFERENCE, "uniform")):
+        differences, why = against(other, group, answers, tasks)
+        for job_id, found in values.items():
+            if job_id in differences:
+                found[f"versus_{other.recipe}"] = differences[job_id]
+            elif job_id != other.job_id:
+                found["unpaired_because"] = why.get(job_id, unreadable.get(job_id, unreadable.get(other.job_id)))
+        if other.recipe == REFERENCE and other.average:
+            for result in group:
+                percent = None if result.average is None else 100 * result.average / other.average
+                values[result.job_id]["percent_of_bf16"] = percent
     return values
-
-
-def _paired(
-    field: str,
-    ours: Result,
-    theirs: Result,
-    tasks: Sequence[str],
-    answers: Mapping[str, "pd.Series[float]"],
-    unreadable: Mapping[str, str],
-) -> dict[str, object]:
-    for result in (ours, theirs):
-        if result.job_id not in answers:
-            return {"unpaired_because": unreadable.get(result.job_id)}
-    try:
-        return {field: paired_difference(answers[ours.job_id], answers[theirs.job_id], tasks)}
-    except QCompareError as error:
-        return {"unpaired_because": str(error)}

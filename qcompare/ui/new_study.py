@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from qcompare.results.paired import visible_difference
+from qcompare.results.statistics import visible_difference
 from qcompare.settings import Settings
 from qcompare.study.presets import DEFAULT_PROMPTS, RECIPES, SCHEME_CHOICES, SIZES, TASKS, Size
 from qcompare.study.spec import Study

@@ -6,7 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from qcompare.results import numbers, palette
-from qcompare.results.render import difference
+from qcompare.results.render import difference, flips
 from qcompare.ui.texts import NO_STUDY
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -33,7 +33,7 @@ def _environment() -> Environment:
     )
     for filter_ in (
         *(numbers.score, numbers.percent, numbers.points, numbers.bits, numbers.size, numbers.count, numbers.clock),
-        *(numbers.about, numbers.divergence, palette.colour, difference),
+        *(numbers.about, numbers.divergence, numbers.probability, palette.colour, difference, flips),
     ):
         environment.filters[filter_.__name__] = filter_
     return environment

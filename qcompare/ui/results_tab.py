@@ -1,14 +1,17 @@
 """Results: what it shows in words, the table, the plots. Fills as recipes finish."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from qcompare.errors import NotFound
-from qcompare.results.headline import caveats, headline
+from qcompare.results.answers import read_all_answers
+from qcompare.results.caveats import caveats
 from qcompare.results.layer_map import layer_map_figure, layer_maps
 from qcompare.results.plots import accuracy_against_bits, accuracy_bars, describe_accuracy
-from qcompare.results.table import Comparison, compare, read_all_answers
+from qcompare.results.table import Comparison, Row, compare
+from qcompare.results.verdict import verdict
 from qcompare.study.presets import TASKS
 from qcompare.study.records import Result
 from qcompare.ui.pages import empty, page
@@ -16,6 +19,15 @@ from qcompare.ui.parts import Part, Place, job_states, markup, study_exists
 from qcompare.ui.texts import HINTS
 
 WORDS = {"queued": "waiting its turn", "running": "running now", "success": "no scores", "cancelled": "cancelled"}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that may stand in one table."""
+
+    rows: tuple[Row, ...]
+    apart: str
+    """What sets them apart from the first table; empty for that one."""
 
 
 def build_results() -> Part:
@@ -49,15 +61,17 @@ def _show(place: Place) -> list[Any]:
         return [empty(str(error)), "", hidden, None, None, hidden, None, "", ""]
     answers, unreadable = read_all_answers(place.store, results)
     comparison = compare(study, place.store.jobs(study.id), results, answers, unreadable)
-    verdict = page("headline", headline=headline(comparison, answers), caveats=caveats(comparison))
-    return [verdict, table_html(comparison), *_plots(comparison), *_layers(comparison, results), _words(comparison)]
+    said = page("headline", verdict=verdict(comparison), caveats=caveats(comparison))
+    return [said, table_html(comparison), *_plots(comparison), *_layers(comparison, results), _words(comparison)]
 
 
 def table_html(comparison: Comparison) -> str:
     """The table of scores as HTML, escaped."""
+    numbers = range(len(comparison.set_apart))
+    grouped = [tuple(row for row in comparison.rows if row.group == number) for number in numbers]
     return page(
         "table",
-        rows=comparison.rows,
+        groups=[Group(rows, apart) for rows, apart in zip(grouped, comparison.set_apart, strict=True)],
         tasks=[TASKS[task] for task in comparison.study.tasks],
         model=comparison.model.name if comparison.model else comparison.study.model,
         highest={row.job_id for row in comparison.highest},

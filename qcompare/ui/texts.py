@@ -7,9 +7,11 @@ HINTS: dict[str, str] = {
     "bits": "Average bits of a quantized weight, scales not counted; with scales in small print.",
     "size": "All weights as they would be stored, embeddings and output layer at 16 bits.",
     "average": "Mean accuracy over the tasks; in brackets the share of BF16's average.",
-    "versus": "Difference of the averages on the same questions, in percentage points, with its 95 % interval.",
+    "versus": "Difference of the averages on the same questions, in percentage points, with its 95 % interval. Real: "
+    "chance alone would hardly do it, also when several recipes are compared.",
     "kl": "How far the predictions are from the original's on held-out text (Kullback–Leibler divergence per token, "
     "0 is the same), and how often both find the same next word most likely. It shows damage before scores do.",
+    "flips": "Below it: questions lost and gained against BF16 (grey: may be chance). Click for the questions.",
     "stderr": "Share of right answers ± standard error.",
 }
 """What a column means, shown on hover."""

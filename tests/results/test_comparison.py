@@ -5,23 +5,18 @@ from pathlib import Path
 import pytest
 
 from qcompare.errors import NotFound
-from qcompare.results.headline import Headline, caveats, headline
-from qcompare.results.table import Comparison, read_all_answers, read_comparison
+from qcompare.results.caveats import caveats
+from qcompare.results.comparable import set_apart
+from qcompare.results.table import Comparison, read_comparison
 from qcompare.store import Store
 from qcompare.study.records import Status
 from qcompare.study.spec import Study
-from tests.synthetic import add_study, fail_job, finish_job, finished_study, make_result, run_job
+from tests.synthetic import ENVIRONMENT, add_study, fail_job, finish_job, finished_study, make_result, run_job
 
 
 def read(home: Path) -> Comparison:
     store = Store(home)
     return read_comparison(store, store.studies()[0].id)
-
-
-def say(home: Path) -> Headline:
-    store = Store(home)
-    study = store.studies()[0]
-    return headline(read_comparison(store, study.id), read_all_answers(store, store.results(study.id))[0])
 
 
 def test_rows_stand_in_the_order_of_the_jobs(home: Path) -> None:
@@ -46,7 +41,6 @@ def test_percent_is_of_the_bf16_average(home: Path) -> None:
 def test_without_bf16_there_is_no_percent(home: Path) -> None:
     finished_study(home, Study(recipes=("uniform", "mixed")))
     assert [row.percent_of_bf16 for row in read(home).rows] == [None, None]
-    assert "best score" in say(home).claim
 
 
 def test_jobs_without_a_result_keep_their_row_and_reason(home: Path) -> None:
@@ -104,60 +98,11 @@ def test_a_lost_answers_file_costs_the_interval_not_the_row(home: Path) -> None:
 def test_a_study_of_prompts_alone_has_no_scores_and_says_so(home: Path) -> None:
     finished_study(home, Study(tasks=()))
     assert read(home).scored == ()
-    assert "no benchmark questions" in say(home).claim
 
 
 def test_unknown_study_is_not_found(home: Path) -> None:
     with pytest.raises(NotFound, match="no study 'x'"):
         read_comparison(Store(home), "x")
-
-
-def test_headline_names_the_best_and_what_it_keeps(home: Path) -> None:
-    finished_study(home, Study(limit=100))
-    said = say(home)
-    assert said.claim == "At 5 bits, mixed keeps 93.0% of BF16’s average score."
-    assert "real" in said.details[0]
-    assert said.details[1].startswith("It is ahead of Uniform, Head high and Tail high")
-
-
-def test_headline_does_not_rank_what_so_few_questions_cannot_tell_apart(home: Path) -> None:
-    finished_study(home, Study(limit=3, tasks=("piqa",), recipes=("bf16", "tail", "mixed")))
-    assert say(home).claim == "At 5 bits, 3 questions cannot tell tail high from BF16."
-    said = " ".join(say(home).details)
-    assert "cannot tell it from" in said
-    assert "ahead" not in said
-
-
-def closest(home: Path, **changes: object) -> list[str]:
-    """What the headline says about predictions, with other figures for the mixed recipe's KL."""
-    store = Store(home)
-    study = add_study(store, Study(limit=100))
-    for job in store.jobs(study.id):
-        found = make_result(study, job.id)
-        assert found.divergence
-        if job.recipe == "mixed":
-            found = found.model_copy(update={"divergence": found.divergence.model_copy(update=changes)})
-        finish_job(store, study, job.id, divergence=found.divergence)
-    return [sentence for sentence in say(home).details if "Word by word" in sentence]
-
-
-def test_headline_names_the_recipe_whose_predictions_are_closest(home: Path) -> None:
-    assert closest(home) == ["Word by word, Mixed predicts most like BF16: KL 0.730, next Tail high with 0.980."]
-
-
-def test_headline_names_no_closest_recipe_within_the_error(home: Path) -> None:
-    assert closest(home, kl_stderr=0.2) == []
-
-
-def test_headline_of_an_unfinished_study_says_so(home: Path) -> None:
-    store = Store(home)
-    study = add_study(store)
-    bf16, uniform, *_ = store.jobs(study.id)
-    assert say(home).claim == "No recipe is finished yet."
-    finish_job(store, study, bf16.id)
-    assert say(home).claim.startswith("BF16 is measured")
-    finish_job(store, study, uniform.id)
-    assert say(home).claim.startswith("So far: uniform") or say(home).claim.startswith("So far: Uniform")
 
 
 def test_caveats_name_simulation_and_demo_data(home: Path) -> None:
@@ -166,3 +111,58 @@ def test_caveats_name_simulation_and_demo_data(home: Path) -> None:
     assert "100 questions a recipe" in text
     assert "Simulated" in text
     assert "demo bundle" in text
+
+
+def test_results_of_other_conditions_stand_apart_with_the_difference_named(home: Path) -> None:
+    store = Store(home)
+    study = add_study(store, Study(recipes=("bf16", "uniform", "mixed")))
+    bf16, uniform, mixed = store.jobs(study.id)
+    finish_job(store, study, mixed.id, environment=ENVIRONMENT.model_copy(update={"dtype": "bfloat16"}))
+    finish_job(store, study, bf16.id)
+    finish_job(store, study, uniform.id)
+    found = read(home)
+    assert [row.group for row in found.rows] == [0, 0, 1]
+    assert found.set_apart == ("", "compute dtype bfloat16 instead of float32")
+    apart = found.rows[2]
+    assert (apart.versus_bf16, apart.percent_of_bf16) == (None, None)
+    assert apart.average is not None and apart not in found.scored
+    assert found.best is not None and found.best.recipe == "uniform"
+    assert "Not compared: Mixed (compute dtype bfloat16 instead of float32)." in caveats(found)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"version": "2"}, "piqa: task version 2 instead of 1"),
+        ({"num_fewshot": 5}, "piqa: few-shot examples 5 instead of 0"),
+        ({"data": "hub"}, "piqa: data hub instead of demo bundle"),
+        ({"n": 7}, "piqa: questions 7 instead of 25"),
+    ],
+)
+def test_every_condition_of_a_task_keeps_tables_apart(home: Path, change: dict[str, object], words: str) -> None:
+    study = add_study(Store(home), Study(tasks=("piqa",)))
+    one = make_result(study, f"{study.id}.bf16")
+    other = make_result(study, f"{study.id}.uniform", tasks=[one.tasks[0].model_copy(update=change)])
+    assert set_apart(other, one, {}) == words
+
+
+def test_ways_of_the_scorer_that_give_the_same_answers_stand_together(home: Path) -> None:
+    study = add_study(Store(home))
+    one = make_result(study, f"{study.id}.bf16", scorer="packed")
+    assert set_apart(make_result(study, f"{study.id}.uniform", scorer="padded"), one, {}) == ""
+    assert set_apart(make_result(study, f"{study.id}.uniform", scorer="by hand"), one, {}) != ""
+
+
+def test_corrected_values_are_never_smaller_than_the_plain_ones(home: Path) -> None:
+    finished_study(home, Study(limit=100))
+    for row in read(home).rows[1:]:
+        assert row.versus_bf16 is not None and row.versus_bf16.p_holm is not None
+        assert row.versus_bf16.p_holm >= row.versus_bf16.p
+        assert all(task.p_holm is not None and task.p_holm >= task.p for task in row.versus_bf16.tasks)
+
+
+def test_every_two_quantized_recipes_are_compared(home: Path) -> None:
+    study = finished_study(home)
+    names = {(pair.job_id, pair.other_job_id) for pair in read(home).pairs}
+    assert len(names) == 6
+    assert (f"{study.id}.uniform", f"{study.id}.mixed-5") in names

@@ -1,0 +1,35 @@
+"""What limits a comparison, in short sentences that stand under its verdict."""
+
+from qcompare.results.numbers import count_of
+from qcompare.results.table import Comparison
+
+NO_TRAINING_DATA = {"hellaswag", "piqa", "winogrande"}
+"""Tasks whose few-shot examples lm-eval takes from training data, which the demo bundle does not hold."""
+
+
+def caveats(comparison: Comparison) -> tuple[str, ...]:
+    """What limits a comparison: how much was asked, on which data, and what was not measured."""
+    notes = []
+    if comparison.questions:
+        notes.append(f"{count_of(comparison.questions, 'question')} a recipe.")
+    if any(row.simulated and not row.is_reference for row in comparison.rows):
+        notes.append("Simulated formats: accuracy is faithful, speed is not measured.")
+    if any("demo" in source for source in comparison.data):
+        notes.append(f"Questions from the demo bundle{_data_differs(comparison)}.")
+    for number, apart in enumerate(comparison.set_apart[1:], start=1):
+        names = [row.title for row in comparison.rows if row.group == number]
+        notes.append(f"Not compared: {', '.join(names)} ({apart}).")
+    failed = [row.title for row in comparison.rows if row.error]
+    if failed:
+        notes.append(f"Failed and left out: {', '.join(failed)}.")
+    return tuple(notes)
+
+
+def _data_differs(comparison: Comparison) -> str:
+    """What makes scores on the bundle's data differ from published ones."""
+    notes = []
+    if "lambada_openai" in comparison.study.tasks:
+        notes.append("LAMBADA without its paragraph breaks")
+    if comparison.study.num_fewshot and NO_TRAINING_DATA & set(comparison.study.tasks):
+        notes.append("few-shot examples from the validation questions")
+    return f" ({', '.join(notes)})" if notes else ""
