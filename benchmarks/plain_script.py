@@ -15,8 +15,6 @@ from qcompare.study.spec import Study
 
 STUDY = Study()
 BATCH_SIZE = 8
-BOOTSTRAP_ITERATIONS = 1000
-"""lm-eval's default of 100 000 would add minutes to lambada's perplexity."""
 PLAIN = {"iters": 0, "disable_opt_rtn": True, "disable_model_free": True, "device_map": "cpu", "seed": STUDY.seed}
 
 
@@ -80,7 +78,6 @@ def main() -> None:
             model=HFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH_SIZE),
             tasks=list(STUDY.tasks),
             limit=STUDY.limit,
-            bootstrap_iters=BOOTSTRAP_ITERATIONS,
             task_manager=tasks.manager,
         )
         answers(model, tokenizer)
