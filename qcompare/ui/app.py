@@ -43,10 +43,10 @@ def build_app(settings: Settings) -> gr.Blocks:
             with _tab("progress"):
                 progress = build_progress()
             with _tab("results"):
-                results = build_results()
+                results = build_results(store)
             with _tab("generations"):
                 generations = build_generations()
-        parts = [header.part, *progress.parts, results, generations]
+        parts = [header.part, *progress.parts, *results, generations]
         update = _follow_store(store, parts, study_id, job_id)
         _open_address(app, store, study_id, tabs)
         app.load(lambda *values: shown(estimate(Asked(*values), settings)), new.inputs, new.follow, **QUIET)

@@ -33,7 +33,15 @@ def _environment() -> Environment:
     )
     for filter_ in (
         *(numbers.score, numbers.percent, numbers.points, numbers.bits, numbers.size, numbers.count, numbers.clock),
-        *(numbers.about, numbers.divergence, numbers.probability, palette.colour, difference, flips),
+        *(
+            numbers.about,
+            numbers.divergence,
+            numbers.probability,
+            numbers.count_of,
+            palette.colour,
+            difference,
+            flips,
+        ),
     ):
         environment.filters[filter_.__name__] = filter_
     return environment

@@ -12,10 +12,12 @@ from qcompare.results.layer_map import layer_map_figure, layer_maps
 from qcompare.results.plots import accuracy_against_bits, accuracy_bars, describe_accuracy
 from qcompare.results.table import Comparison, Row, compare
 from qcompare.results.verdict import verdict
+from qcompare.store import Store
 from qcompare.study.presets import TASKS
 from qcompare.study.records import Result
 from qcompare.ui.pages import empty, page
 from qcompare.ui.parts import Part, Place, job_states, markup, study_exists
+from qcompare.ui.questions import PRESSES, build_questions
 from qcompare.ui.texts import HINTS
 
 WORDS = {"queued": "waiting its turn", "running": "running now", "success": "no scores", "cancelled": "cancelled"}
@@ -30,10 +32,11 @@ class Group:
     """What sets them apart from the first table; empty for that one."""
 
 
-def build_results() -> Part:
+def build_results(store: Store) -> tuple[Part, ...]:
     """Lay out the tab in the current page."""
     words = markup(empty(), elem_id="qc-verdict")
-    table = markup(elem_id="qc-table")
+    table = markup(elem_id="qc-table", js_on_load=PRESSES)
+    questions = build_questions(store, table)
     with gr.Row(visible=False, elem_id="qc-plots", elem_classes="qc-figures") as plots:
         with gr.Column(elem_classes="qc-figure"):
             markup("<h3>Accuracy and its 95 % interval</h3>")
@@ -47,7 +50,7 @@ def build_results() -> Part:
         layers = gr.Plot(show_label=False, container=False)
         layer_words = markup()
     outputs = [words, table, plots, bars, scatter, map_column, layers, layer_words, plot_words]
-    return Part("results", outputs, job_states, _show)
+    return Part("results", outputs, job_states, _show), questions
 
 
 def _show(place: Place) -> list[Any]:

@@ -77,6 +77,31 @@ def test_results_show_headline_table_and_plots(app: str, shared_home: Path, open
     expect(page.locator("#qc-verdict")).to_contain_text("speed is not measured")
 
 
+def test_a_cell_opens_its_questions_which_can_be_filtered_and_searched(
+    app: str, shared_home: Path, open_page: Open
+) -> None:
+    study = finished_study(shared_home)
+    page = open_page(f"{app}?study={study.id}&tab=results")
+    page.locator(".qc-table tbody tr").nth(1).locator(".qc-cell").nth(2).click()
+    questions = page.locator(".qc-question")
+    expect(questions).to_have_count(10)
+    expect(page.locator("#qc-questions h3").first).to_have_text("PIQA, Uniform: the questions")
+    page.locator("#qc-questions").get_by_role("radio", name="Lost").check()
+    expect(page.locator(".qc-kind b").first).to_have_text("Lost")
+    page.get_by_label("Search").fill("question 3 of")
+    page.locator("#qc-questions").get_by_role("radio", name="All").check()
+    expect(questions).to_have_count(1)
+    expect(questions).to_contain_text("Question 3 of piqa: <b>which</b>")
+
+
+def test_the_verdict_changes_its_wording(app: str, shared_home: Path, open_page: Open) -> None:
+    study = finished_study(shared_home, Study(limit=100))
+    page = open_page(f"{app}?study={study.id}&tab=results")
+    expect(page.get_by_text("Holm over 4")).to_be_hidden()
+    page.get_by_text("Expert", exact=True).click()
+    expect(page.get_by_text("Holm over 4")).to_be_visible()
+
+
 def test_generations_are_text_and_marked_where_they_differ(app: str, shared_home: Path, open_page: Open) -> None:
     store = Store(shared_home)
     study = add_study(store, Study(prompts=(NASTY,), recipes=("bf16", "tail")), name=NASTY)
