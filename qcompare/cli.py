@@ -53,10 +53,13 @@ def settings_from_options(
     )
 
 
+Anyway = Annotated[bool, typer.Option("--anyway", help="Also when it does not seem to fit this machine.")]
+
+
 @app.command()
-def run(ctx: typer.Context, study_file: StudyFile) -> None:
+def run(ctx: typer.Context, study_file: StudyFile, anyway: Anyway = False) -> None:
     """Run a study in the foreground, to the end, and print its table."""
-    _run(load_study(study_file), ctx.obj)
+    _run(load_study(study_file), ctx.obj, anyway)
 
 
 @app.command()
@@ -66,9 +69,9 @@ def demo(ctx: typer.Context) -> None:
 
 
 @app.command()
-def submit(ctx: typer.Context, study_file: StudyFile) -> None:
+def submit(ctx: typer.Context, study_file: StudyFile, anyway: Anyway = False) -> None:
     """Queue a study, print its id and return at once."""
-    print(_submit(load_study(study_file), ctx.obj).id)
+    print(_submit(load_study(study_file), ctx.obj, anyway).id)
 
 
 @app.command()
@@ -77,10 +80,16 @@ def plan(ctx: typer.Context, study_file: StudyFile) -> None:
     from rich.console import Console
 
     from qcompare.jobs.plan import make_plan
+    from qcompare.jobs.preflight import notes, problems
     from qcompare.terminal import plan_table
 
+    found = make_plan(load_study(study_file), ctx.obj)
     # a file or pipe has no width: nothing is cut there
-    Console(width=None if sys.stdout.isatty() else 120).print(plan_table(make_plan(load_study(study_file), ctx.obj)))
+    Console(width=None if sys.stdout.isatty() else 140).print(plan_table(found))
+    for note in notes(found):
+        print(f"note: {note}")
+    for problem in problems(found, ctx.obj):
+        print(f"does not fit: {problem}")
 
 
 @app.command("list")
@@ -194,17 +203,17 @@ def _say(what: str, jobs: Sequence[Job]) -> None:
         print(f"Nothing to do: no job to be {what}.", file=sys.stderr)
 
 
-def _submit(study: Study, settings: Settings) -> StudyRecord:
+def _submit(study: Study, settings: Settings, anyway: bool) -> StudyRecord:
     from qcompare.jobs.submit import submit as queue
 
-    return queue(study, settings)
+    return queue(study, settings, anyway=anyway)
 
 
-def _run(study: Study, settings: Settings) -> None:
+def _run(study: Study, settings: Settings, anyway: bool = False) -> None:
     from qcompare.jobs.supervisor import watch_over
     from qcompare.terminal import watch
 
-    record = _submit(study, settings)
+    record = _submit(study, settings, anyway)
     store = Store(settings.home)
     print(f"study {record.id}: {record.name}", file=sys.stderr)
     watch_over(settings)

@@ -9,7 +9,7 @@ from qcompare.jobs.plan import Plan, PlannedJob
 from qcompare.results import numbers
 from qcompare.results.standing import Standing, read_standings
 from qcompare.store import Store
-from qcompare.study.records import Job, Status
+from qcompare.study.records import Job, Range, Status
 
 POLL_SECONDS = 0.5
 LINE_EVERY_SECONDS = 10.0
@@ -27,11 +27,10 @@ def plan_table(plan: Plan) -> Any:
     for job in plan.jobs:
         table.add_row(*_cells(job))
     low, high = plan.bit_range
-    total = sum(job.seconds for job in plan.jobs)
     return Group(
         table,
         f"budgets from {low:g} to {high:g} bits can be reached",
-        f"{numbers.about(total)} in all, {numbers.size(plan.disk_bytes)} of disk; estimates from {plan.basis}",
+        f"{time_range(plan.seconds)} in all, {numbers.size(plan.disk_bytes)} of disk; estimates from {plan.basis}",
     )
 
 
@@ -42,15 +41,27 @@ def _cells(job: PlannedJob) -> tuple[str, ...]:
         "after scoring" if job.bits is None else f"{job.bits.achieved:.3f}",
         numbers.MISSING if job.bits is None else f"{job.bits.achieved_with_scales:.3f}",
         numbers.size(job.size_bytes),
-        numbers.size(job.memory_bytes),
-        numbers.about(job.seconds),
+        size_range(job.cost.memory_bytes),
+        time_range(job.cost.seconds),
     )
+
+
+def time_range(seconds: Range) -> str:
+    """An estimated duration: "about 4 min (3 to 5 min)"."""
+    return f"{numbers.about(seconds.likely)} ({numbers.span(seconds.low, seconds.high)})"
+
+
+def size_range(num_bytes: Range) -> str:
+    """An estimated size: "1.66 GB (1.48 to 1.86)"."""
+    return f"{numbers.size(num_bytes.likely)} ({numbers.size(num_bytes.low)}–{numbers.size(num_bytes.high)})"
 
 
 def standing_line(standing: Standing) -> str:
     """One line for a job: "Mixed · 5 bits     running    37%  1:02  hellaswag 40/100"."""
     fraction = f"{standing.fraction:4.0%}" if standing.status is Status.RUNNING else "    "
-    words = standing.error or standing.words
+    words = standing.error or " · ".join(filter(None, [standing.words, standing.vitals]))
+    if standing.status is Status.SUCCESS and standing.estimate:
+        words += f"; estimated {numbers.clock(standing.estimate.seconds.likely)}"
     return f"{standing.title:<18} {standing.status:<9} {fraction} {numbers.clock(standing.elapsed):>7}  {words}"
 
 

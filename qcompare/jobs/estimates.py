@@ -1,95 +1,224 @@
-"""What a job will cost, roughly: from this home's finished jobs of the same model, else from the sizes."""
+"""What a job will cost: from what this home's finished jobs of the same model took, else from the model's size.
+
+A job is a row of stages. Each has an amount of work that follows from the study (questions, tokens), so what was
+measured on one study tells about another. Stages whose outcome is kept (layer scores, the original's predictions,
+scores of questions) cost nothing a second time.
+"""
 
 import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import median
 
+from qcompare.errors import NotFound
 from qcompare.models.facts import ModelFacts
+from qcompare.recipes.build import FROM_SIZES
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.presets import TASKS
-from qcompare.study.records import Result, Status
+from qcompare.study.records import Cost, Job, Range, Result, Status
 from qcompare.study.spec import Study
 
-TOKENS_PER_QUESTION = {"lambada_openai": 90, "hellaswag": 400, "piqa": 90, "winogrande": 55, "mmlu": 130}
-"""Tokens that lm-eval's backend feeds for one question, padding included; demo tokenizer, no few-shot examples."""
-CPU_FLOPS_PER_CORE = 40e9
+TOKENS_PER_QUESTION = {"lambada_openai": 90, "hellaswag": 190, "piqa": 60, "winogrande": 45, "mmlu": 120}
+"""Tokens that the packed scorer feeds for one question; demo tokenizer, no few-shot examples."""
+CPU_FLOPS_PER_CORE = 70e9
 GPU_FLOPS = 1e14
-SIMULATION_FACTOR = 2.0
+SIMULATION_FACTOR = 1.3
 """Time of a simulated format over that of the original model."""
-START_SECONDS = 15.0
+START = "starting"
+"""What passes before the first stage: Python and its libraries."""
+START_SECONDS = 12.0
+COPY_BYTES_PER_SECOND = 100e6
 WORKER_BYTES = 900_000_000
 """What Python and its libraries take before a model is loaded."""
-HISTORY_JOBS = 20
+SCORE_COST = 12.0
+"""AutoScheme's scoring of a calibration token, in plain forward passes of the model."""
+HISTORY_JOBS = 30
+SHARES = {"own": 0.25, "other": 0.5, "none": 2.0}
+"""How far off an estimate may be that rests on the same recipe's runs, other recipes' runs, none."""
+MEMORY_SHARES = {"own": 0.12, "other": 0.25, "none": 0.4}
+ONCE = {"fetching the model": 1.0, "choosing layers": 10.0, "reading held-out text": 1.0}
+"""Stages whose outcome later jobs use, and the seconds that takes them at most."""
+BASIS = {
+    "own": "this machine's earlier runs of this model",
+    "other": "this machine's earlier runs of this model with other recipes",
+    "none": "a rule of thumb, nothing measured yet",
+}
+
+
+@dataclass(frozen=True)
+class Past:
+    """A finished job."""
+
+    study: Study
+    job: Job
+    result: Result
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Of each stage, the start included."""
+        whole = (self.job.finished or 0) - (self.job.started or 0)
+        start = max(0.0, whole - sum(self.result.seconds.values()))
+        return {START: start} | self.result.seconds
 
 
 class Estimates:
-    """Estimates for the jobs of one study."""
-
-    basis: str
-    """Where they come from, in words."""
+    """Estimates for the jobs of one study, asked for in their order."""
 
     def __init__(self, facts: ModelFacts, study: Study, settings: Settings, device: str) -> None:
         self._facts, self._study, self._device = facts, study, device
-        self._past = _history(Store(settings.home), facts, device)
-        self.basis = (
-            "this machine's earlier runs of this model" if self._past else "a rule of thumb, nothing measured yet"
+        self._store = Store(settings.home)
+        self._done: set[tuple[str, bool]] = set()
+
+    def cost(self, recipe: str, avg_bits: float | None) -> Cost:
+        """What one job will take; what its forerunners keep for it is taken into account."""
+        grade = self._grade(recipe)
+        stages = {stage: self._seconds(stage, recipe, avg_bits) for stage in job_stages(recipe, self._study)}
+        self._done |= {(stage, _chooses(recipe)) for stage in stages}
+        seconds = Range.around(sum(stages.values()), SHARES[grade])
+        memory = Range.around(self._memory(recipe), MEMORY_SHARES[grade])
+        on_gpu = self._device.startswith("cuda")
+        ram = Range.around(self._facts.size_bytes * 0.5 + 3 * WORKER_BYTES, MEMORY_SHARES["none"])
+        return Cost(
+            seconds=seconds,
+            memory_bytes=memory,
+            ram_bytes=ram if on_gpu else memory,
+            disk_bytes=2_000_000,
+            basis=BASIS[grade],
+            stages={stage: round(value, 2) for stage, value in stages.items()},
         )
 
-    def seconds(self, recipe: str) -> float:
-        """Duration of one job."""
-        per_token = self._seconds_per_token(recipe)
-        return START_SECONDS + sum(per_token * tokens for tokens in self._tokens()) + self._extra_seconds(recipe)
+    def _grade(self, recipe: str) -> str:
+        if any(past.result.recipe == recipe for past in self._past):
+            return "own"
+        return "other" if self._past else "none"
 
-    def memory_bytes(self, recipe: str) -> int:
-        """Peak memory of one job: weights at the compute dtype, activations and logits of a batch, the process."""
-        width = 2 if self._device.startswith("cuda") else 4
-        model = self._facts.num_params * width
-        if recipe == "mixed":  # a second copy of the weights, and gradients of one block after another
-            return int(model * 3.5) + 2 * WORKER_BYTES
-        return int(model * 1.3) + WORKER_BYTES
+    @cached_property
+    def _past(self) -> list[Past]:
+        return list(_history(self._store, self._facts, self._device))
 
-    def disk_bytes(self) -> int:
-        """What the study's files will take."""
-        return 2_000_000 * len(self._study.recipes) * len(self._study.avg_bits)
+    def _seconds(self, stage: str, recipe: str, avg_bits: float | None) -> float:
+        if (stage, _chooses(recipe)) in self._done and stage in ONCE:
+            return ONCE[stage] if _chooses(recipe) else 0.0
+        runs = self._runs(stage, recipe)
+        if stage in ONCE and (kept := [run.seconds[stage] for run in runs if _alike(stage, run.study, self._study)]):
+            return min(*kept, ONCE[stage])  # computed then, kept since
+        rates = [run.seconds[stage] / done for run in runs if (done := work(stage, run.study, recipe))]
+        amount = work(stage, self._study, recipe)
+        if stage in TASKS:
+            amount = max(0.0, amount - self._kept(stage, recipe, avg_bits))
+        return amount * (median(rates) if rates else self._rule(stage, recipe))
 
-    def _tokens(self) -> list[int]:
-        study, counts = self._study, []
-        for task in study.tasks:
-            info = TASKS[task]
-            questions = info.questions if study.limit is None else min(info.questions, study.limit * info.subjects)
-            counts.append(questions * TOKENS_PER_QUESTION[task] * (1 + study.num_fewshot))
-        return counts
+    def _runs(self, stage: str, recipe: str) -> list[Past]:
+        """Runs that tell how long the stage takes: of this recipe, else of others."""
+        measured = [
+            past
+            for past in self._past
+            if stage in past.seconds and not (stage in TASKS and past.result.reused_requests)
+        ]
+        own = [past for past in measured if past.result.recipe == recipe]
+        if own or (stage == "choosing layers" and _chooses(recipe)):
+            return own
+        return [past for past in measured if not _chooses(past.result.recipe)] or measured
 
-    def _seconds_per_token(self, recipe: str) -> float:
-        factor = 1.0 if recipe == "bf16" else SIMULATION_FACTOR
-        if past := self._past.get(recipe):
-            return past
+    def _kept(self, task: str, recipe: str, avg_bits: float | None) -> float:
+        """Questions whose scores an earlier job of this very recipe left."""
+        ours = (recipe, avg_bits, self._study.schemes, self._study.num_fewshot, self._study.scorer)
+        counts = [
+            work(task, past.study, recipe)
+            for past in self._past
+            if task in past.study.tasks
+            and ours
+            == (
+                *(past.job.recipe, past.job.avg_bits, past.study.schemes, past.study.num_fewshot),
+                past.study.scorer,
+            )
+        ]
+        return max(counts, default=0.0) if self._study.scorer == "packed" else 0.0
+
+    def _rule(self, stage: str, recipe: str) -> float:
+        """Seconds a unit of work where nothing is measured."""
         flops = GPU_FLOPS if self._device.startswith("cuda") else CPU_FLOPS_PER_CORE * (os.cpu_count() or 1)
-        return factor * 2 * self._facts.num_params / flops
+        token = 2 * self._facts.num_params / flops * (1.0 if recipe == "bf16" else SIMULATION_FACTOR)
+        if stage in TASKS:
+            return token * TOKENS_PER_QUESTION.get(stage, 100) * (1 + self._study.num_fewshot)
+        per_byte = self._facts.size_bytes / COPY_BYTES_PER_SECOND
+        rules = {
+            START: START_SECONDS,
+            "loading the model": 1 + per_byte,
+            "quantizing layers": 5 + per_byte,
+            "fetching the model": 0.0 if self._facts.source == "folder" else 10 * per_byte,
+            "choosing layers": token * SCORE_COST if _chooses(recipe) else 0.1,
+            "reading held-out text": token,
+            "comparing predictions": 2 * token,
+            "answering prompts": 25 * token,  # one token at a time reads all weights
+        }
+        return rules.get(stage, 1.0)
 
-    def _extra_seconds(self, recipe: str) -> float:
-        if recipe != "mixed":
-            return 0.0
-        study = self._study.calibration
-        flops = GPU_FLOPS if self._device.startswith("cuda") else CPU_FLOPS_PER_CORE * (os.cpu_count() or 1)
-        # forward and backward for each scheme, in auto-round's layer-by-layer way: about 20 plain forwards
-        return 20 * 2 * self._facts.num_params * study.num_samples * study.max_seq_length / flops
+    def _memory(self, recipe: str) -> float:
+        peaks = [past.result.peak_memory_bytes for past in self._past if past.result.recipe == recipe]
+        if not _chooses(recipe):
+            others = [past.result for past in self._past if not _chooses(past.result.recipe)]
+            peaks = peaks or [result.peak_memory_bytes for result in others]
+        if peaks:
+            return median(peaks)
+        model = self._facts.num_params * (2 if self._device.startswith("cuda") else 4)
+        if _chooses(recipe):  # a second copy of the weights, and gradients of one block after another
+            return model * 3.5 + 2 * WORKER_BYTES
+        return model * 1.3 + WORKER_BYTES
 
 
-def _history(store: Store, facts: ModelFacts, device: str) -> dict[str, float]:
-    """Recipe → seconds a token, from the newest finished jobs."""
-    found: dict[str, float] = {}
-    for job in reversed(store.jobs(status=Status.SUCCESS)[-HISTORY_JOBS:]):
-        folder = store.folder(job.id)
-        if job.recipe in found or not folder.result_file.exists():
+def job_stages(recipe: str, study: Study) -> Iterator[str]:
+    """The stages of a job, in their order, as `jobs.worker` names them."""
+    yield from (START, "fetching the model", "choosing layers", "loading the model")
+    if study.divergence:
+        yield "reading held-out text"
+    if recipe != "bf16":
+        yield "quantizing layers"
+    yield from study.tasks
+    if study.divergence:
+        yield "comparing predictions"
+    if study.prompts:
+        yield "answering prompts"
+
+
+def work(stage: str, study: Study, recipe: str) -> float:
+    """The amount of work in a stage: questions, tokens, or 1."""
+    if info := TASKS.get(stage):
+        return info.questions if study.limit is None else min(info.questions, study.limit * info.subjects)
+    if stage in ("reading held-out text", "comparing predictions") and study.divergence:
+        return study.divergence.num_samples * study.divergence.max_seq_length
+    if stage == "choosing layers" and _chooses(recipe):
+        return study.calibration.num_samples * study.calibration.max_seq_length
+    if stage == "answering prompts":
+        return len(study.prompts) * study.max_new_tokens
+    return 1
+
+
+def _chooses(recipe: str) -> bool:
+    """The recipe looks at the weights to choose layers."""
+    return recipe not in FROM_SIZES
+
+
+def _alike(stage: str, one: Study, other: Study) -> bool:
+    """What the stage of one study left serves the other."""
+    fields: Sequence[str] = {
+        "choosing layers": ("calibration", "schemes"),
+        "reading held-out text": ("divergence",),
+    }.get(stage, ())
+    return all(getattr(one, field) == getattr(other, field) for field in fields)
+
+
+def _history(store: Store, facts: ModelFacts, device: str) -> Iterator[Past]:
+    """The newest finished jobs of this model on this kind of device that were not interrupted."""
+    done = [job for job in store.jobs(status=Status.SUCCESS) if job.attempts <= 1]
+    specs = {study.id: study.spec for study in store.studies()} if done else {}
+    for job in done[: -HISTORY_JOBS - 1 : -1]:
+        try:
+            result = store.folder(job.id).result()
+        except NotFound:
             continue
-        result = folder.result()
-        if result.reused_requests == 0 and result.model.name == facts.title and result.environment.device == device:
-            tokens, seconds = _measured(result)
-            if tokens:
-                found[job.recipe] = seconds / tokens
-    return found
-
-
-def _measured(result: Result) -> tuple[int, float]:
-    tokens = sum(s.n * TOKENS_PER_QUESTION.get(s.task, 100) * (1 + s.num_fewshot) for s in result.tasks)
-    return tokens, sum(result.seconds.get(s.task, 0.0) for s in result.tasks)
+        same = result.environment.device.partition(":")[0] == device.partition(":")[0]
+        if result.model.name == facts.title and same and job.study_id in specs:
+            yield Past(specs[job.study_id], job, result)

@@ -11,7 +11,7 @@ from qcompare.recipes.bits import bit_range, check_budget, check_sizes, count, s
 from qcompare.recipes.build import Asked, config_from_sizes
 from qcompare.settings import Settings
 from qcompare.study.presets import RECIPES, TASKS
-from qcompare.study.records import Bits
+from qcompare.study.records import Bits, Cost, Range
 from qcompare.study.spec import Study
 
 
@@ -24,10 +24,8 @@ class PlannedJob:
     bits: Bits | None
     """None where only the run can tell (mixed recipes)."""
     size_bytes: int | None
-    memory_bytes: int
-    """Estimated peak."""
-    seconds: float
-    """Estimated duration."""
+    cost: Cost
+    """What it is expected to take."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +38,32 @@ class Plan:
     jobs: tuple[PlannedJob, ...]
     questions: int
     """Questions every recipe answers."""
-    disk_bytes: int
     device: str
-    basis: str
-    """Where the estimates come from, in words."""
+
+    @property
+    def seconds(self) -> Range:
+        """Of all jobs, which run one after another."""
+        costs = [job.cost.seconds for job in self.jobs]
+        return Range(
+            low=sum(cost.low for cost in costs),
+            likely=sum(cost.likely for cost in costs),
+            high=sum(cost.high for cost in costs),
+        )
+
+    @property
+    def memory_bytes(self) -> Range:
+        """Of the largest job, on the device that computes."""
+        return max((job.cost.memory_bytes for job in self.jobs), key=lambda memory: memory.likely)
+
+    @property
+    def disk_bytes(self) -> int:
+        """What the study's files will take."""
+        return sum(job.cost.disk_bytes for job in self.jobs)
+
+    @property
+    def basis(self) -> str:
+        """Where the estimates come from, in words: the weakest of the jobs'."""
+        return min((job.cost.basis for job in self.jobs), key=lambda basis: basis.startswith("this"))
 
 
 def make_plan(study: Study, settings: Settings) -> Plan:
@@ -63,9 +83,7 @@ def make_plan(study: Study, settings: Settings) -> Plan:
         bit_range=bit_range(facts.layers, study.schemes, study.ignore_scale_zp_bits),
         jobs=tuple(_planned(recipe, bits, facts, study, estimates) for recipe, bits in _recipes(study)),
         questions=question_count(study),
-        disk_bytes=estimates.disk_bytes(),
         device=device,
-        basis=estimates.basis,
     )
 
 
@@ -95,6 +113,5 @@ def _planned(
         avg_bits=avg_bits,
         bits=None if config is None else count(facts.layers, config, avg_bits),
         size_bytes=size,
-        memory_bytes=estimates.memory_bytes(recipe),
-        seconds=estimates.seconds(recipe),
+        cost=estimates.cost(recipe, avg_bits),
     )

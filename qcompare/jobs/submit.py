@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from qcompare.jobs.plan import make_plan
+from qcompare.jobs.preflight import check
 from qcompare.jobs.supervisor import ensure_running
 from qcompare.models.sources import absolute
 from qcompare.recipes.calibration import LOCAL_ENDINGS
@@ -12,15 +13,21 @@ from qcompare.study.records import StudyRecord
 from qcompare.study.spec import Study
 
 
-def submit(study: Study, settings: Settings, name: str | None = None) -> StudyRecord:
+def submit(study: Study, settings: Settings, name: str | None = None, anyway: bool = False) -> StudyRecord:
     """Check a study, store it, queue its jobs, and start a supervisor where none runs. Returns at once.
 
+    Args:
+        anyway: also when it does not seem to fit this machine.
+
     Raises:
-        QCompareError: the study cannot be done; nothing was stored.
+        DoesNotFit: it needs more than this machine has; nothing was stored.
+        QCompareError: it cannot be done; nothing was stored.
     """
     plan = make_plan(study, settings)
+    if not anyway:
+        check(plan, settings)
     study = _with_absolute_paths(study, settings)  # jobs run in folders of their own
-    jobs = [(job.recipe, job.avg_bits) for job in plan.jobs]
+    jobs = [(job.recipe, job.avg_bits, job.cost) for job in plan.jobs]
     record = Store(settings.home).add_study(study, name or study_name(study, plan.facts.title), jobs)
     ensure_running(settings)
     return record

@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from qcompare.errors import ModelUnavailable
 from qcompare.jobs.failures import changed, explain
+from qcompare.jobs.heartbeat import start_heartbeat
 from qcompare.jobs.stages import Stages
 from qcompare.jobs.supervisor import ensure_running
 from qcompare.settings import Settings
@@ -31,6 +32,7 @@ def main(job_id: str) -> int:
         job = store.job(job_id)
         if job.status is not Status.RUNNING or job.stopping:
             return 0
+        start_heartbeat(store.folder(job_id), job.device)
         code = _run_and_note(store, job, settings)
     ensure_running(settings)  # the queue goes on, also when the supervisor has died meanwhile
     return code
@@ -59,7 +61,7 @@ def run_job(store: Store, job: Job, settings: Settings) -> None:
     study, settings, environment = changed(store.study(job.study_id).spec, settings, job.changes)
     os.environ.update(environment)
     folder = store.folder(job.id)
-    stages = Stages(folder, job.recipe, study)
+    stages = Stages(folder, job.estimate.stages if job.estimate else {})
     run = _Run(study, job, settings, stages, folder)
     result, questions = run.result()
     with folder.publish() as draft:

@@ -72,6 +72,13 @@ def fetch_hub(repo: str, revision: str | None, settings: Settings) -> Path:
         return _snapshot(repo, revision, settings, local_files_only=False)
 
 
+def in_cache(repo: str) -> bool:
+    """Files of this model are in the Hugging Face cache."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE, f"models--{repo.replace('/', '--')}").is_dir()
+
+
 def _snapshot(repo: str, revision: str | None, settings: Settings, local_files_only: bool) -> Path:
     from huggingface_hub import snapshot_download
 

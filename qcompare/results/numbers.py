@@ -123,3 +123,20 @@ def about(seconds: float) -> str:
     if seconds < 5400:
         return f"about {max(1, round(seconds / 60))} min"
     return f"about {seconds / 3600:.2g} h"
+
+
+def span(low: float, high: float) -> str:
+    """Two durations in the unit of the longer: `3 to 5 min`.
+
+    >>> span(170, 310), span(12, 31), span(4000, 9000)
+    ('3 to 5 min', '10 to 30 s', '1.1 to 2.5 h')
+    """
+    unit = about(high).rsplit(" ", 1)[1]
+    ends = [_in_unit(seconds, unit) for seconds in (low, high)]
+    return f"{ends[0]} {unit}" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]} {unit}"
+
+
+def _in_unit(seconds: float, unit: str) -> str:
+    if unit == "h":
+        return f"{seconds / 3600:.1f}"
+    return str(max(1, round(seconds / 60)) if unit == "min" else max(10, round(seconds / 10) * 10))

@@ -4,10 +4,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from qcompare.results import numbers
 from qcompare.results.table import title
 from qcompare.store import Store
-from qcompare.study.records import Job, Progress, Status
+from qcompare.study.records import Cost, Job, Progress, Pulse, Status
 
+SILENT_SECONDS = 30.0
+"""Without a sign of life for this long, a job is called silent; it gives one every two seconds."""
+SLOW_SECONDS = 20.0
+"""A stage shorter than this is never called slow."""
 FRACTION_TO_TRUST = 0.05
 """Below this share of a job the remaining time would be a guess."""
 
@@ -29,6 +34,12 @@ class Standing:
     remaining: float | None
     """Estimated seconds to its end; None when nothing can be said."""
     error: str | None
+    vitals: str = ""
+    """Signs of life of a running job, in words."""
+    silent: bool = False
+    """It gives none."""
+    estimate: Cost | None = None
+    """What it was expected to take."""
 
 
 def read_standings(store: Store, study_id: str, now: float | None = None) -> tuple[Standing, ...]:
@@ -40,28 +51,33 @@ def read_standings(store: Store, study_id: str, now: float | None = None) -> tup
     jobs = store.jobs(study_id)
     several = len({job.avg_bits for job in jobs if job.avg_bits is not None}) > 1
     moment = time.time() if now is None else now
-    return tuple(standing(job, _progress(store, job), moment, several) for job in jobs)
+    return tuple(_read(store, job, moment, several) for job in jobs)
 
 
-def _progress(store: Store, job: Job) -> Progress | None:
-    """The newest event of the process that runs now, not of one before it."""
-    progress = store.folder(job.id).progress() if job.status is Status.RUNNING else None
-    return progress if progress and progress.time >= (job.started or 0) else None
+def _read(store: Store, job: Job, now: float, several: bool) -> Standing:
+    if job.status is not Status.RUNNING:
+        return standing(job, None, now, several)
+    folder, began = store.folder(job.id), job.started or 0
+    progress, pulse = folder.progress(), folder.pulse()
+    # what an earlier process of this job left says nothing of this one
+    progress = progress if progress and progress.time >= began else None
+    return standing(job, progress, now, several, pulse if pulse and pulse.time >= began else None)
 
 
-def standing(job: Job, progress: Progress | None, now: float, several: bool = False) -> Standing:
+def standing(
+    job: Job, progress: Progress | None, now: float, several: bool = False, pulse: Pulse | None = None
+) -> Standing:
     """Where a job stands.
 
     Args:
         progress: its newest event.
         now: seconds since 1970.
         several: the study has several budgets, so the title names this one's.
+        pulse: its newest sign of life.
     """
     fraction = 1.0 if job.status is Status.SUCCESS else (progress.fraction if progress else 0.0)
     elapsed = None if job.started is None else max(0.0, (job.finished or now) - job.started)
-    remaining = None
-    if job.status is Status.RUNNING and elapsed is not None and fraction >= FRACTION_TO_TRUST:
-        remaining = elapsed * (1 - fraction) / fraction
+    vitals, silent = vital_signs(job, progress, pulse, now)
     return Standing(
         job_id=job.id,
         recipe=job.recipe,
@@ -70,9 +86,44 @@ def standing(job: Job, progress: Progress | None, now: float, several: bool = Fa
         words=_words(job, progress),
         fraction=fraction,
         elapsed=elapsed,
-        remaining=remaining,
+        remaining=_remaining(job, fraction, elapsed),
         error=job.error,
+        vitals=vitals,
+        silent=silent,
+        estimate=job.estimate,
     )
+
+
+def _remaining(job: Job, fraction: float, elapsed: float | None) -> float | None:
+    """At first what was estimated, later what the pace so far says."""
+    if job.status is not Status.RUNNING or elapsed is None:
+        return None
+    paced = elapsed * (1 - fraction) / fraction if fraction >= FRACTION_TO_TRUST else None
+    if job.estimate is None:
+        return paced
+    planned = max(0.0, job.estimate.seconds.likely * (1 - fraction))
+    if paced is None:
+        return planned if fraction or elapsed < job.estimate.seconds.likely else None
+    return fraction * paced + (1 - fraction) * planned
+
+
+def vital_signs(job: Job, progress: Progress | None, pulse: Pulse | None, now: float) -> tuple[str, bool]:
+    """What the last signs of life say, in words, and whether there are none."""
+    if job.status is not Status.RUNNING:
+        return "", False
+    last = max(pulse.time if pulse else 0.0, progress.time if progress else 0.0, job.started or 0.0)
+    if now - last > SILENT_SECONDS:
+        return f"no sign of life for {numbers.about(now - last).removeprefix('about ')}", True
+    if pulse is None:
+        return "", False
+    parts = [f"CPU {pulse.cpu_percent:.0f} %", numbers.size(pulse.ram_bytes)]
+    if pulse.gpu_percent is not None:
+        parts = [f"GPU {pulse.gpu_percent:.0f} %", f"{numbers.size(pulse.gpu_bytes)} GPU memory", *parts]
+    expected = job.estimate.stages.get(progress.stage) if job.estimate and progress else None
+    if progress and progress.stage_began and expected is not None:
+        slow = now - progress.stage_began > max(SLOW_SECONDS, 2.5 * expected)
+        parts.append("longer than usual for this stage" if slow else "normal for this stage")
+    return " · ".join(parts), False
 
 
 def _words(job: Job, progress: Progress | None) -> str:
@@ -87,9 +138,20 @@ def _words(job: Job, progress: Progress | None) -> str:
     return f"{progress.stage} {progress.done}/{progress.total}" if progress.total else progress.stage
 
 
+def study_remaining(standings: Sequence[Standing]) -> float | None:
+    """Seconds until all jobs are done, running one after another where one runs; None when nothing can be said."""
+    running = [s.remaining for s in standings if s.status is Status.RUNNING]
+    waiting = [s.estimate.seconds.likely if s.estimate else None for s in standings if s.status is Status.QUEUED]
+    known = [seconds for seconds in running + waiting if seconds is not None]
+    if len(known) < len(running) + len(waiting) or not known:
+        return None
+    return sum(known) / max(1, len(running))
+
+
 def overview(standings: Sequence[Standing]) -> str:
-    """One line on a whole study: `3 of 5 recipes done, 1 running, 1 failed`."""
+    """One line on a whole study: `3 of 5 recipes done, 1 running, 1 failed; about 4 min left`."""
     counts = {status: sum(1 for s in standings if s.status is status) for status in Status}
     parts = [f"{counts[Status.SUCCESS]} of {len(standings)} recipes done"]
     parts += [f"{counts[s]} {s.value}" for s in (Status.RUNNING, Status.FAILED, Status.CANCELLED) if counts[s]]
-    return ", ".join(parts)
+    left = study_remaining(standings)
+    return ", ".join(parts) + (f"; {numbers.about(left)} left" if left is not None else "")

@@ -4,6 +4,7 @@ studies/<study id>/study.yaml, and for each job studies/<study id>/<job id>/ wit
 
 - log.txt: what the process printed
 - events.jsonl: one `Progress` a line
+- pulse.json: the newest `Pulse`
 - result/: published by rename; result.json, samples.parquet, and a seal over them
 - lock: held by the process that works on the job
 """
@@ -20,7 +21,7 @@ from pydantic import ValidationError
 
 from qcompare.errors import NotFound
 from qcompare.store import seal
-from qcompare.study.records import SCHEMA_VERSION, Progress, Result
+from qcompare.study.records import SCHEMA_VERSION, Progress, Pulse, Result
 
 MAX_EVENT_BYTES = 4096
 
@@ -32,6 +33,7 @@ class JobFolder:
         self.path = path
         self.log = path / "log.txt"
         self.events = path / "events.jsonl"
+        self.pulse_file = path / "pulse.json"
         self.published = path / "result"
         self.result_file = self.published / "result.json"
         self.samples_file = self.published / "samples.parquet"
@@ -49,6 +51,19 @@ class JobFolder:
         """Append an event."""
         with self.events.open("a", encoding="utf-8") as file:
             file.write(progress.model_dump_json() + "\n")
+
+    def pulse(self) -> Pulse | None:
+        """The newest sign of life."""
+        try:
+            return Pulse.model_validate_json(self.pulse_file.read_text(encoding="utf-8"))
+        except (OSError, ValidationError):
+            return None
+
+    def beat(self, pulse: Pulse) -> None:
+        """Give a sign of life."""
+        draft = self.pulse_file.with_suffix(".draft")
+        draft.write_text(pulse.model_dump_json(), encoding="utf-8")
+        draft.replace(self.pulse_file)
 
     def log_tail(self, max_bytes: int = 16_000) -> str:
         """The end of the log, whole lines, carriage returns of progress bars resolved."""

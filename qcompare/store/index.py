@@ -14,7 +14,7 @@ from qcompare.errors import InvalidStudy, NotFound, unknown
 from qcompare.store.folders import JobFolder
 from qcompare.store.queue import Queue
 from qcompare.store.schema import Database
-from qcompare.study.records import Result, Status, StudyRecord
+from qcompare.study.records import Cost, Result, Status, StudyRecord
 from qcompare.study.spec import Study, parse_study
 
 STUDIES = """
@@ -30,8 +30,10 @@ class Store(Queue):
         self.home = home
         super().__init__(Database(home / "index.sqlite"))
 
-    def add_study(self, spec: Study, name: str, jobs: Iterable[tuple[str, float | None]]) -> StudyRecord:
-        """Store a study and queue its jobs, given as (recipe, budget), in that order."""
+    def add_study(
+        self, spec: Study, name: str, jobs: Iterable[tuple[str, float | None] | tuple[str, float | None, Cost]]
+    ) -> StudyRecord:
+        """Store a study and queue its jobs in that order, given as (recipe, budget) or with an estimate as third."""
         now = time.time()
         study_id = f"{datetime.fromtimestamp(now):%Y%m%d}-{secrets.token_hex(3)}"
         with self._database.change() as db:
@@ -39,12 +41,12 @@ class Store(Queue):
                 "INSERT INTO study (id, name, created, spec) VALUES (?, ?, ?, ?)",
                 (study_id, name, now, spec.model_dump_json()),
             )
-            for position, (recipe, avg_bits) in enumerate(jobs):
+            for position, (recipe, avg_bits, *cost) in enumerate(jobs):
                 job_id = f"{study_id}.{recipe}" + (f"-{avg_bits:g}" if avg_bits is not None else "")
                 db.execute(
-                    "INSERT INTO job (id, study_id, position, recipe, avg_bits, status, created)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (job_id, study_id, position, recipe, avg_bits, Status.QUEUED, now),
+                    "INSERT INTO job (id, study_id, position, recipe, avg_bits, status, created, estimate)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (job_id, study_id, position, recipe, avg_bits, Status.QUEUED, now, _json(*cost)),
                 )
                 self.folder(job_id).path.mkdir(parents=True)
             self.study_folder(study_id).joinpath("study.yaml").write_text(spec.to_yaml(), encoding="utf-8")
@@ -115,6 +117,10 @@ class Store(Queue):
         """The published results of a study, in the order of its jobs."""
         folders = (self.folder(job.id) for job in self.jobs(study_id))
         return [folder.result() for folder in folders if folder.result_file.exists()]
+
+
+def _json(cost: Cost | None = None) -> str | None:
+    return cost.model_dump_json() if cost else None
 
 
 def _study(row: sqlite3.Row) -> StudyRecord:

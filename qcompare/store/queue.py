@@ -160,4 +160,5 @@ class Queue:
 def _job(row: sqlite3.Row) -> Job:
     values = dict(row)
     values["changes"] = json.loads(values["changes"])
+    values["estimate"] = json.loads(values["estimate"]) if values["estimate"] else None
     return Job.model_validate(values)

@@ -57,8 +57,8 @@ class Job(Frozen):
     """What it will be when its processes are gone: cancelled, or queued again (paused)."""
     changes: dict[str, Any] = {}  # noqa: RUF012  pydantic copies defaults
     """Settings of this job that differ from the study's: "calibration.num_samples" → 8."""
-    estimate: str | None = None
-    """What it was expected to cost, as JSON of `Cost`."""
+    estimate: "Cost | None" = None
+    """What it was expected to take when it was queued."""
     size_bytes: int | None = None
     """Of its files, when it ended."""
 
@@ -82,10 +82,39 @@ class StudyRecord(Frozen):
     """Of the files of its ended jobs."""
 
 
+class Range(Frozen):
+    """A figure that is not known exactly: low and high enclose it in most cases."""
+
+    low: float
+    likely: float
+    high: float
+
+    @classmethod
+    def around(cls, likely: float, share: float) -> "Range":
+        """From likely ÷ (1 + share) to likely × (1 + share)."""
+        return cls(low=likely / (1 + share), likely=likely, high=likely * (1 + share))
+
+
+class Cost(Frozen):
+    """What a job is expected to take."""
+
+    seconds: Range
+    memory_bytes: Range
+    """Peak on the device that computes: GPU memory, or RAM on a CPU."""
+    ram_bytes: Range
+    """Peak of RAM; the same on a CPU."""
+    disk_bytes: int
+    basis: str
+    """Where the figures come from, in words."""
+    stages: dict[str, float]
+    """Stage → seconds."""
+
+
 class Progress(Frozen):
     """One line of a job's events file: where it stands."""
 
     time: float
+    stage_began: float | None = None
     stage: str
     """A few words: "loading the model", "hellaswag"."""
     done: int = 0
@@ -93,6 +122,19 @@ class Progress(Frozen):
     """Steps of this stage; 0 when not countable."""
     fraction: float = 0.0
     """Of the whole job, 0 to 1."""
+
+
+class Pulse(Frozen):
+    """A sign of life, written every few seconds by a job's process."""
+
+    time: float
+    cpu_percent: float
+    """Of one core, children included."""
+    ram_bytes: int
+    """Children included."""
+    gpu_percent: float | None = None
+    gpu_bytes: int | None = None
+    """None on a CPU."""
 
 
 class Bits(Frozen):

@@ -15,7 +15,7 @@ from qcompare.ui.estimate import estimate
 from qcompare.ui.form import Asked
 from qcompare.ui.generations import build_generations
 from qcompare.ui.header import build_header
-from qcompare.ui.new_study import build_new_study, shown
+from qcompare.ui.new_study import START_ANYWAY, build_new_study, shown
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, refresh
 from qcompare.ui.progress import build_progress, picked_job
@@ -56,7 +56,7 @@ def build_app(settings: Settings) -> gr.Blocks:
         study_id.change(None, study_id, None, js="(id) => window.qcompare.note('study', id)", **QUIET)
         gr.on([study_id.change, job_id.change], *update, **QUIET)
         new.start.click(
-            _starter(settings), new.inputs, [study_id, tabs, new.estimate],
+            _starter(settings), [new.start, *new.inputs], [study_id, tabs, new.estimate],
             show_progress="minimal", api_visibility="private",
         )  # fmt: skip
     return app
@@ -108,9 +108,9 @@ def study_of(store: Store, asked: str) -> str:
 
 
 def _starter(settings: Settings) -> Callable[..., list[Any]]:
-    def start(*values: Any) -> list[Any]:
+    def start(button: str, *values: Any) -> list[Any]:
         try:
-            study = submit(Asked(*values).study(), settings)
+            study = submit(Asked(*values).study(), settings, anyway=button == START_ANYWAY)
         except QCompareError as error:
             return [gr.skip(), gr.skip(), page("estimate", error=str(error), found=None)]
         return [study.id, gr.Tabs(selected="progress"), gr.skip()]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from qcompare.errors import QCompareError
 from qcompare.jobs.plan import Plan, make_plan
+from qcompare.jobs.preflight import notes, problems
 from qcompare.settings import Settings
 from qcompare.ui.form import Asked, budget_range
 
@@ -19,22 +20,16 @@ class Estimate:
     """One line."""
     study_file: str = ""
     plan: Plan | None = None
-
-    @property
-    def seconds(self) -> float:
-        """Of all jobs, which run one after another."""
-        return sum(job.seconds for job in self.plan.jobs) if self.plan else 0.0
+    shortage: str = ""
+    """Why it cannot fit this machine: numbers, and what would fit."""
+    notes: tuple[str, ...] = ()
+    """What will be tight."""
 
     @property
     def where(self) -> str:
         """The device, for people."""
         device = self.plan.device if self.plan else ""
         return "this CPU" if device == "cpu" else device.replace("cuda:", "GPU ").replace("cuda", "this GPU")
-
-    @property
-    def memory_bytes(self) -> int:
-        """Of the largest job."""
-        return max((job.memory_bytes for job in self.plan.jobs), default=0) if self.plan else 0
 
 
 def estimate(asked: Asked, settings: Settings) -> Estimate:
@@ -48,4 +43,5 @@ def estimate(asked: Asked, settings: Settings) -> Estimate:
         plan = make_plan(study, settings)
     except QCompareError as error:
         return Estimate(reach, asked.budget, str(error), study.to_yaml())
-    return Estimate(plan.bit_range, asked.budget, "", study.to_yaml(), plan)
+    shortage = next(problems(plan, settings), "")
+    return Estimate(plan.bit_range, asked.budget, "", study.to_yaml(), plan, shortage, tuple(notes(plan)))

@@ -21,6 +21,7 @@ element.addEventListener('click', (event) => {
   if (tick) trigger('pick', {budget: Number(tick.dataset.budget)});
 });
 """
+START, START_ANYWAY = "Start study", "Start anyway"
 RUN_COMMAND = "python -m qcompare run study.yaml"
 
 
@@ -54,7 +55,7 @@ def build_new_study(settings: Settings) -> NewStudyTab:
         gr.Code(RUN_COMMAND, language="shell", label="The same in a terminal", interactive=False, lines=1)
     with gr.Row(elem_id="qc-start", equal_height=True):
         told = markup(page("estimate", error="", found=None), elem_id="qc-estimate", scale=1)
-        start = gr.Button("Start study", variant="primary", scale=0, min_width=160, elem_id="qc-go")
+        start = gr.Button(START, variant="primary", scale=0, min_width=160, elem_id="qc-go")
     inputs = [*model_inputs, *compress_inputs, *measure_inputs]
     follow = [facts, compress_inputs[1], ticks, study_file, told, start]
     _follow_changes(settings, inputs, follow)
@@ -164,5 +165,5 @@ def shown(found: Estimate) -> list[Any]:
         page("ticks", budgets=form.published_budgets(found.reach), chosen=found.budget),
         found.study_file if found.study_file else gr.skip(),
         page("estimate", error=found.error, found=found),
-        gr.update(interactive=not found.error),
+        gr.update(interactive=not found.error, value=START_ANYWAY if found.shortage else START),
     ]

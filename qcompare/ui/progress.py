@@ -60,7 +60,9 @@ def _rows_token(place: Place) -> Hashable:
     standings = read_standings(place.store, place.study_id)
     chosen = chosen_job(standings, place.job_id)
     # Whole seconds: the clock moves on screen, but not more often than it can be read.
-    rows = tuple((s.job_id, s.status, s.words, round(s.fraction, 3), int(s.elapsed or 0)) for s in standings)
+    rows = tuple(
+        (s.job_id, s.status, s.words, s.vitals, round(s.fraction, 3), int(s.elapsed or 0)) for s in standings
+    )
     paused = bool(standings) and place.store.study(place.study_id).paused
     return place.study_id, rows, paused, chosen.job_id if chosen else ""
 

@@ -1,0 +1,89 @@
+"""Does a planned study fit this machine? If not: the numbers, and what would fit."""
+
+from collections.abc import Callable, Iterator
+
+from qcompare.errors import QCompareError
+from qcompare.jobs.capacity import Capacity, free_disk, of_device, ram
+from qcompare.jobs.plan import Plan, PlannedJob
+from qcompare.models.bundle import ready
+from qcompare.models.hub import in_cache
+from qcompare.recipes.build import FROM_SIZES
+from qcompare.settings import Settings
+from qcompare.study.records import Range
+
+BUNDLE_BYTES = 1_000_000_000
+"""What fetching the demo bundle takes at most, its wheels and drafts included."""
+SPARE_BYTES = 300_000_000
+"""Disk that must stay free."""
+
+
+class DoesNotFit(QCompareError):
+    """The study needs more than the machine has."""
+
+
+def check(plan: Plan, settings: Settings) -> None:
+    """Refuse a study that cannot fit.
+
+    Raises:
+        DoesNotFit: one line: what it needs, what there is, what would fit.
+    """
+    for problem in problems(plan, settings):
+        raise DoesNotFit(f"{problem}; or run it anyway")
+
+
+def problems(plan: Plan, settings: Settings) -> Iterator[str]:
+    """Why a study cannot fit, one line each; nothing when it can."""
+    device = of_device(plan.device)
+    kind = "GPU memory" if plan.device.startswith("cuda") else "memory"
+    yield from _memory(plan, kind, device, lambda job: job.cost.memory_bytes)
+    if plan.device.startswith("cuda"):
+        yield from _memory(plan, "RAM", ram(), lambda job: job.cost.ram_bytes)
+    needed, free = disk_needed(plan, settings), free_disk(settings.home)
+    if needed + SPARE_BYTES > free:
+        yield (
+            f"it needs about {_size(needed)} of disk under {settings.home} and {_size(free)} are free: "
+            f"free {_size(needed + SPARE_BYTES - free)} ('gc' removes what nothing needs), or choose another home"
+        )
+
+
+def notes(plan: Plan) -> Iterator[str]:
+    """What will be tight: others hold memory that the study may need."""
+    device = of_device(plan.device)
+    if plan.memory_bytes.low > device.free_bytes and plan.memory_bytes.low <= device.total_bytes:
+        held = ", ".join(f"{h.name} (pid {h.pid}) {_size(h.num_bytes)}" for h in device.holders[:3])
+        yield f"only {_size(device.free_bytes)} of {_size(device.total_bytes)} memory are free now" + (
+            f": {held}" if held else ""
+        )
+
+
+def disk_needed(plan: Plan, settings: Settings) -> int:
+    """Bytes of the study's files and of what must be fetched first."""
+    if plan.facts.source == "demo bundle" and not ready(settings):
+        return plan.disk_bytes + BUNDLE_BYTES
+    if plan.facts.source == "hub" and not in_cache(plan.facts.model.partition("@")[0]):
+        return plan.disk_bytes + plan.facts.size_bytes
+    return plan.disk_bytes
+
+
+def _memory(plan: Plan, kind: str, has: Capacity, needs: Callable[[PlannedJob], Range]) -> Iterator[str]:
+    too_large = [job for job in plan.jobs if needs(job).low > has.total_bytes]
+    if not too_large:
+        return
+    job = max(too_large, key=lambda job: needs(job).likely)
+    need = needs(job)
+    yield (
+        f"{job.recipe} needs {_size(need.low)} to {_size(need.high)} of {kind} ({job.cost.basis}) and this machine "
+        f"has {_size(has.total_bytes)}: {_suggestion(plan, too_large, has, need)}"
+    )
+
+
+def _suggestion(plan: Plan, too_large: list[PlannedJob], has: Capacity, need: Range) -> str:
+    others = sorted({job.recipe for job in plan.jobs} - {job.recipe for job in too_large})
+    if others and all(job.recipe not in FROM_SIZES for job in too_large):
+        return f"leave it out ({', '.join(others)} would fit)"
+    params = plan.facts.num_params * has.total_bytes / need.likely
+    return f"a model of up to about {params / 1e9:.2g} billion parameters would fit"
+
+
+def _size(num_bytes: float) -> str:
+    return f"{num_bytes / 1e9:.3g} GB"
