@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from qcompare.errors import QCompareError
+from qcompare.library_commands import commands as library_commands
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Status, StudyRecord
@@ -24,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(library_commands)
 StudyFile = Annotated[Path, typer.Argument(help="A study file (YAML).", show_default=False)]
 StudyId = Annotated[str, typer.Argument(metavar="ID", help="A study's id, or the beginning of it.")]
 
@@ -93,12 +95,20 @@ def plan(ctx: typer.Context, study_file: StudyFile) -> None:
 
 
 @app.command("list")
-def list_studies(ctx: typer.Context) -> None:
-    """List all studies, newest first."""
-    studies = Store(ctx.obj.home).studies()
+def list_studies(
+    ctx: typer.Context,
+    search: Annotated[str, typer.Option(help="Words in the name, model, recipes or tags.")] = "",
+    tag: Annotated[str, typer.Option(help="Only studies with this tag.")] = "",
+    status: Annotated[Status | None, typer.Option(help="Only studies in this state.")] = None,
+) -> None:
+    """List studies, newest first."""
+    studies = Store(ctx.obj.home).search(search, status, tag)
     for study in studies:
-        print(f"{study.id}  {study.status:<9}  {_when(study.created)}  {study.name}")
-    if not studies:
+        tags = f"  [{', '.join(study.tags)}]" if study.tags else ""
+        print(f"{study.id}  {study.status:<9}  {_when(study.created)}  {study.name}{tags}")
+    if not studies and (search or tag or status):
+        print("No study matches.", file=sys.stderr)
+    elif not studies:
         print("No studies yet: 'python -m qcompare demo' runs the first.", file=sys.stderr)
 
 

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "qcompare"
 ROOMS = ["errors", "settings", "study", "models", "recipes", "quantize", "evaluate", "store", "jobs", "results", "ui",
-         "terminal", "cli"]  # fmt: skip
+         "terminal", "library_commands", "cli"]  # fmt: skip
 ALLOWED = {
     "study": {"errors", "settings"},
     "store": {"errors", "study"},

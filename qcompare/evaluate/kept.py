@@ -8,6 +8,8 @@ raising `limit` computes the new questions only, and an interrupted evaluation g
 import hashlib
 import json
 import sqlite3
+import struct
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -55,32 +57,64 @@ def scheme_definitions(layer_config: Mapping[str, str]) -> dict[str, Any]:
 
 
 class KeptScores:
-    """Scores of one identity: request → (log-likelihood, greedy). Several processes may use one file."""
+    """Scores of one identity: request → (log-likelihood, greedy). Several processes may use one file.
+
+    Every row carries a checksum, and a file that cannot be read is set aside: what is damaged is computed again.
+    """
 
     def __init__(self, folder: Path, identity: Identity) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{identity.digest}.sqlite"
+        note = json.dumps(asdict(identity), indent=1, default=str)
+        self.path.with_suffix(".json").write_text(note, encoding="utf-8")  # of what, for people and for `gc`
+        try:
+            self._create()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):  # locked, or the disk is full: not the file's fault
+                raise
+            print(f"{self.path.name} is damaged ({error}): its scores are computed again")
+            self.path.replace(self.path.with_suffix(".damaged"))
+            for leftover in ("-wal", "-shm"):
+                self.path.with_name(self.path.name + leftover).unlink(missing_ok=True)
+            self._create()
+
+    def _create(self) -> None:
         with closing(self._open()) as db, db:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(
-                "CREATE TABLE IF NOT EXISTS score (request BLOB PRIMARY KEY, value REAL, greedy INT) WITHOUT ROWID"
+                "CREATE TABLE IF NOT EXISTS checked"
+                " (request BLOB PRIMARY KEY, value REAL, greedy INT, checksum INT) WITHOUT ROWID"
             )
+            if (found := db.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
+                raise sqlite3.DatabaseError(found)
 
     def get(self, requests: Iterable[Encoded]) -> list[tuple[float, bool] | None]:
-        """The kept score of each request, None for those not kept."""
+        """The kept score of each request, None for those not kept or damaged."""
         with closing(self._open()) as db:
-            query = "SELECT value, greedy FROM score WHERE request = ?"
-            rows = [db.execute(query, (request_key(request),)).fetchone() for request in requests]
-        return [(row[0], bool(row[1])) if row else None for row in rows]
+            query = "SELECT value, greedy, checksum FROM checked WHERE request = ?"
+            keys = [request_key(request) for request in requests]
+            rows = [(key, db.execute(query, (key,)).fetchone()) for key in keys]
+        whole = [row if row and row[2] == _checksum(key, row[0], row[1]) else None for key, row in rows]
+        return [(row[0], bool(row[1])) if row else None for row in whole]
 
     def put(self, requests: Sequence[Encoded], scores: Scores) -> None:
         """Keep scores, all or none."""
-        rows = [(request_key(r), value, int(greedy)) for r, (value, greedy) in zip(requests, scores, strict=True)]
+        rows = []
+        for request, (value, greedy) in zip(requests, scores, strict=True):
+            key = request_key(request)
+            rows.append((key, value, int(greedy), _checksum(key, value, int(greedy))))
         with closing(self._open()) as db, db:
-            db.executemany("INSERT OR REPLACE INTO score VALUES (?, ?, ?)", rows)
+            db.executemany("INSERT OR REPLACE INTO checked VALUES (?, ?, ?, ?)", rows)
 
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self.path, timeout=BUSY_SECONDS)
+
+
+def _checksum(key: bytes, value: float, greedy: int) -> int:
+    try:
+        return zlib.crc32(key + struct.pack("<d?", value, greedy))
+    except struct.error:  # no number any more
+        return -1
 
 
 class KeepingLM(PackedLM):

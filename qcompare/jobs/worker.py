@@ -19,6 +19,7 @@ from qcompare.jobs.stages import Stages
 from qcompare.jobs.supervisor import ensure_running
 from qcompare.settings import Settings
 from qcompare.store import JobFolder, Store
+from qcompare.store.seal import reusable
 from qcompare.study.records import Job, Result, Status
 from qcompare.study.spec import Study
 
@@ -150,12 +151,13 @@ class _Run:
     def _layer_config(self, facts: Any) -> dict[str, str]:
         from qcompare.recipes.build import Asked, Means, layer_config
 
-        with self.stages.stage("choosing layers") as report:
+        kept = self.settings.home / "scores" / self.local.revision
+        with self.stages.stage("choosing layers") as report, reusable(kept, print) as score_cache:
             means = Means(
                 load_model=self._load,
                 device=self.device,
                 calibration=self._calibration() if self.job.recipe == "mixed" else None,
-                score_cache=self.settings.home / "scores" / self.local.revision,
+                score_cache=score_cache,
                 report=report,
             )
             return layer_config(self.job.recipe, Asked(self.study, facts.layers, self.job.avg_bits), means)
@@ -195,10 +197,9 @@ class _Run:
         except ModelUnavailable as error:
             print(f"no KL divergence: {error}")
             return None
-        cache = (
-            self.settings.home / "references" / self.local.revision / f"{self.device.partition(':')[0]}-{self.dtype}"
-        )
-        return text, original_states(model, text, cache, report)
+        kept = self.settings.home / "references" / self.local.revision
+        with reusable(kept / f"{self.device.partition(':')[0]}-{self.dtype}", print) as cache:
+            return text, original_states(model, text, cache, report)
 
     def _divergence(self, model: Any) -> Any:
         from qcompare.evaluate.divergence import divergence

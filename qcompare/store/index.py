@@ -14,7 +14,7 @@ from qcompare.errors import InvalidStudy, NotFound, unknown
 from qcompare.store.folders import JobFolder
 from qcompare.store.queue import Queue
 from qcompare.store.schema import Database
-from qcompare.study.records import Cost, Result, Status, StudyRecord
+from qcompare.study.records import Cost, Job, Result, Status, StudyRecord
 from qcompare.study.spec import Study, parse_study
 
 STUDIES = """
@@ -56,7 +56,7 @@ class Store(Queue):
         """All studies, newest first."""
         with self._database.open() as db:
             rows = db.execute(f"{STUDIES} GROUP BY study.id ORDER BY study.created DESC").fetchall()
-        return [_study(row) for row in rows]
+        return [study for row in rows if (study := _readable(row))]
 
     def study(self, study_id: str) -> StudyRecord:
         """One study, by its id or the beginning of it.
@@ -74,6 +74,17 @@ class Store(Queue):
         if not ids:
             raise NotFound(f"no study '{study_id}': this home has none yet")
         raise NotFound(unknown("study", study_id, ids[:5]))
+
+    def version(self) -> tuple[int, ...]:
+        """Changes with every change of the index; costs two looks at the disk, whatever it holds."""
+        found = []
+        for path in (self.home / "index.sqlite", self.home / "index.sqlite-wal"):
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue
+            found += [status.st_mtime_ns, status.st_size]
+        return tuple(found)
 
     def newest(self) -> str | None:
         """The id of the study that was added last."""
@@ -101,7 +112,39 @@ class Store(Queue):
                 raise InvalidStudy(f"study {study_id} is running: cancel it first")
             db.execute("DELETE FROM job WHERE study_id = ?", (study_id,))
             db.execute("DELETE FROM study WHERE id = ?", (study_id,))
+        self.remove_files(study_id)
+
+    def remove_files(self, study_id: str) -> None:
+        """Remove the folder of a study."""
         shutil.rmtree(self.study_folder(study_id), ignore_errors=True)
+
+    def add_imported(
+        self, study_id: str, name: str, created: float, tags: Iterable[str], spec: Study, jobs: Iterable[Job]
+    ) -> None:
+        """Note a study that came from another home, with its files in place already; it is read-only."""
+        with self._database.change() as db:
+            db.execute(
+                "INSERT INTO study (id, name, created, spec, tags, imported) VALUES (?, ?, ?, ?, ?, 1)",
+                (study_id, name, created, spec.model_dump_json(), json.dumps(list(tags))),
+            )
+            for job in jobs:
+                values = job.model_dump(exclude={"pid", "pid_started", "stopping"})
+                values |= {"changes": json.dumps(job.changes), "estimate": _json(job.estimate)}
+                columns = ", ".join(values)
+                db.execute(
+                    f"INSERT INTO job ({columns}) VALUES ({', '.join('?' * len(values))})", tuple(values.values())
+                )
+
+    def search(self, text: str = "", status: Status | None = None, tag: str = "") -> list[StudyRecord]:
+        """Studies whose name, id, model, recipes, schemes or tags hold every word of the text; newest first."""
+        words = text.lower().split()
+        return [
+            study
+            for study in self.studies()
+            if (status is None or study.status is status)
+            and (not tag or tag in study.tags)
+            and all(word in _searchable(study) for word in words)
+        ]
 
     # files
 
@@ -119,8 +162,22 @@ class Store(Queue):
         return [folder.result() for folder in folders if folder.result_file.exists()]
 
 
+def _searchable(study: StudyRecord) -> str:
+    spec = study.spec
+    parts = (study.id, study.name, spec.model, *spec.recipes, *spec.schemes, *spec.tasks, *study.tags)
+    return " ".join(parts).lower()
+
+
 def _json(cost: Cost | None = None) -> str | None:
     return cost.model_dump_json() if cost else None
+
+
+def _readable(row: sqlite3.Row) -> StudyRecord | None:
+    """None for a study that a newer qcompare stored: it shall not hide all the others."""
+    try:
+        return _study(row)
+    except InvalidStudy:
+        return None
 
 
 def _study(row: sqlite3.Row) -> StudyRecord:

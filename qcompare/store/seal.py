@@ -3,6 +3,9 @@
 import hashlib
 import json
 import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SEAL = "seal.json"
@@ -11,11 +14,39 @@ SEAL = "seal.json"
 def seal(folder: Path) -> None:
     """Write the seal of a folder's files, and make sure that they are on the disk."""
     found = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in _files(folder):
         with path.open("rb+") as file:
             os.fsync(file.fileno())
             found[str(path.relative_to(folder))] = hashlib.file_digest(file, "sha256").hexdigest()
-    (folder / SEAL).write_text(json.dumps(found, indent=1), encoding="utf-8")
+    draft = folder / f".{SEAL}.{os.getpid()}"
+    draft.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    draft.replace(folder / SEAL)
+
+
+@contextmanager
+def reusable(folder: Path, report: Callable[[str], None]) -> Iterator[Path]:
+    """A folder of kept work, to be used and added to inside the block: removed first where it is not as it was left.
+
+    Left unsealed by a process that died, or changed since, it would give wrong numbers without a word.
+    """
+    if _files(folder) and (wrong := damage(folder) or _unsealed(folder)):
+        report(f"{folder.name}: {wrong}: computed again")
+        shutil.rmtree(folder)
+    yield folder
+    if _files(folder):
+        seal(folder)
+
+
+def _unsealed(folder: Path) -> str | None:
+    seal_file = folder / SEAL
+    sealed = json.loads(seal_file.read_text(encoding="utf-8")) if seal_file.exists() else {}
+    extra = [str(path.relative_to(folder)) for path in _files(folder) if str(path.relative_to(folder)) not in sealed]
+    return f"{extra[0]} was never finished" if extra else None
+
+
+def _files(folder: Path) -> list[Path]:
+    """All files but the seal, in a fixed order."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / SEAL)
 
 
 def damage(folder: Path) -> str | None:
@@ -23,7 +54,7 @@ def damage(folder: Path) -> str | None:
     try:
         expected = json.loads((folder / SEAL).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return None if folder.is_dir() else "it is gone"
+        return None if folder.is_dir() else "it is not there"
     except (OSError, ValueError):
         return "its seal cannot be read"
     for name, digest in expected.items():

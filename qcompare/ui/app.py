@@ -15,6 +15,7 @@ from qcompare.ui.estimate import estimate
 from qcompare.ui.form import Asked
 from qcompare.ui.generations import build_generations
 from qcompare.ui.header import build_header
+from qcompare.ui.history import build_history, cloner, picked_study
 from qcompare.ui.new_study import START_ANYWAY, build_new_study, shown
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, refresh
@@ -23,7 +24,13 @@ from qcompare.ui.results_tab import build_results
 from qcompare.ui.texts import PRODUCT
 
 POLL_SECONDS = 2.0
-TABS = {"new": "New", "progress": "Progress", "results": "Results", "generations": "Generations"}
+TABS = {
+    "new": "New",
+    "progress": "Progress",
+    "results": "Results",
+    "generations": "Generations",
+    "history": "History",
+}
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 """Of events that only bring the screen up to date: no queue that a closing browser could cut, no spinner."""
 NOISY = QUIET | {"queue": True}
@@ -46,13 +53,17 @@ def build_app(settings: Settings) -> gr.Blocks:
                 results = build_results(store)
             with _tab("generations"):
                 generations = build_generations()
-        parts = [header.part, *progress.parts, *results, generations]
+            with _tab("history"):
+                history = build_history(settings, study_id)
+        parts = [header.part, *progress.parts, *results, generations, *history.parts]
         update = _follow_store(store, parts, study_id, job_id)
         _open_address(app, store, study_id, tabs)
         app.load(lambda *values: shown(estimate(Asked(*values), settings)), new.inputs, new.follow, **QUIET)
         header.picker.input(lambda chosen: chosen or "", header.picker, study_id, **QUIET)
         progress.rows.pick(picked_job, None, job_id, **QUIET)
         progress.rows.act(performer(settings), None, None, **NOISY).then(*update, **QUIET)
+        history.rows.pick(picked_study, None, study_id, **QUIET)
+        history.clone.click(cloner(settings), study_id, [*new.inputs, tabs], **NOISY)
         study_id.change(None, study_id, None, js="(id) => window.qcompare.note('study', id)", **QUIET)
         gr.on([study_id.change, job_id.change], *update, **QUIET)
         new.start.click(

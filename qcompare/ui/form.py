@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from qcompare.errors import InvalidStudy
+from qcompare.models.sources import resolve
+from qcompare.settings import Settings
 from qcompare.study.presets import PUBLISHED_BUDGETS, SCHEME_CHOICES, SCHEMES, SIZES, Size
 from qcompare.study.spec import Study, parse_study
 
@@ -26,6 +29,22 @@ class Asked:
     tasks: list[str]
     limit: float | None
     prompts: str | None
+
+    @classmethod
+    def like(cls, study: Study, settings: Settings) -> Self:
+        """The values that ask for a stored study again."""
+        kind = resolve(study.model, settings).kind
+        source = {"demo bundle": DEMO, "hub": HUB}.get(kind, FOLDER)
+        return cls(
+            source=source,
+            name=None if source == DEMO else study.model,
+            schemes=",".join(study.schemes),
+            budget=study.avg_bits[0],
+            recipes=list(study.recipes),
+            tasks=list(study.tasks),
+            limit=study.limit,
+            prompts="\n".join(study.prompts),
+        )
 
     def study(self) -> Study:
         """The study these values ask for.

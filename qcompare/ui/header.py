@@ -12,6 +12,9 @@ from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, markup
 from qcompare.ui.texts import PRODUCT, STATUS_WORDS
 
+PICKED_FROM = 30
+"""Newest studies that the picker offers; History finds the others."""
+
 
 @dataclass(frozen=True)
 class Header:
@@ -40,23 +43,19 @@ def build_header() -> Header:
 
 
 def _token(place: Place) -> Hashable:
-    return place.study_id, tuple((study.id, study.status) for study in place.store.studies()), _counts(place)
-
-
-def _counts(place: Place) -> tuple[int, int]:
-    jobs = place.store.jobs
-    return len(jobs(status=Status.RUNNING)), len(jobs(status=Status.QUEUED))
+    return place.study_id, place.store.version()
 
 
 def _show(place: Place) -> list[Any]:
     studies = place.store.studies()
+    shown = studies[:PICKED_FROM] + [study for study in studies[PICKED_FROM:] if study.id == place.study_id]
     choices = [
         (f"{s.name} · {datetime.fromtimestamp(s.created):%d %b %H:%M} · {STATUS_WORDS[s.status.value]}", s.id)
-        for s in studies
+        for s in shown
     ]
-    running, waiting = _counts(place)
-    chosen = place.study_id if any(study.id == place.study_id for study in studies) else None
+    counts = place.store.counts()
+    chosen = place.study_id if any(study.id == place.study_id for study in shown) else None
     return [
         gr.update(choices=choices, value=chosen, visible=bool(studies)),
-        page("header", running=running, waiting=waiting),
+        page("header", running=counts[Status.RUNNING], waiting=counts[Status.QUEUED]),
     ]

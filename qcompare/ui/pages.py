@@ -1,5 +1,6 @@
 """HTML of the screen, from templates that escape everything they are given."""
 
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["span"] = numbers.span
+    environment.filters["day"] = lambda moment: f"{datetime.fromtimestamp(moment):%d %b %Y %H:%M}"
     for filter_ in (
         *(numbers.score, numbers.percent, numbers.points, numbers.bits, numbers.size, numbers.count, numbers.clock),
         *(

@@ -1,5 +1,7 @@
 """Kept scores: used when everything agrees, never otherwise."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -121,3 +123,21 @@ def test_another_identity_keeps_another_file(tmp_path: Path) -> None:
     one.put([([1], [2])], [(-1.5, True)])
     assert one.get([([1], [2]), ([1], [3])]) == [(-1.5, True), None]
     assert KeptScores(tmp_path, replace(IDENTITY, dtype="bfloat16")).get([([1], [2])]) == [None]
+
+
+def test_a_damaged_score_is_computed_again_not_used(tmp_path: Path) -> None:
+    kept = KeptScores(tmp_path, IDENTITY)
+    kept.put([([1], [2]), ([1], [3])], [(-1.5, True), (-2.5, False)])
+    with closing(sqlite3.connect(kept.path)) as db, db:
+        db.execute("UPDATE checked SET value = value + 0.125 WHERE request = ?", [request_key(([1], [2]))])
+    assert KeptScores(tmp_path, IDENTITY).get([([1], [2]), ([1], [3])]) == [None, (-2.5, False)]
+
+
+def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
+    kept = KeptScores(tmp_path, IDENTITY)
+    kept.put([([1], [2])], [(-1.5, True)])
+    kept.path.write_bytes(b"not a database" * 1000)
+    again = KeptScores(tmp_path, IDENTITY)
+    assert again.get([([1], [2])]) == [None]
+    again.put([([1], [2])], [(-1.5, True)])
+    assert again.get([([1], [2])]) == [(-1.5, True)]

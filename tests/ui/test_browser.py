@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from qcompare.store import Store
+from qcompare.store.packing import pack
 from qcompare.study.records import Status
 from qcompare.study.spec import Study
 from tests.synthetic import add_study, fail_job, finish_job, finished_study, run_job
@@ -38,7 +39,7 @@ def test_first_open_is_ready_to_start_the_demo(app: str, open_page: Open) -> Non
 
 def test_without_a_study_each_tab_says_the_next_step(app: str, open_page: Open) -> None:
     page = open_page(app)
-    for tab in ("Progress", "Results", "Generations"):
+    for tab in ("Progress", "Results", "Generations", "History"):
         page.get_by_role("tab", name=tab).click()
         expect(page.locator(".qc-empty:visible")).to_contain_text("No study yet. Start one")
 
@@ -50,7 +51,7 @@ def test_what_cannot_be_done_is_one_line_beside_a_dead_button(app: str, open_pag
     page.keyboard.press("Enter")
     expect(page.locator("#qc-estimate")).to_contain_text("/nowhere/<b>at all")
     expect(page.locator("#qc-go")).to_be_disabled()
-    page.get_by_label("Demo").check()
+    page.get_by_role("radio", name="Demo", exact=True).check()
     expect(page.locator("#qc-go")).to_be_enabled()
 
 
@@ -184,6 +185,43 @@ def test_a_failed_job_offers_the_retry_that_may_help(app: str, shared_home: Path
     assert store.job(bf16).changes == {"batch_size": 8}
 
 
+def test_history_finds_renames_clones_and_deletes(app: str, shared_home: Path, open_page: Open) -> None:
+    finished_study(shared_home)
+    study = finished_study(shared_home, Study(recipes=("bf16", "tail"), limit=77, prompts=("Hi there",)))
+    page = open_page(f"{app}?study={study.id}&tab=history")
+    expect(page.locator("#qc-chosen")).to_contain_text(study.id)
+    page.get_by_label("Name", exact=True).last.fill("Tuesday <b>run")
+    page.get_by_label("Tags").fill("paper, 8B")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_label("Search").fill("tuesday PAPER")
+    rows = page.locator(".qc-history li")
+    expect(rows).to_have_count(1)
+    expect(rows.first).to_contain_text("Tuesday <b>run")
+    assert Store(shared_home).study(study.id).tags == ("paper", "8B")
+    page.get_by_role("button", name="Pack into one file").click()
+    expect(page.locator("#qc-chosen")).to_contain_text(".qcompare")
+    page.get_by_role("button", name="Clone into the form").click()
+    expect(page.locator("#qc-estimate")).to_contain_text("2 recipes × 308 questions")
+    expect(page.get_by_role("textbox", name="Prompts")).to_have_value("Hi there")
+    page.get_by_role("tab", name="History").click()
+    page.get_by_role("button", name="Delete…").click()
+    page.get_by_role("button", name="Delete it for good, free").click()
+    expect(page.get_by_text("No study matches.")).to_be_visible()
+    assert study.id not in [each.id for each in Store(shared_home).studies()]
+
+
+def test_a_packed_study_is_imported_and_read_only(
+    app: str, shared_home: Path, open_page: Open, tmp_path: Path
+) -> None:
+    study = finished_study(tmp_path / "elsewhere")
+    packed = pack(Store(tmp_path / "elsewhere"), study.id, tmp_path)
+    page = open_page(f"{app}?tab=history")
+    page.locator("#qc-find input[type=file]").set_input_files(str(packed))
+    expect(page.locator("#qc-chosen")).to_contain_text("imported, read only")
+    page.get_by_role("tab", name="Results").click()
+    expect(page.locator(".qc-table tbody tr")).to_have_count(5)
+
+
 def test_a_page_left_open_fills_as_recipes_finish(app: str, shared_home: Path, open_page: Open) -> None:
     store = Store(shared_home)
     study = add_study(store)
@@ -208,7 +246,7 @@ def test_an_unknown_study_is_named_and_the_newest_opened(app: str, shared_home: 
     page.wait_for_url(f"**study={newest.id}*")
 
 
-@pytest.mark.parametrize("tab", ["new", "progress", "results", "generations"])
+@pytest.mark.parametrize("tab", ["new", "progress", "results", "generations", "history"])
 def test_a_phone_never_scrolls_the_page_sideways(app: str, shared_home: Path, open_page: Open, tab: str) -> None:
     study = finished_study(shared_home)
     page = open_page(f"{app}?study={study.id}&tab={tab}")

@@ -1,0 +1,64 @@
+"""What people do with stored studies: rename, tag, delete, with the same checks for screen and commands."""
+
+import json
+from collections.abc import Sequence
+
+from qcompare.errors import InvalidStudy
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.study.records import StudyRecord
+
+MAX_NAME = 200
+MAX_TAG = 40
+
+
+def rename(name: str, new_name: str, settings: Settings) -> StudyRecord:
+    """Give a study another name.
+
+    Raises:
+        NotFound: there is no such study.
+        InvalidStudy: the name is empty or too long.
+    """
+    store, text = Store(settings.home), " ".join(new_name.split())
+    study = store.study(name)
+    if not 0 < len(text) <= MAX_NAME:
+        raise InvalidStudy(f"a study's name has 1 to {MAX_NAME} characters, got {len(text)}")
+    store.note(study.id, name=text)
+    return store.study(study.id)
+
+
+def tag(name: str, tags: Sequence[str], settings: Settings) -> StudyRecord:
+    """Give a study these tags in place of its old ones.
+
+    Raises:
+        NotFound: there is no such study.
+        InvalidStudy: a tag is too long.
+    """
+    store = Store(settings.home)
+    study = store.study(name)
+    clean = list(dict.fromkeys(text for each in tags if (text := " ".join(each.split()))))
+    if long := next((text for text in clean if len(text) > MAX_TAG), None):
+        raise InvalidStudy(f"tag '{long[:MAX_TAG]}…' is too long: at most {MAX_TAG} characters")
+    store.note(study.id, tags=json.dumps(clean, ensure_ascii=False))
+    return store.study(study.id)
+
+
+def size_of(store: Store, study_id: str) -> int:
+    """Bytes on disk that deleting a study frees."""
+    from qcompare.store.folders import folder_bytes
+
+    return folder_bytes(store.study_folder(study_id))
+
+
+def delete(name: str, settings: Settings) -> int:
+    """Remove a study with all its files; gives the bytes that are free now.
+
+    Raises:
+        NotFound: there is no such study.
+        InvalidStudy: it is running.
+    """
+    store = Store(settings.home)
+    study = store.study(name)
+    freed = size_of(store, study.id)
+    store.delete(study.id)
+    return freed

@@ -1,0 +1,119 @@
+"""A study as one file: packed from one home, opened in another, where it is read-only and has the same pages.
+
+A zip archive: `study.json` (a `Packed`), and beside it each job's folder with its log, events and published result.
+"""
+
+import json
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from pydantic import ValidationError
+
+from qcompare.errors import InvalidStudy, QCompareError
+from qcompare.store.index import Store
+from qcompare.study.records import SCHEMA_VERSION, Job, Status
+from qcompare.study.spec import Frozen, Study
+
+ENDING = ".qcompare.zip"
+RECORD = "study.json"
+PER_JOB = ("log.txt", "events.jsonl", "result/result.json", "result/samples.parquet", "result/seal.json")
+"""What is packed of a job's folder."""
+MAX_UNPACKED_BYTES = 4_000_000_000
+MAX_FILES = 20_000
+
+
+class Packed(Frozen):
+    """What a packed study is, besides its files."""
+
+    schema_version: int = SCHEMA_VERSION
+    id: str
+    name: str
+    created: float
+    tags: tuple[str, ...]
+    spec: Study
+    jobs: tuple[Job, ...]
+
+
+def pack(store: Store, study_id: str, target: Path) -> Path:
+    """Write a study into one file.
+
+    Args:
+        target: the file, or a folder to put it into.
+
+    Raises:
+        NotFound: there is no such study.
+        InvalidStudy: it is not finished.
+    """
+    study = store.study(study_id)
+    jobs = store.jobs(study.id)
+    if not study.status.ended:
+        raise InvalidStudy(f"study {study.id} is not finished: wait for it, or cancel the rest")
+    record = Packed(
+        id=study.id, name=study.name, created=study.created, tags=study.tags, spec=study.spec, jobs=tuple(jobs)
+    )
+    path = target / f"{study.id}{ENDING}" if target.is_dir() else target
+    draft = path.with_name(f".{path.name}.draft")
+    with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(RECORD, record.model_dump_json(indent=1))
+        for job in jobs:
+            for name in PER_JOB:
+                file = store.folder(job.id).path / name
+                if file.is_file():
+                    archive.write(file, f"{job.id}/{name}")
+    draft.replace(path)
+    return path
+
+
+def unpack(store: Store, path: Path) -> str:
+    """Take a packed study into a store, read-only; gives its id.
+
+    Raises:
+        QCompareError: it is no packed study, is damaged, came from a newer qcompare, or is already here.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            record = _read_record(archive, path)
+            files = _checked(archive, record, path)
+            if record.id in {study.id for study in store.studies()}:
+                raise InvalidStudy(f"study {record.id} is already here: delete it first to import it again")
+            for job_id, name, member in files:
+                target = store.folder(job_id).path / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(archive.read(member))
+    except (zipfile.BadZipFile, OSError) as error:
+        raise QCompareError(f"{path.name}: cannot be read as a packed study ({error})") from None
+    for job in record.jobs:
+        damage = store.folder(job.id).damage() if job.status is Status.SUCCESS else None
+        if damage:
+            store.remove_files(record.id)
+            raise QCompareError(f"{path.name}: the result of {job.id} is damaged, {damage}; nothing was imported")
+    store.study_folder(record.id).joinpath("study.yaml").write_text(record.spec.to_yaml(), encoding="utf-8")
+    store.add_imported(record.id, record.name, record.created, record.tags, record.spec, record.jobs)
+    return record.id
+
+
+def _read_record(archive: zipfile.ZipFile, path: Path) -> Packed:
+    try:
+        values = json.loads(archive.read(RECORD))
+    except (KeyError, ValueError):
+        raise QCompareError(f"{path.name}: is no packed study: it holds no readable {RECORD}") from None
+    version = values.get("schema_version") if isinstance(values, dict) else None
+    if version != SCHEMA_VERSION:
+        raise QCompareError(f"{path.name}: has schema version {version}, this qcompare reads {SCHEMA_VERSION}")
+    try:
+        return Packed.model_validate(values)
+    except ValidationError as error:
+        raise QCompareError(f"{path.name}: is no packed study: {error.errors()[0]['msg']}") from None
+
+
+def _checked(archive: zipfile.ZipFile, record: Packed, path: Path) -> list[tuple[str, str, zipfile.ZipInfo]]:
+    """(job id, name, member) of the files to take; names that point elsewhere are refused, whoever made the file."""
+    allowed = {f"{job.id}/{name}": (job.id, name) for job in record.jobs for name in PER_JOB}
+    plain = all(PurePosixPath(job.id).name == job.id and job.id.startswith(f"{record.id}.") for job in record.jobs)
+    members = [member for member in archive.infolist() if member.filename != RECORD]
+    strange = next((member.filename for member in members if member.filename not in allowed), None)
+    if strange or not plain or PurePosixPath(record.id).name != record.id or len(members) > MAX_FILES:
+        raise QCompareError(f"{path.name}: holds a file that belongs to no job ({strange or record.id!r}); refused")
+    if sum(member.file_size for member in members) > MAX_UNPACKED_BYTES:
+        raise QCompareError(f"{path.name}: would take more than {MAX_UNPACKED_BYTES / 1e9:.0f} GB; refused")
+    return [(*allowed[member.filename], member) for member in members]

@@ -1,0 +1,241 @@
+"""Stored studies: found, renamed, tagged, deleted, packed into one file and opened elsewhere, cleaned up after."""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from qcompare.errors import InvalidStudy, NotFound, QCompareError
+from qcompare.jobs.control import resume
+from qcompare.jobs.library import delete, rename, size_of, tag
+from qcompare.results.table import read_comparison
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.store.packing import ENDING, RECORD, pack, unpack
+from qcompare.store.rubbish import find, remove
+from qcompare.store.seal import damage, reusable, seal
+from qcompare.study.records import Status, StudyRecord
+from qcompare.study.spec import Study
+from tests.synthetic import add_study, finish_job, finished_study
+
+
+@pytest.fixture
+def study(home: Path) -> StudyRecord:
+    return finished_study(home, Study(recipes=("bf16", "uniform")))
+
+
+@pytest.fixture
+def store(home: Path) -> Store:
+    return Store(home)
+
+
+def test_studies_are_found_by_words_state_and_tag(store: Store, study: StudyRecord, settings: Settings) -> None:
+    other = add_study(store, Study(model="org/llama-8b"), name="Overnight")
+    tag(study.id, ["paper ", "  ", "paper", "8B"], settings)
+    assert store.study(study.id).tags == ("paper", "8B")
+    assert [s.id for s in store.search("LLAMA night")] == [other.id]
+    assert [s.id for s in store.search("smollm paper")] == [study.id]
+    assert [s.id for s in store.search(status=Status.QUEUED)] == [other.id]
+    assert [s.id for s in store.search(tag="8B")] == [study.id]
+    assert store.search("nothing of that kind") == []
+
+
+def test_names_and_tags_have_limits(study: StudyRecord, settings: Settings) -> None:
+    assert rename(study.id, "  the\n best <one> ", settings).name == "the best <one>"
+    for bad in ("", "   ", "x" * 201):
+        with pytest.raises(InvalidStudy, match="1 to 200 characters"):
+            rename(study.id, bad, settings)
+    with pytest.raises(InvalidStudy, match="too long"):
+        tag(study.id, ["x" * 41], settings)
+
+
+def test_deleting_frees_what_was_announced(store: Store, study: StudyRecord, settings: Settings) -> None:
+    announced = size_of(store, study.id)
+    assert delete(study.id, settings) == announced > 1000
+    assert not store.study_folder(study.id).exists()
+    with pytest.raises(NotFound):
+        store.study(study.id)
+
+
+def test_a_running_study_is_not_deleted(store: Store, settings: Settings) -> None:
+    study = add_study(store)
+    store.claim("cpu")
+    with pytest.raises(InvalidStudy, match="cancel it first"):
+        delete(study.id, settings)
+    assert store.study_folder(study.id).exists()
+
+
+def test_a_packed_study_opens_elsewhere_with_the_same_results(
+    store: Store, study: StudyRecord, settings: Settings, tmp_path: Path
+) -> None:
+    tag(study.id, ["paper"], settings)
+    path = pack(store, study.id, tmp_path)
+    assert path.name == f"{study.id}{ENDING}"
+    elsewhere = Store(tmp_path / "elsewhere")
+    assert unpack(elsewhere, path) == study.id
+    there = elsewhere.study(study.id)
+    assert (there.imported, there.name, there.tags, there.created) == (True, study.name, ("paper",), study.created)
+    assert read_comparison(elsewhere, study.id) == read_comparison(store, study.id)
+    for job in store.jobs(study.id):
+        assert elsewhere.folder(job.id).log_tail() == store.folder(job.id).log_tail() != ""
+    with pytest.raises(InvalidStudy, match="already here"):
+        unpack(elsewhere, path)
+    with pytest.raises(InvalidStudy, match="read-only"):
+        resume(study.id, settings.model_copy(update={"home": elsewhere.home}))
+
+
+def test_an_unfinished_study_is_not_packed(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(InvalidStudy, match="not finished"):
+        pack(store, add_study(store).id, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../../evil.txt", "/etc/evil", "{job}/../../../evil", "{job}/evil.py", "evil"])
+def test_a_file_that_reaches_outside_is_refused(store: Store, study: StudyRecord, tmp_path: Path, name: str) -> None:
+    path = pack(store, study.id, tmp_path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name.format(job=store.jobs(study.id)[0].id), "evil")
+    elsewhere = Store(tmp_path / "elsewhere")
+    with pytest.raises(QCompareError, match="refused"):
+        unpack(elsewhere, path)
+    assert elsewhere.studies() == []
+    assert not list(tmp_path.rglob("evil*"))
+
+
+@pytest.mark.parametrize("change", ["nothing", "text", "version", "result", "ids"])
+def test_what_is_no_whole_packed_study_is_refused(
+    store: Store, study: StudyRecord, tmp_path: Path, change: str
+) -> None:
+    path = pack(store, study.id, tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    record = json.loads(parts[RECORD])
+    match change:
+        case "text":
+            path.write_text("not a zip")
+        case "version":
+            parts[RECORD] = json.dumps(record | {"schema_version": 99}).encode()
+        case "result":
+            name = next(name for name in parts if name.endswith("result.json"))
+            parts[name] = parts[name].replace(b"0.6", b"0.9")
+        case "ids":
+            parts[RECORD] = json.dumps(record | {"id": "../up"}).encode()
+        case _:
+            del parts[RECORD]
+    if change != "text":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in parts.items():
+                archive.writestr(name, data)
+    elsewhere = Store(tmp_path / "elsewhere")
+    with pytest.raises(QCompareError):
+        unpack(elsewhere, path)
+    assert elsewhere.studies() == []
+    assert not (elsewhere.home / "studies" / study.id).exists()
+
+
+def test_gc_takes_what_no_study_needs_and_nothing_else(store: Store, study: StudyRecord) -> None:
+    revision = store.results(study.id)[0].model.revision
+    for name in (revision, "gone"):
+        for folder in ("scores", "references"):
+            (store.home / folder / name).mkdir(parents=True)
+            (store.home / folder / name / "x.json").write_text("x" * 1000)
+        kept = store.home / "kept" / f"of-{name}"
+        kept.parent.mkdir(exist_ok=True)
+        kept.with_suffix(".json").write_text(json.dumps({"model_revision": name}))
+        kept.with_suffix(".sqlite").write_text("scores")
+    (store.home / "studies" / "20200101-aaaaaa").mkdir()
+    draft = store.folder(store.jobs(study.id)[0].id).path / ".draft-abc"
+    draft.mkdir()
+    assert draft not in [each.path for each in find(store)]  # perhaps being written right now
+    os.utime(draft, (0, 0))
+    found = find(store)
+    names = {str(each.path.relative_to(store.home)) for each in found}
+    assert names == {
+        *("scores/gone", "references/gone", "kept/of-gone.json", "kept/of-gone.sqlite", "studies/20200101-aaaaaa"),
+        str(draft.relative_to(store.home)),
+    }
+    assert remove(found) == sum(each.num_bytes for each in found) > 2000
+    assert find(store) == []
+    assert read_comparison(store, study.id).scored
+
+
+def test_gc_waits_for_running_jobs(store: Store) -> None:
+    add_study(store)
+    store.claim("cpu")
+    with pytest.raises(InvalidStudy, match="running"):
+        find(store)
+
+
+def test_a_seal_sees_every_change(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(b"\x00" * 100)
+    seal(tmp_path)
+    assert damage(tmp_path) is None
+    (tmp_path / "a.bin").write_bytes(b"\x00" * 99 + b"\x01")
+    assert damage(tmp_path) == "a.bin has changed since it was written"
+    (tmp_path / "a.bin").unlink()
+    assert damage(tmp_path) == "a.bin is missing"
+
+
+def test_kept_work_is_used_only_as_it_was_left(tmp_path: Path) -> None:
+    folder, said = tmp_path / "kept", list[str]()
+    with pytest.raises(RuntimeError), reusable(folder, said.append):
+        folder.mkdir()
+        (folder / "scores.json").write_text("half")
+        raise RuntimeError("killed")
+    with reusable(folder, said.append):
+        assert not folder.exists()
+        folder.mkdir()
+        (folder / "scores.json").write_text("whole")
+    assert said == ["kept: scores.json was never finished: computed again"]
+    with reusable(folder, said.append):
+        assert (folder / "scores.json").read_text() == "whole"
+    (folder / "scores.json").write_text("other")
+    with reusable(folder, said.append):
+        assert not folder.exists()
+
+
+def test_five_hundred_jobs_keep_their_order(store: Store) -> None:
+    ids = [add_study(store, Study(recipes=("bf16",))).id for _ in range(500)]
+    assert [job.study_id for job in store.jobs()] == ids
+    assert (first := store.claim("cpu")) and first.study_id == ids[0]
+
+
+def test_an_index_of_the_first_version_is_brought_up_to_date(
+    store: Store, study: StudyRecord, tmp_path: Path
+) -> None:
+    import sqlite3
+
+    from qcompare.store.schema import MIGRATIONS
+
+    old = tmp_path / "old"
+    old.mkdir()
+    with sqlite3.connect(old / "index.sqlite") as db:
+        for statement in MIGRATIONS[0]:
+            db.execute(statement)
+        db.execute("INSERT INTO study VALUES ('20260101-abcdef', 'old', 1.0, ?)", (Study().model_dump_json(),))
+        db.execute(
+            "INSERT INTO job (id, study_id, position, recipe, status, created)"
+            " VALUES ('20260101-abcdef.bf16', '20260101-abcdef', 0, 'bf16', 'success', 1.0)"
+        )
+    db.close()
+    store = Store(old)
+    assert store.study("2026").tags == ()
+    assert store.jobs("20260101-abcdef")[0].attempts == 0
+    with sqlite3.connect(old / "index.sqlite") as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(QCompareError, match="newer qcompare"):
+        Store(old)
+
+
+def test_a_damaged_result_is_named(store: Store, home: Path) -> None:
+    study = add_study(store, Study(recipes=("bf16",)))
+    (job,) = store.jobs(study.id)
+    finish_job(store, study, job.id)
+    folder = store.folder(job.id)
+    assert folder.damage() is None
+    folder.result_file.write_text("{")
+    assert folder.damage() == "result.json has changed since it was written"
+    with pytest.raises(NotFound, match="damaged"):
+        folder.result()
