@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from qcompare.models.machine import device_name
 from qcompare.study.records import Environment
@@ -50,7 +51,10 @@ def peak_memory_bytes(device: str) -> int:
         import psutil
 
         return int(psutil.Process(os.getpid()).memory_info().peak_wset)
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage would count what the process was before exec: its parent
+        line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
     import resource
 
-    scale = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in bytes on macOS
