@@ -19,6 +19,25 @@ window.qcompare = {
     address.searchParams.set(key, value);
     window.history.replaceState(null, "", address);
   },
+  // Hands a file to the browser's downloads: JSON of name, media type and content in base 64.
+  async save(file) {
+    if (!file) return;
+    const { name, type, content } = JSON.parse(file);
+    const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([bytes], { type }));
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  },
+  async copy(text) {
+    if (navigator.clipboard) return navigator.clipboard.writeText(text);
+    const field = document.body.appendChild(document.createElement("textarea")); // plain http has no clipboard
+    field.value = text;
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+  },
   // Tells which of the matching elements was pressed. Not by click alone: what is pressed may be drawn anew, with new
   // numbers, between pressing and releasing, and a browser then reports no click.
   presses(element, selector, tell) {

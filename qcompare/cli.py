@@ -143,7 +143,7 @@ def logs(
 def show(
     ctx: typer.Context,
     study_id: StudyId,
-    format: Annotated[str, typer.Option(help="table, json, csv or md.")] = "table",
+    format: Annotated[str, typer.Option(help="table, json, csv, md, latex or html.")] = "table",
 ) -> None:
     """Print a study's results."""
     _show(Store(ctx.obj.home), study_id, format)
@@ -238,10 +238,9 @@ def _run(study: Study, settings: Settings, anyway: bool = False) -> None:
 
 
 def _show(store: Store, study_id: str, format: str) -> None:
-    from qcompare.results.render import render
-    from qcompare.results.table import read_comparison
+    from qcompare.results.take_away import as_text
 
-    print(render(read_comparison(store, store.study(study_id).id), format))
+    print(as_text(store, store.study(study_id).id, format))
 
 
 def _when(moment: float) -> str:

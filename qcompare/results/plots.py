@@ -5,6 +5,7 @@ words beside it: `describe_accuracy`.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qcompare.results import numbers, palette
@@ -40,7 +41,7 @@ def accuracy_bars(comparison: Comparison) -> "Figure":
         figure.add_annotation(
             x=_upper(row), y=row.title, text=numbers.score(row.average), showarrow=False, xanchor="left", xshift=10
         )
-    _style(figure, comparison)
+    style(figure, comparison)
     # A place for every recipe from the start, so that bars stay put while others finish.
     names = [row.title for row in comparison.rows]
     figure.update_yaxes(
@@ -52,34 +53,92 @@ def accuracy_bars(comparison: Comparison) -> "Figure":
 
 
 def accuracy_against_bits(comparison: Comparison) -> "Figure":
-    """Average accuracy against average bits of the quantized weights; BF16 and the budgets as lines."""
+    """Average accuracy against average bits of the quantized weights; BF16, budgets, best trade-offs as lines."""
+    points = [
+        Point(row, _counted_bits(row, comparison), row.average or 0.0, Z95 * (row.average_stderr or 0.0))
+        for row in comparison.scored
+        if row.bits and not row.is_reference
+    ]
+    figure = _against_bits(comparison, points, rising=True)
+    _reference_line(figure, comparison)
+    figure.update_yaxes(title="accuracy")
+    return figure
+
+
+def divergence_against_bits(comparison: Comparison) -> "Figure":
+    """KL divergence to BF16 against average bits: lower is nearer to the original."""
+    points = [
+        Point(row, _counted_bits(row, comparison), row.divergence.kl, Z95 * (row.divergence.kl_stderr or 0.0))
+        for row in comparison.scored
+        if row.bits and row.divergence and not row.is_reference
+    ]
+    figure = _against_bits(comparison, points, rising=False)
+    figure.update_yaxes(title="KL divergence, nats a token", rangemode="tozero")
+    return figure
+
+
+@dataclass(frozen=True)
+class Point:
+    """One recipe in a figure against bits."""
+
+    row: Row
+    bits: float
+    value: float
+    half: float
+    """Half of its 95 % interval."""
+
+
+def _against_bits(comparison: Comparison, points: Sequence[Point], rising: bool) -> "Figure":
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    counting = "without scales" if comparison.study.ignore_scale_zp_bits else "with scales"
-    for row in comparison.scored:
-        if row.is_reference or row.bits is None:
-            continue
-        figure.add_trace(
-            go.Scatter(
-                x=[_counted_bits(row, comparison)],
-                y=[row.average],
-                name=row.title,
-                mode="markers+text",
-                text=[row.title],
-                textposition="middle right",
-                marker={"size": 12, "color": palette.colour(row.recipe), "line": {"width": 1, "color": palette.TEXT}},
-                error_y=_error_bars([row], palette.colour(row.recipe)),
-                customdata=[_hover(row)],
-                hovertemplate="%{customdata}<extra></extra>",
-                cliponaxis=False,
-            )
+    front = best_trade_offs(points, rising)
+    figure.add_trace(
+        go.Scatter(
+            x=[point.bits for point in front], y=[point.value for point in front],
+            mode="lines", name="best trade-offs",
+            line={"color": palette.GREY, "width": 1.5, "shape": "hv"}, hoverinfo="skip",
         )
-    _style(figure, comparison)
-    _reference_lines(figure, comparison)
+    )  # fmt: skip
+    for position, point in enumerate(sorted(points, key=lambda point: (point.bits, point.value))):
+        figure.add_trace(_mark(point, "top left" if position % 2 == 0 else "top right"))
+    style(figure, comparison)
+    _budget_lines(figure, comparison)
+    counting = "without scales" if comparison.study.ignore_scale_zp_bits else "with scales"
     figure.update_xaxes(title=f"average bits, {counting}", range=_bit_span(comparison))
-    figure.update_yaxes(title="accuracy")
     return figure
+
+
+def _mark(point: Point, where: str) -> object:
+    import plotly.graph_objects as go
+
+    colour = palette.colour(point.row.recipe)
+    return go.Scatter(
+        x=[point.bits],
+        y=[point.value],
+        name=point.row.title,
+        mode="markers+text",
+        text=[point.row.title],
+        textposition=where,
+        marker={"size": 12, "color": colour, "line": {"width": 1, "color": palette.TEXT}},
+        error_y={"type": "data", "array": [point.half], "color": colour, "thickness": 2, "width": 6},
+        customdata=[_hover(point.row)],
+        hovertemplate="%{customdata}<extra></extra>",
+        cliponaxis=False,
+    )
+
+
+def best_trade_offs(points: Sequence[Point], rising: bool) -> list[Point]:
+    """The Pareto front: points that none beats with as few bits, by bits.
+
+    Args:
+        rising: more is better.
+    """
+    front: list[Point] = []
+    for point in sorted(points, key=lambda point: (point.bits, -point.value if rising else point.value)):
+        if not front or (point.value > front[-1].value if rising else point.value < front[-1].value):
+            front.append(point)
+    return front
 
 
 def describe_accuracy(comparison: Comparison) -> str:
@@ -101,10 +160,10 @@ def _bit_span(comparison: Comparison) -> tuple[float, float]:
     seen = [_counted_bits(row, comparison) for row in comparison.scored if row.bits and not row.is_reference]
     seen += comparison.study.avg_bits
     room = max(1.0, max(seen) - min(seen))
-    return min(seen) - 0.15 * room, max(seen) + 0.45 * room
+    return min(seen) - 0.35 * room, max(seen) + 0.4 * room
 
 
-def _reference_lines(figure: "Figure", comparison: Comparison) -> None:
+def _reference_line(figure: "Figure", comparison: Comparison) -> None:
     reference = comparison.reference
     if reference:
         figure.add_hline(
@@ -112,6 +171,9 @@ def _reference_lines(figure: "Figure", comparison: Comparison) -> None:
             annotation={"text": f"BF16 {numbers.score(reference.average)}", "font": {"color": palette.TEXT}},
             annotation_position="top right",
         )  # fmt: skip
+
+
+def _budget_lines(figure: "Figure", comparison: Comparison) -> None:
     for budget in comparison.study.avg_bits:
         figure.add_vline(
             x=budget, line={"dash": "dot", "color": palette.GREY, "width": 1.5},
@@ -125,9 +187,9 @@ def _upper(row: Row) -> float:
     return (row.average or 0.0) + Z95 * (row.average_stderr or 0.0)
 
 
-def _error_bars(rows: Sequence[Row], colour: str = palette.TEXT) -> dict[str, object]:
+def _error_bars(rows: Sequence[Row]) -> dict[str, object]:
     half = [None if row.average_stderr is None else Z95 * row.average_stderr for row in rows]
-    return {"type": "data", "array": half, "color": colour, "thickness": 2, "width": 6}
+    return {"type": "data", "array": half, "color": palette.TEXT, "thickness": 2, "width": 6}
 
 
 def _hover(row: Row) -> str:
@@ -140,7 +202,7 @@ def _hover(row: Row) -> str:
     return "<br>".join(lines)
 
 
-def _style(figure: "Figure", comparison: Comparison) -> None:
+def style(figure: "Figure", comparison: Comparison) -> None:
     """What the accuracy figures share, their height too: they stand side by side."""
     figure.update_layout(
         template="none",

@@ -199,10 +199,44 @@ def _escape(text: str) -> str:
     return flat.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
 
 
+def _latex(comparison: Comparison) -> str:
+    """The published layout: methods down, tasks across, value with percentage of BF16; needs the booktabs package."""
+    header, *lines = _cells(comparison)
+    body = [" & ".join(map(_latex_escape, line)) + r" \\" for line in lines]
+    return "\n".join(
+        [
+            *(f"% {problem}" for problem in map(_one_line, _problems(comparison))),
+            rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+            r"\toprule",
+            " & ".join(map(_latex_escape, header)) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            f"% {_one_line(_heading(comparison))}",
+        ]
+    )
+
+
+LATEX_SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "%": r"\%", "&": r"\&", "$": r"\$", "#": r"\#", "_": r"\_",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "±": r"$\pm$", "–": "--", "·": r"$\cdot$",
+}  # fmt: skip
+
+
+def _latex_escape(text: str) -> str:
+    return "".join(LATEX_SPECIAL.get(letter, letter) for letter in _one_line(text))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
 FORMATS: dict[str, Callable[[Comparison], str]] = {
     "table": _terminal,
     "json": _json,
     "csv": _csv,
     "md": _markdown,
+    "latex": _latex,
 }
 """Formats of `show`."""

@@ -50,7 +50,7 @@ def build_app(settings: Settings) -> gr.Blocks:
             with _tab("progress"):
                 progress = build_progress()
             with _tab("results"):
-                results = build_results(store)
+                results = build_results(store, study_id)
             with _tab("generations"):
                 generations = build_generations()
             with _tab("history"):

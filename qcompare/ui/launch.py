@@ -7,6 +7,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from qcompare.errors import QCompareError
 from qcompare.jobs.supervisor import watch_over
+from qcompare.results.report import STYLE
 from qcompare.settings import Settings
 from qcompare.ui.app import build_app
 from qcompare.ui.theme import ASSETS, make_theme, read_asset
@@ -32,7 +33,7 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
             prevent_thread_lock=True,
             quiet=True,
             theme=make_theme(),
-            css=read_asset("style.css"),
+            css=STYLE.read_text(encoding="utf-8") + read_asset("style.css"),
             head=f"<script>{read_asset('page.js')}</script>",
             favicon_path=str(ASSETS / "favicon.png"),
             pwa=True,

@@ -4,10 +4,10 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
-from qcompare.results import numbers, palette
-from qcompare.results.render import difference, flips
+from qcompare.results import numbers
+from qcompare.results.html import environment
 from qcompare.ui.texts import NO_STUDY
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -25,26 +25,7 @@ def empty(text: str = "") -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["span"] = numbers.span
-    environment.filters["day"] = lambda moment: f"{datetime.fromtimestamp(moment):%d %b %Y %H:%M}"
-    for filter_ in (
-        *(numbers.score, numbers.percent, numbers.points, numbers.bits, numbers.size, numbers.count, numbers.clock),
-        *(
-            numbers.about,
-            numbers.divergence,
-            numbers.probability,
-            numbers.count_of,
-            palette.colour,
-            difference,
-            flips,
-        ),
-    ):
-        environment.filters[filter_.__name__] = filter_
-    return environment
+    found = environment(TEMPLATES)
+    found.globals["span"] = numbers.span
+    found.filters["day"] = lambda moment: f"{datetime.fromtimestamp(moment):%d %b %Y %H:%M}"
+    return found

@@ -8,10 +8,10 @@ from typing import Any
 import gradio as gr
 
 from qcompare.errors import QCompareError
-from qcompare.results.questions import KINDS, PAGE, Questions, read_questions
+from qcompare.results.html import questions_html
+from qcompare.results.questions import KINDS, PAGE, read_questions
 from qcompare.store import Store
 from qcompare.study.presets import TASKS
-from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, markup
 
 PRESSES = """
@@ -20,7 +20,6 @@ window.qcompare.presses(element, '.qc-cell', (pressed) => {
   setTimeout(() => document.querySelector('#qc-questions')?.scrollIntoView({block: 'nearest'}), 400);
 });
 """
-MARKS = {True: "✓", False: "✗", None: ""}
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -78,17 +77,18 @@ def _shown(store: Store, cell: Cell | None, kind: str, search: str) -> list[Any]
     try:
         found = read_questions(store, cell.job_id, cell.task, kind or "", search or "", cell.limit)
     except QCompareError as error:
-        return [cell, "", gr.skip(), page("questions", error=str(error)), gr.update(visible=False)]
+        return [
+            cell,
+            "",
+            gr.skip(),
+            f'<p class="qc-error" role="alert">{escape(str(error))}</p>',
+            gr.update(visible=False),
+        ]
     task = TASKS[cell.task].title if cell.task in TASKS else cell.task
     return [
         cell,
         f"<h3>{escape(task)}, {escape(found.title)}: the questions</h3>",
         gr.update(choices=_choices(dict(found.counts))),
-        _list(found),
+        questions_html(found),
         gr.update(visible=len(found.shown) < found.found),
     ]
-
-
-def _list(found: Questions) -> str:
-    single = bool(found.shown) and all(len(question.options) == 1 for question in found.shown)
-    return page("questions", error="", found=found, kinds=KINDS, marks=MARKS, single=single)

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from qcompare.results import palette
+from qcompare.results.figures import KINDS, change_heatmap
 from qcompare.results.layer_map import layer_map_figure, layer_maps
-from qcompare.results.plots import accuracy_against_bits, accuracy_bars, describe_accuracy
+from qcompare.results.plots import Point, accuracy_against_bits, accuracy_bars, best_trade_offs, describe_accuracy
 from qcompare.results.table import Comparison, read_comparison
 from qcompare.store import Store
 from qcompare.study.presets import RECIPES as ALL_RECIPES
@@ -34,7 +35,7 @@ def test_bars_bear_recipe_colours_and_intervals(finished: Comparison) -> None:
 
 def test_bits_plot_marks_the_budget_and_bf16(finished: Comparison) -> None:
     figure = accuracy_against_bits(finished)
-    assert [trace.name for trace in figure.data] == ["Uniform", "Head high", "Tail high", "Mixed"]
+    assert [trace.name for trace in figure.data] == ["best trade-offs", "Uniform", "Head high", "Tail high", "Mixed"]
     texts = {note.text for note in figure.layout.annotations}
     assert "budget 5" in texts
     assert any(text.startswith("BF16") for text in texts)
@@ -77,3 +78,26 @@ def test_layer_map_figure_has_a_panel_a_recipe(home: Path) -> None:
     figure = layer_map_figure(maps, study.spec)
     assert len(figure.data) == 3
     assert sum(cell == 1 for line in figure.data[0].z for cell in line) == 56
+
+
+def test_every_figure_has_words_and_is_the_same_each_time(finished: Comparison) -> None:
+    for kind in KINDS:
+        assert kind.describe(finished)
+        assert kind.draw(finished).to_json() == kind.draw(finished).to_json()
+
+
+def test_no_point_of_the_front_is_beaten_with_fewer_bits(finished: Comparison) -> None:
+    row = finished.rows[1]
+    points = [Point(row, bits, value, 0.0) for bits, value in ((4, 0.4), (5, 0.39), (5, 0.5), (6, 0.5), (6, 0.6))]
+    assert [(p.bits, p.value) for p in best_trade_offs(points, rising=True)] == [(4, 0.4), (5, 0.5), (6, 0.6)]
+    assert [(p.bits, p.value) for p in best_trade_offs(points, rising=False)] == [(4, 0.4), (5, 0.39)]
+
+
+def test_heatmap_marks_what_may_be_chance(finished: Comparison) -> None:
+    heat = change_heatmap(finished).data[0]
+    row = finished.rows[1]
+    assert row.versus_bf16 is not None
+    for task, text in zip(finished.study.tasks, heat.text[0], strict=True):
+        change = row.versus_bf16.task(task)
+        assert change is not None
+        assert text.endswith("?") is not change.is_real

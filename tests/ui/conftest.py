@@ -114,5 +114,5 @@ def open_page(browser: Browser, seen: Seen) -> Iterator[Callable[[str], Page]]:
 
 
 def _note_outside(url: str, seen: Seen) -> None:
-    if not url.startswith(("http://127.0.0.1", "data:", "blob:")):
+    if not url.startswith(("http://127.0.0.1", "data:", "blob:", "file:")):
         seen.outside.append(url)

@@ -74,7 +74,7 @@ def test_results_show_headline_table_and_plots(app: str, shared_home: Path, open
     expect(rows).to_have_count(5)
     expect(rows.nth(4)).to_contain_text("0.5950 (93.0%)")
     expect(page.locator("tr.qc-best")).to_contain_text("Mixed")
-    expect(page.locator(".js-plotly-plot")).to_have_count(3)
+    expect(page.locator(".js-plotly-plot")).to_have_count(6)
     expect(page.locator("#qc-verdict")).to_contain_text("speed is not measured")
 
 
@@ -93,6 +93,20 @@ def test_a_cell_opens_its_questions_which_can_be_filtered_and_searched(
     page.locator("#qc-questions").get_by_role("radio", name="All").check()
     expect(questions).to_have_count(1)
     expect(questions).to_contain_text("Question 3 of piqa: <b>which</b>")
+
+
+def test_the_report_is_downloaded_and_opens_without_the_app(
+    app: str, shared_home: Path, open_page: Open, tmp_path: Path
+) -> None:
+    study = finished_study(shared_home, Study(limit=100))
+    page = open_page(f"{app}?study={study.id}&tab=results")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Report").click()
+    saved = tmp_path / download.value.suggested_filename
+    download.value.save_as(saved)
+    page.goto(saved.as_uri())
+    expect(page.locator("h2:visible").first).to_contain_text("keeps about 93 of 100")
+    expect(page.locator(".js-plotly-plot svg.main-svg").first).to_be_visible()
 
 
 def test_the_verdict_changes_its_wording(app: str, shared_home: Path, open_page: Open) -> None:

@@ -1,0 +1,142 @@
+"""All figures of a comparison, with their titles and words: one line a figure, shown by the screen and the report."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qcompare.results import numbers, palette
+from qcompare.results.plots import (
+    accuracy_against_bits,
+    accuracy_bars,
+    describe_accuracy,
+    divergence_against_bits,
+    style,
+)
+from qcompare.results.table import Comparison
+from qcompare.study.presets import TASKS
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+LOSS_TO_GAIN = [[0.0, palette.VERMILION], [0.5, "rgba(134, 140, 150, 0.15)"], [1.0, palette.BLUE]]
+"""Orange to blue: told apart by colour-blind eyes; every cell also bears its figure."""
+STAGE_COLOURS = (
+    palette.BLUE,
+    palette.ORANGE,
+    palette.GREEN,
+    palette.PURPLE,
+    palette.SKY,
+    palette.VERMILION,
+    palette.GREY,
+)
+
+
+@dataclass(frozen=True)
+class FigureKind:
+    """A figure that a comparison may have."""
+
+    title: str
+    draw: Callable[[Comparison], "Figure"]
+    describe: Callable[[Comparison], str]
+    """Its words, for those who do not see it; empty where there is nothing to draw."""
+
+
+def change_heatmap(comparison: Comparison) -> "Figure":
+    """Change against BF16 of every recipe on every task, in points, with the questions lost and gained."""
+    import plotly.graph_objects as go
+
+    rows = [row for row in comparison.scored if row.versus_bf16]
+    tasks = comparison.study.tasks
+    cells = [[row.versus_bf16.task(task) if row.versus_bf16 else None for task in tasks] for row in rows]
+    values = [[None if cell is None else 100 * cell.difference for cell in line] for line in cells]
+    texts = [
+        ["" if cell is None else f"{numbers.points(cell.difference)}{'' if cell.is_real else ' ?'}" for cell in line]
+        for line in cells
+    ]
+    hovers = [
+        ["" if cell is None else f"{cell.lost} lost, {cell.gained} gained of {cell.questions}" for cell in line]
+        for line in cells
+    ]
+    widest = max((abs(value) for line in values for value in line if value is not None), default=1.0) or 1.0
+    figure = go.Figure(
+        go.Heatmap(
+            z=values, x=[TASKS[task].title for task in tasks], y=[row.title for row in rows], text=texts,
+            texttemplate="%{text}", textfont={"size": 14}, customdata=hovers, colorscale=LOSS_TO_GAIN, zmin=-widest,
+            zmax=widest, showscale=False, xgap=3, ygap=3, hovertemplate="%{y}, %{x}: %{customdata}<extra></extra>",
+        )
+    )  # fmt: skip
+    style(figure, comparison)
+    figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 14})
+    figure.update_xaxes(showgrid=False)
+    return figure
+
+
+def describe_changes(comparison: Comparison) -> str:
+    """The heatmap in words: the largest loss of each recipe."""
+    parts = []
+    for row in comparison.scored:
+        changes = row.versus_bf16.tasks if row.versus_bf16 else ()
+        if changes:
+            worst = min(changes, key=lambda change: change.difference)
+            parts.append(f"{row.title} {numbers.points(worst.difference)} on {TASKS[worst.task].title}")
+    if not parts:
+        return ""
+    return f"Change against BF16 in points; a question mark: may be chance. Largest loss: {'; '.join(parts)}."
+
+
+def describe_divergence(comparison: Comparison) -> str:
+    """KL divergences in words."""
+    found = [
+        f"{row.title} {numbers.divergence(row.divergence.kl)}"
+        for row in comparison.scored
+        if row.divergence and not row.is_reference
+    ]
+    return f"KL divergence to BF16 on held-out text, lower is nearer: {'; '.join(found)}." if found else ""
+
+
+def time_by_stage(comparison: Comparison) -> "Figure":
+    """Where the time went: one bar a recipe, one colour a stage."""
+    import plotly.graph_objects as go
+
+    rows = [row for row in comparison.scored if row.seconds]
+    stages = list(dict.fromkeys(stage for row in rows for stage in row.seconds))
+    names = [row.title for row in rows]
+    figure = go.Figure()
+    for n, stage in enumerate(stages):
+        again, colour = divmod(n, len(STAGE_COLOURS))
+        figure.add_bar(
+            name=stage,
+            orientation="h",
+            y=names,
+            x=[row.seconds.get(stage) for row in rows],
+            marker={"color": STAGE_COLOURS[colour], "pattern": {"shape": "/" if again else ""}},
+            hovertemplate=f"%{{y}}, {stage}: %{{x:.0f}} s<extra></extra>",
+        )
+    style(figure, comparison)
+    legend = {"orientation": "h", "y": -0.35, "traceorder": "normal"}
+    figure.update_layout(barmode="stack", showlegend=True, legend=legend)
+    figure.update_layout(height=figure.layout.height + 90)
+    figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 14})
+    figure.update_xaxes(title="seconds")
+    return figure
+
+
+def describe_times(comparison: Comparison) -> str:
+    """Times in words: each recipe's total and its longest stage."""
+    parts = []
+    for row in comparison.scored:
+        if row.seconds:
+            longest = max(row.seconds, key=lambda stage: row.seconds[stage])
+            total = numbers.clock(sum(row.seconds.values()))
+            parts.append(f"{row.title} {total}, most of it {longest} ({numbers.clock(row.seconds[longest])})")
+    return "; ".join(parts) + "." if parts else ""
+
+
+KINDS: tuple[FigureKind, ...] = (
+    FigureKind("Accuracy and its 95 % interval", accuracy_bars, describe_accuracy),
+    FigureKind("Accuracy against bits", accuracy_against_bits, describe_accuracy),
+    FigureKind("Change on each task", change_heatmap, describe_changes),
+    FigureKind("Distance from BF16 against bits", divergence_against_bits, describe_divergence),
+    FigureKind("Where the time went", time_by_stage, describe_times),
+)
+"""In the order of the page."""

@@ -1,0 +1,82 @@
+"""HTML of results, shared by the screen and the report, from templates that escape everything they are given."""
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from qcompare.results import numbers, palette
+from qcompare.results.caveats import caveats
+from qcompare.results.questions import KINDS, Questions
+from qcompare.results.render import difference, flips
+from qcompare.results.table import Comparison
+from qcompare.results.verdict import verdict
+from qcompare.study.presets import TASKS
+
+TEMPLATES = Path(__file__).parent / "templates"
+WORDS = {"queued": "waiting its turn", "running": "running now", "success": "no scores", "cancelled": "cancelled"}
+MARKS = {True: "✓", False: "✗", None: ""}
+FILTERS = (
+    *(numbers.score, numbers.percent, numbers.points, numbers.bits, numbers.size, numbers.count, numbers.clock),
+    *(numbers.about, numbers.divergence, numbers.probability, numbers.count_of, palette.colour, difference, flips),
+)
+HINTS: dict[str, str] = {
+    "bits": "Average bits of a quantized weight, scales not counted; with scales in small print.",
+    "size": "All weights as they would be stored, embeddings and output layer at 16 bits.",
+    "average": "Mean accuracy over the tasks; in brackets the share of BF16's, below it that share's interval.",
+    "versus": "Difference of the averages on the same questions, in percentage points, with its 95 % interval. Real: "
+    "chance alone would hardly do it, also when several recipes are compared.",
+    "kl": "How far the predictions are from the original's on held-out text (Kullback–Leibler divergence per token, "
+    "0 is the same), and how often both find the same next word most likely. It shows damage before scores do.",
+    "flips": "Below it: questions lost and gained against BF16 (grey: may be chance). Click for the questions.",
+    "stderr": "Share of right answers ± standard error.",
+}
+"""What a column means, shown on hover."""
+
+
+def environment(*folders: Path) -> Environment:
+    """A jinja2 environment with our number formats, over some folders of templates and this room's own."""
+    found = Environment(
+        loader=FileSystemLoader([*folders, TEMPLATES]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters.update({filter_.__name__: filter_ for filter_ in FILTERS})
+    return found
+
+
+@cache
+def _environment() -> Environment:
+    return environment()
+
+
+def fragment(name: str, **values: object) -> str:
+    """A template of this room filled with values; texts are escaped, whoever wrote them."""
+    return _environment().get_template(f"{name}.html").render(**values)
+
+
+def headline_html(comparison: Comparison) -> str:
+    """The verdict in both wordings, and what limits it."""
+    return fragment("headline", verdict=verdict(comparison), caveats=caveats(comparison))
+
+
+def table_html(comparison: Comparison) -> str:
+    """The table of scores, or several where rows may not be compared."""
+    rows = [[row for row in comparison.rows if row.group == n] for n in range(len(comparison.set_apart))]
+    return fragment(
+        "table",
+        groups=list(zip(rows, comparison.set_apart, strict=True)),
+        tasks=[TASKS[task] for task in comparison.study.tasks],
+        model=comparison.model.name if comparison.model else comparison.study.model,
+        highest={row.job_id for row in comparison.highest},
+        hints=HINTS,
+        words=WORDS,
+    )
+
+
+def questions_html(found: Questions) -> str:
+    """A page of questions."""
+    single = bool(found.shown) and all(len(question.options) == 1 for question in found.shown)
+    return fragment("questions", found=found, kinds=KINDS, marks=MARKS, single=single)

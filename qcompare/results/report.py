@@ -1,0 +1,107 @@
+"""A study as one HTML file: opens without a network, with the screen's own verdict, table, figures and answers.
+
+Everything a person or model wrote is escaped. Plotly's script is inside the file (4.8 MB of it).
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qcompare.errors import QCompareError
+from qcompare.results.figures import KINDS
+from qcompare.results.html import fragment, headline_html, questions_html, table_html
+from qcompare.results.layer_map import layer_map_figure, layer_maps
+from qcompare.results.questions import read_questions
+from qcompare.results.side_by_side import side_by_side
+from qcompare.results.table import Comparison, read_comparison
+from qcompare.store import Store
+from qcompare.study.presets import TASKS
+from qcompare.study.records import Result
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+QUESTIONS_A_CELL = 3
+"""Lost questions shown of each recipe and task."""
+STYLE = Path(__file__).parent / "templates" / "results.css"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure of the report."""
+
+    title: str
+    html: str
+    words: str
+    """What it shows, for those who do not see it."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Some questions that a recipe lost on a task."""
+
+    title: str
+    html: str
+
+
+def report(store: Store, study_id: str) -> str:
+    """The report of a study, as one HTML page.
+
+    Raises:
+        NotFound: there is no such study.
+    """
+    from plotly.offline import get_plotlyjs
+
+    comparison = read_comparison(store, study_id)
+    results = store.results(study_id)
+    return fragment(
+        "report",
+        comparison=comparison,
+        created=time.strftime("%d %B %Y, %H:%M", time.localtime(comparison.created)),
+        style=STYLE.read_text(encoding="utf-8"),
+        plotly=get_plotlyjs(),
+        headline=headline_html(comparison),
+        table=table_html(comparison),
+        figures=_figures(comparison, results),
+        lost=_lost(store, comparison),
+        generations=fragment("generations", prompts=side_by_side(comparison.study, results)),
+        study_file=comparison.study.to_yaml(),
+    )
+
+
+def _figures(comparison: Comparison, results: Sequence[Result]) -> list[Drawn]:
+    drawn = []
+    if comparison.scored:
+        for kind in KINDS:
+            words = kind.describe(comparison)
+            if words:
+                drawn.append(Drawn(kind.title, _html(kind.draw(comparison)), words))
+    maps = layer_maps(results, comparison.study)
+    if maps:
+        words = " ".join(each.text(comparison.study.schemes[-1]) for each in maps)
+        drawn.append(Drawn("Which layer got which scheme", _html(layer_map_figure(maps, comparison.study)), words))
+    return drawn
+
+
+def _html(figure: "Figure") -> str:
+    buttons = {"displayModeBar": True, "displaylogo": False, "responsive": True}
+    text: str = figure.to_html(full_html=False, include_plotlyjs=False, config=buttons)
+    return text
+
+
+def _lost(store: Store, comparison: Comparison) -> list[Lost]:
+    found = []
+    for task in comparison.study.tasks:  # tasks first: a task's answers are read once for all recipes
+        for row in comparison.scored:
+            change = row.versus_bf16.task(task) if row.versus_bf16 else None
+            if change is None or not change.lost:
+                continue
+            try:
+                asked = read_questions(store, row.job_id, task, "lost", limit=QUESTIONS_A_CELL)
+            except QCompareError:
+                continue  # the table stands without them
+            title = f"{TASKS[task].title}, {row.title}: {change.lost} lost, {change.gained} gained"
+            found.append(Lost(title, questions_html(asked)))
+    return found

@@ -1,0 +1,61 @@
+"""What can be taken away of a study: the report, its table in several formats, the verdict as a sentence."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from qcompare.errors import QCompareError, unknown
+from qcompare.results.render import FORMATS, render
+from qcompare.results.report import report
+from qcompare.results.table import read_comparison
+from qcompare.store import Store
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A form of file."""
+
+    title: str
+    ending: str
+    media_type: str
+    make: Callable[[Store, str], bytes]
+
+
+def _rendered(format: str) -> Callable[[Store, str], bytes]:
+    return lambda store, study_id: render(read_comparison(store, study_id), format).encode()
+
+
+def _report(store: Store, study_id: str) -> bytes:
+    return report(store, study_id).encode()
+
+
+def _parquet(store: Store, study_id: str) -> bytes:
+    """The lines of the CSV form, with their types."""
+    import pandas as pd
+
+    out = io.BytesIO()
+    pd.read_csv(io.BytesIO(_rendered("csv")(store, study_id))).to_parquet(out)
+    return out.getvalue()
+
+
+FILES: dict[str, Kind] = {
+    "html": Kind("Report", "html", "text/html", _report),
+    "md": Kind("Markdown", "md", "text/markdown", _rendered("md")),
+    "latex": Kind("LaTeX", "tex", "application/x-tex", _rendered("latex")),
+    "csv": Kind("CSV", "csv", "text/csv", _rendered("csv")),
+    "json": Kind("JSON", "json", "application/json", _rendered("json")),
+    "parquet": Kind("Parquet", "parquet", "application/vnd.apache.parquet", _parquet),
+}
+
+
+def as_text(store: Store, study_id: str, format: str) -> str:
+    """A study in one of the formats that a terminal can print.
+
+    Raises:
+        QCompareError: there is no such format.
+        NotFound: there is no such study.
+    """
+    known = [*FORMATS, "html"]
+    if format not in known:
+        raise QCompareError(unknown("format", format, known))
+    return report(store, study_id) if format == "html" else render(read_comparison(store, study_id), format)
