@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     """Load pickled weights (`.bin`, `.pt`), which can run code."""
     offline: bool = False
     """Never ask a hub; use the demo bundle's data."""
+    recording: bool = True
+    """Open a home without any study with a recorded one."""
     host: str = "127.0.0.1"
     """Address on which the app listens."""
     port: int = 7860

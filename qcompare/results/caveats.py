@@ -1,8 +1,12 @@
 """What limits a comparison, in short sentences that stand under its verdict."""
 
+from datetime import datetime
+
 from qcompare.results.numbers import count_of
 from qcompare.results.table import Comparison
 
+RECORDED = "recording"
+"""Tag of the study that comes with the app."""
 NO_TRAINING_DATA = {"hellaswag", "piqa", "winogrande"}
 """Tasks whose few-shot examples lm-eval takes from training data, which the demo bundle does not hold."""
 
@@ -10,6 +14,9 @@ NO_TRAINING_DATA = {"hellaswag", "piqa", "winogrande"}
 def caveats(comparison: Comparison) -> tuple[str, ...]:
     """What limits a comparison: how much was asked, on which data, and what was not measured."""
     notes = []
+    if RECORDED in comparison.tags:
+        when = f"{datetime.fromtimestamp(comparison.created):%d %B %Y}"
+        notes.append(f"A recording, made by this app on {when}{_on(comparison)}.")
     if comparison.questions:
         notes.append(f"{count_of(comparison.questions, 'question')} a recipe.")
     if any(row.simulated and not row.is_reference for row in comparison.rows):
@@ -23,6 +30,12 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
     if failed:
         notes.append(f"Failed and left out: {', '.join(failed)}.")
     return tuple(notes)
+
+
+def _on(comparison: Comparison) -> str:
+    """The machine of a recording."""
+    machine = next((row.environment for row in comparison.rows if row.environment), None)
+    return f" on another machine ({machine.device_name})" if machine else ""
 
 
 def _data_differs(comparison: Comparison) -> str:

@@ -100,6 +100,7 @@ class Comparison(Frozen):
     """In the order of the jobs."""
     pairs: tuple[Pair, ...] = ()
     """The quantized recipes of the first group among themselves."""
+    tags: tuple[str, ...] = ()
     set_apart: tuple[str, ...] = ("",)
     """By group: under what other conditions its rows were measured; empty for the first."""
 
@@ -186,6 +187,7 @@ def compare(
         status=study.status,
         study=study.spec,
         model=results[0].model if results else None,
+        tags=study.tags,
         rows=tuple(rows),
         pairs=all_pairs(quantized, answers, study.spec.tasks),
         set_apart=tuple(set_apart(group[0], groups[0][0], answers) for group in groups) or ("",),

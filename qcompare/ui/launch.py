@@ -9,7 +9,9 @@ from qcompare.errors import QCompareError
 from qcompare.jobs.supervisor import watch_over
 from qcompare.results.report import STYLE
 from qcompare.settings import Settings
+from qcompare.store import Store
 from qcompare.ui.app import build_app
+from qcompare.ui.recording import open_recording
 from qcompare.ui.theme import ASSETS, make_theme, read_asset
 
 
@@ -22,6 +24,8 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
     Raises:
         QCompareError: the port is taken.
     """
+    if settings.recording:
+        open_recording(Store(settings.home))
     app = build_app(settings)
     watch_over(settings)
     try:

@@ -7,12 +7,14 @@ import gradio as gr
 
 from qcompare.results.statistics import visible_difference
 from qcompare.settings import Settings
+from qcompare.store import Store
 from qcompare.study.presets import DEFAULT_PROMPTS, RECIPES, SCHEME_CHOICES, SIZES, TASKS, Size
 from qcompare.study.spec import Study
 from qcompare.ui import form
 from qcompare.ui.estimate import Estimate, estimate
 from qcompare.ui.pages import page
 from qcompare.ui.parts import markup
+from qcompare.ui.recording import recorded
 from qcompare.ui.texts import PITCH, schemes_title
 
 PICK_BUDGET = """
@@ -40,7 +42,7 @@ class NewStudyTab:
 def build_new_study(settings: Settings) -> NewStudyTab:
     """Lay out the tab in the current page and wire what stays inside it."""
     default = Study()
-    markup(f'<p class="qc-lead">{PITCH}</p>')
+    markup(page("lead", pitch=PITCH, recording=recorded(Store(settings.home))))
     with gr.Row(elem_id="qc-cards", equal_height=True):
         with gr.Column(elem_classes="qc-card", scale=4, min_width=280):
             facts, model_inputs = _model_card()

@@ -34,23 +34,29 @@ class Seen:
 
 
 @contextmanager
-def serve(home: Path, queue: bool = False) -> Iterator[str]:
+def serve(home: Path, queue: bool = False, recording: bool = False) -> Iterator[str]:
     """Run `app.py` on a home; gives its address.
 
     Args:
         queue: let the app run queued jobs; otherwise made-up ones stay as the test made them.
+        recording: put the recorded study into an empty home.
     """
     home.mkdir(parents=True, exist_ok=True)
-    with nullcontext() if queue else FileLock(home / "supervisor.lock"), _app(home) as address:
+    with nullcontext() if queue else FileLock(home / "supervisor.lock"), _app(home, recording) as address:
         yield address
 
 
 @contextmanager
-def _app(home: Path) -> Iterator[str]:
+def _app(home: Path, recording: bool) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = os.environ | {"QCOMPARE_HOME": str(home), "QCOMPARE_PORT": str(port), "QCOMPARE_OFFLINE": "true"}
+    environment = os.environ | {
+        "QCOMPARE_HOME": str(home),
+        "QCOMPARE_PORT": str(port),
+        "QCOMPARE_OFFLINE": "true",
+        "QCOMPARE_RECORDING": str(recording),
+    }
     log = home / "app.log"
     with log.open("w") as out:
         app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=out, stderr=out)

@@ -1,0 +1,57 @@
+"""The recorded study that a first visitor finds."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from qcompare.results.caveats import caveats
+from qcompare.results.table import read_comparison
+from qcompare.store import Store
+from qcompare.study.records import Status
+from qcompare.ui.recording import RECORDING, open_recording, recorded
+from tests.synthetic import add_study
+from tests.ui.conftest import serve
+
+
+def test_an_empty_home_opens_with_the_recording_whole_and_labelled(home: Path) -> None:
+    store = Store(home)
+    study_id = open_recording(store)
+    assert study_id is not None and recorded(store) == study_id
+    study = store.study(study_id)
+    assert study.imported and study.status is Status.SUCCESS
+    assert study.name.startswith("Recording of ")
+    found = read_comparison(store, study_id)
+    assert len(found.scored) == 5
+    assert len(found.pairs) == 6
+    assert caveats(found)[0].startswith("A recording, made by this app on ")
+
+
+def test_a_home_with_a_study_gets_no_recording(home: Path) -> None:
+    store = Store(home)
+    add_study(store)
+    assert open_recording(store) is None
+    assert recorded(store) is None
+
+
+def test_a_damaged_recording_is_left_out(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.zip"
+    damaged.write_bytes(RECORDING.read_bytes()[:20_000])
+    monkeypatch.setattr("qcompare.ui.recording.RECORDING", damaged)
+    assert open_recording(Store(home)) is None
+    assert Store(home).newest() is None
+
+
+@pytest.mark.browser
+def test_a_visitor_gets_from_the_first_page_to_the_recorded_results(
+    tmp_path: Path, open_page: Callable[[str], Page]
+) -> None:
+    with serve(tmp_path / "app", recording=True) as address:
+        page = open_page(address)
+        page.get_by_role("link", name="See a recorded study").click()
+        expect(page.locator(".qc-table tbody tr")).to_have_count(5)
+        expect(page.locator("#qc-verdict")).to_contain_text("A recording, made by this app on")
+        page.get_by_role("tab", name="Generations").click()
+        expect(page.locator(".qc-columns article").first).to_be_visible()
+        page.close()
