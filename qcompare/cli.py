@@ -16,7 +16,7 @@ from qcompare.library_commands import commands as library_commands
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Status, StudyRecord
-from qcompare.study.spec import Study, load_study
+from qcompare.study.spec import Study, load_studies
 
 app = typer.Typer(
     help="Compare quantized language models.",
@@ -27,6 +27,7 @@ app = typer.Typer(
 
 app.add_typer(library_commands)
 StudyFile = Annotated[Path, typer.Argument(help="A study file (YAML).", show_default=False)]
+Model = Annotated[str | None, typer.Option(help="Compare this model instead of the file's.")]
 StudyId = Annotated[str, typer.Argument(metavar="ID", help="A study's id, or the beginning of it.")]
 
 
@@ -59,25 +60,26 @@ Anyway = Annotated[bool, typer.Option("--anyway", help="Also when it does not se
 
 
 @app.command()
-def run(ctx: typer.Context, study_file: StudyFile, anyway: Anyway = False) -> None:
-    """Run a study in the foreground, to the end, and print its table."""
-    _run(load_study(study_file), ctx.obj, anyway)
+def run(ctx: typer.Context, study_file: StudyFile, model: Model = None, anyway: Anyway = False) -> None:
+    """Run a study in the foreground, to the end, and print its table; one for each model of the file."""
+    _run(load_studies(study_file, model), ctx.obj, anyway)
 
 
 @app.command()
 def demo(ctx: typer.Context) -> None:
     """Run the demo study (SmolLM2-135M, five recipes) and print its table."""
-    _run(Study(), ctx.obj)
+    _run([Study()], ctx.obj)
 
 
 @app.command()
-def submit(ctx: typer.Context, study_file: StudyFile, anyway: Anyway = False) -> None:
-    """Queue a study, print its id and return at once."""
-    print(_submit(load_study(study_file), ctx.obj, anyway).id)
+def submit(ctx: typer.Context, study_file: StudyFile, model: Model = None, anyway: Anyway = False) -> None:
+    """Queue a study, print its id and return at once; one for each model of the file."""
+    for record in _submit(load_studies(study_file, model), ctx.obj, anyway):
+        print(record.id)
 
 
 @app.command()
-def plan(ctx: typer.Context, study_file: StudyFile) -> None:
+def plan(ctx: typer.Context, study_file: StudyFile, model: Model = None) -> None:
     """Check a study and print what it would do; nothing runs."""
     from rich.console import Console
 
@@ -85,13 +87,15 @@ def plan(ctx: typer.Context, study_file: StudyFile) -> None:
     from qcompare.jobs.preflight import notes, problems
     from qcompare.terminal import plan_table
 
-    found = make_plan(load_study(study_file), ctx.obj)
     # a file or pipe has no width: nothing is cut there
-    Console(width=None if sys.stdout.isatty() else 140).print(plan_table(found))
-    for note in notes(found):
-        print(f"note: {note}")
-    for problem in problems(found, ctx.obj):
-        print(f"does not fit: {problem}")
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    for study in load_studies(study_file, model):
+        found = make_plan(study, ctx.obj)
+        console.print(plan_table(found))
+        for note in notes(found):
+            print(f"note: {note}")
+        for problem in problems(found, ctx.obj):
+            print(f"does not fit: {problem}")
 
 
 @app.command("list")
@@ -195,6 +199,35 @@ def priority(
 
 
 @app.command()
+def export(
+    ctx: typer.Context,
+    study_id: StudyId,
+    recipe: Annotated[str, typer.Argument(help="mixed, or mixed-5 where a study has several budgets.")],
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoint; must not exist yet, or be empty.")],
+    format: Annotated[str, typer.Option(help="auto_round or llm_compressor.")] = "auto_round",
+    push: Annotated[
+        str | None, typer.Option(metavar="ORG/NAME", help="Then upload it to the hub with your token (HF_TOKEN).")
+    ] = None,
+) -> None:
+    """Write a measured recipe as a real checkpoint, load it again and compare."""
+    from qcompare.jobs.exports import find_job, start
+    from qcompare.models.push import check_name, push_folder, read_token
+    from qcompare.terminal import export_summary, watch_export
+
+    token = read_token(push, _ask_unseen) if push and check_name(push) else None
+    store = Store(ctx.obj.home)
+    job = find_job(store, study_id, recipe)
+    process = start(store, job, format, out, ctx.obj)
+    for line in watch_export(store, job.id, format, process):
+        print(line, file=sys.stderr, flush=True)
+    text, done = export_summary(store, job.id, format)
+    print(text)
+    if done and push and token:
+        print(push_folder(out, push, token))
+    raise typer.Exit(0 if done else 1)
+
+
+@app.command()
 def doctor(ctx: typer.Context) -> None:
     """Check this machine: device, dtype, compiler, disk, hub, demo bundle."""
     from qcompare.jobs.doctor import findings
@@ -213,34 +246,44 @@ def _say(what: str, jobs: Sequence[Job]) -> None:
         print(f"Nothing to do: no job to be {what}.", file=sys.stderr)
 
 
-def _submit(study: Study, settings: Settings, anyway: bool) -> StudyRecord:
+def _submit(studies: Sequence[Study], settings: Settings, anyway: bool) -> list[StudyRecord]:
+    from qcompare.jobs.plan import make_plan
     from qcompare.jobs.submit import submit as queue
 
-    return queue(study, settings, anyway=anyway)
+    if len(studies) > 1:
+        for study in studies:  # all or none
+            make_plan(study, settings)
+    return [queue(study, settings, anyway=anyway) for study in studies]
 
 
-def _run(study: Study, settings: Settings, anyway: bool = False) -> None:
+def _run(studies: Sequence[Study], settings: Settings, anyway: bool = False) -> None:
     from qcompare.jobs.supervisor import watch_over
     from qcompare.terminal import watch
 
-    record = _submit(study, settings, anyway)
+    records = _submit(studies, settings, anyway)
     store = Store(settings.home)
-    print(f"study {record.id}: {record.name}", file=sys.stderr)
     watch_over(settings)
-    try:
-        for line in watch(store, record.id):
-            print(line, file=sys.stderr, flush=True)
-    except KeyboardInterrupt:
-        print(f"\nThe study goes on in the background: 'status {record.id}' shows it.", file=sys.stderr)
-        raise typer.Exit(130) from None
-    _show(store, record.id, "table")
-    raise typer.Exit(0 if store.study(record.id).status is Status.SUCCESS else 1)
+    for record in records:
+        print(f"study {record.id}: {record.name}", file=sys.stderr)
+        try:
+            for line in watch(store, record.id):
+                print(line, file=sys.stderr, flush=True)
+        except KeyboardInterrupt:
+            print(f"\nThe study goes on in the background: 'status {record.id}' shows it.", file=sys.stderr)
+            raise typer.Exit(130) from None
+        _show(store, record.id, "table")
+    ok = all(store.study(record.id).status is Status.SUCCESS for record in records)
+    raise typer.Exit(0 if ok else 1)
 
 
 def _show(store: Store, study_id: str, format: str) -> None:
     from qcompare.results.take_away import as_text
 
     print(as_text(store, store.study(study_id).id, format))
+
+
+def _ask_unseen(text: str) -> str:
+    return str(typer.prompt(text, hide_input=True))
 
 
 def _when(moment: float) -> str:

@@ -1,10 +1,13 @@
 """What the command line prints while and before a study runs. `results.render` prints its outcome."""
 
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from qcompare.jobs.exports import export_state
+from qcompare.jobs.model_card import agreement
 from qcompare.jobs.plan import Plan, PlannedJob
 from qcompare.results import numbers
 from qcompare.results.standing import Standing, read_standings
@@ -112,3 +115,29 @@ def _read(path: Path, position: int) -> tuple[str, int]:
     except FileNotFoundError:
         return "", position
     return data.decode("utf-8", errors="replace"), position + len(data)
+
+
+def watch_export(store: Store, job_id: str, format: str, process: "subprocess.Popen[bytes]") -> Iterator[str]:
+    """Lines that tell how an export goes on, until its process has ended."""
+    said = ""
+    while process.poll() is None:
+        state = export_state(store, job_id, format)
+        if state and state.stage != said:
+            said = state.stage
+            yield said
+        time.sleep(POLL_SECONDS)
+
+
+def export_summary(store: Store, job_id: str, format: str) -> tuple[str, bool]:
+    """What an export came to, in words, and whether it succeeded."""
+    state = export_state(store, job_id, format)
+    if state is None or state.report is None:
+        return f"export failed: {state.error if state and state.error else 'its process was killed'}", False
+    done = state.report
+    return (
+        f"{done.folder}: {numbers.size(done.size_bytes)}, {done.bits_per_weight:.3f} bits per weight, "
+        f"{done.layers} quantized layers\n"
+        f"loaded again in {done.dtype}: logits differ from the measured model's by {agreement(done)}\n"
+        f"“{done.prompt}” goes on with “{' '.join(done.text.split())}”\n"
+        f"{numbers.about(done.seconds)} in all"
+    ), True

@@ -23,10 +23,26 @@ class Options:
     """How the questions are put; the same for every recipe of a study."""
 
     limit: int | None
-    num_fewshot: int
     batch_size: int
     add_bos_token: bool | None
     seed: int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One task of a study."""
+
+    task: str
+    """The study's name of it."""
+    runs_as: str
+    """Its name in the task manager."""
+    data: str
+    """Where its questions come from, in words."""
+    num_fewshot: int
+
+
+STRICT, FLEXIBLE = "exact_match,strict-match", "exact_match,flexible-extract"
+"""Metrics of gsm8k: a number after `####`, or the last number of the answer."""
 
 
 def language_model(scorer: str, model: Any, tokenizer: Any, options: Options, row_tokens: int | None = None) -> Any:
@@ -82,22 +98,14 @@ def default_add_bos_token(asked: bool | None, model: Any, tokenizer: Any) -> boo
     return True if is_llama else None
 
 
-def run_task(
-    lm: Any, task: str, runs_as: str, data: str, task_manager: Any, options: Options
-) -> tuple[TaskScore, "pandas.DataFrame"]:
-    """Run one task (or group) and return its score and one row per question.
-
-    Args:
-        task: the study's name of the task.
-        runs_as: its name in `task_manager`.
-        data: where its questions come from, in words.
-    """
+def run_task(lm: Any, asked: Asked, task_manager: Any, options: Options) -> tuple[TaskScore, "pandas.DataFrame"]:
+    """Run one task (or group) and return its score and one row per question."""
     from lm_eval import simple_evaluate
 
     found = simple_evaluate(
         model=lm,
-        tasks=[runs_as],
-        num_fewshot=options.num_fewshot,
+        tasks=[asked.runs_as],
+        num_fewshot=asked.num_fewshot,
         limit=options.limit,
         bootstrap_iters=BOOTSTRAP_ITERATIONS,
         log_samples=True,
@@ -108,20 +116,28 @@ def run_task(
         fewshot_random_seed=options.seed,
     )
     questions = _questions(found["samples"])
-    values = found["results"][runs_as]
+    values = found["results"][asked.runs_as]
+    generated = STRICT in values
     score = TaskScore(
-        task=task,
-        metric="acc",
-        value=_number(values.get("acc,none")),
-        stderr=_number(values.get("acc_stderr,none")),
+        task=asked.task,
+        metric=STRICT if generated else "acc",
+        value=_number(values.get(STRICT if generated else "acc,none")),
+        stderr=_number(values.get(_stderr(STRICT) if generated else "acc_stderr,none")),
         n=len(questions),
         acc_norm=_number(values.get("acc_norm,none")),
         acc_norm_stderr=_number(values.get("acc_norm_stderr,none")),
-        version=str(found["versions"].get(runs_as)),
-        num_fewshot=options.num_fewshot,
-        data=data,
+        flexible=_number(values.get(FLEXIBLE)),
+        flexible_stderr=_number(values.get(_stderr(FLEXIBLE))),
+        version=str(found["versions"].get(asked.runs_as)),
+        num_fewshot=asked.num_fewshot,
+        data=asked.data,
     )
-    return score, questions.assign(study_task=task)
+    return score, questions.assign(study_task=asked.task)
+
+
+def _stderr(metric: str) -> str:
+    name, filter = metric.split(",")
+    return f"{name}_stderr,{filter}"
 
 
 def average(scores: Iterable[TaskScore]) -> tuple[float | None, float | None]:
@@ -138,8 +154,34 @@ def average(scores: Iterable[TaskScore]) -> tuple[float | None, float | None]:
 def _questions(samples: dict[str, list[dict[str, Any]]]) -> "pandas.DataFrame":
     import pandas
 
-    rows = [_question(task, sample) for task, found in samples.items() for sample in found]
+    rows = [row for task, found in samples.items() for row in _rows(task, found)]
     return pandas.DataFrame(rows).sort_values(["task", "doc_id"], ignore_index=True)
+
+
+def _rows(task: str, samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if "exact_match" not in samples[0]:
+        return [_question(task, sample) for sample in samples]
+    flexible = {s["doc_id"]: float(s["exact_match"]) for s in samples if s["filter"] == "flexible-extract"}
+    return [_answer(task, s, flexible[s["doc_id"]]) for s in samples if s["filter"] == "strict-match"]
+
+
+def _answer(task: str, sample: dict[str, Any], flexible: float) -> dict[str, Any]:
+    """One question that is answered in writing, as stored: what was asked, the answer, and whether it was right."""
+    return {
+        "task": task,
+        "doc_id": sample["doc_id"],
+        "doc_hash": sample["doc_hash"],
+        "prompt_hash": sample["prompt_hash"],
+        "question": str(sample["arguments"][0][0]),
+        "options": [],
+        "target": str(sample["target"]),
+        "answer": str(sample["resps"][0][0]),
+        "loglikelihoods": [],
+        "is_greedy": [],
+        "acc": float(sample["exact_match"]),
+        "acc_norm": float("nan"),
+        "flexible": flexible,
+    }
 
 
 def _question(task: str, sample: dict[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,10 @@ TASK_FILES: dict[str, TaskFiles] = {
         "arrow",
         {"dev": "mmlu/{subject}/dev.arrow", "test": "mmlu/{subject}/test.arrow"},
     ),
+    # Its own training data is not in the bundle: the examples before each question are eight others.
+    "gsm8k": TaskFiles(
+        "gsm8k/gsm8k.yaml", "json", {"train": "gsm8k/worked_examples.jsonl", "test": "gsm8k/test.jsonl"}
+    ),
 }
 
 

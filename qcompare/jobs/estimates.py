@@ -20,7 +20,14 @@ from qcompare.study.presets import TASKS
 from qcompare.study.records import Cost, Job, Range, Result, Status
 from qcompare.study.spec import Study
 
-TOKENS_PER_QUESTION = {"lambada_openai": 90, "hellaswag": 190, "piqa": 60, "winogrande": 45, "mmlu": 120}
+TOKENS_PER_QUESTION = {
+    "lambada_openai": 90,
+    "hellaswag": 190,
+    "piqa": 60,
+    "winogrande": 45,
+    "mmlu": 120,
+    "gsm8k": 400,
+}
 """Tokens that the packed scorer feeds for one question; demo tokenizer, no few-shot examples."""
 CPU_FLOPS_PER_CORE = 70e9
 GPU_FLOPS = 1e14
@@ -142,7 +149,7 @@ class Estimates:
         flops = GPU_FLOPS if self._device.startswith("cuda") else CPU_FLOPS_PER_CORE * (os.cpu_count() or 1)
         token = 2 * self._facts.num_params / flops * (1.0 if recipe == "bf16" else SIMULATION_FACTOR)
         if stage in TASKS:
-            return token * TOKENS_PER_QUESTION.get(stage, 100) * (1 + self._study.num_fewshot)
+            return token * TOKENS_PER_QUESTION.get(stage, 100) * (1 + self._study.examples(stage))
         per_byte = self._facts.size_bytes / COPY_BYTES_PER_SECOND
         rules = {
             START: START_SECONDS,

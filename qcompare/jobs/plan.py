@@ -7,7 +7,7 @@ from qcompare.jobs.devices import job_devices
 from qcompare.jobs.estimates import Estimates
 from qcompare.models.facts import ModelFacts
 from qcompare.models.sources import describe
-from qcompare.recipes.bits import bit_range, check_budget, check_sizes, count, stored_bytes
+from qcompare.recipes.bits import bit_range, check_blocks, check_budget, check_sizes, count, stored_bytes
 from qcompare.recipes.build import Asked, config_from_sizes
 from qcompare.settings import Settings
 from qcompare.study.presets import RECIPES, TASKS
@@ -74,6 +74,8 @@ def make_plan(study: Study, settings: Settings) -> Plan:
     """
     facts = describe(study.model, settings)
     check_sizes(facts.layers, study.schemes)
+    for recipe in study.recipes:
+        check_blocks(facts.layers, recipe)
     for avg_bits in study.avg_bits:
         check_budget(avg_bits, facts.layers, study.schemes, study.ignore_scale_zp_bits)
     device = job_devices(settings.device)[0]

@@ -13,6 +13,7 @@ from typing import Any
 from filelock import FileLock
 
 from qcompare.errors import ModelUnavailable
+from qcompare.jobs.building import Building, stored_size
 from qcompare.jobs.failures import changed, explain
 from qcompare.jobs.heartbeat import start_heartbeat
 from qcompare.jobs.stages import Stages
@@ -80,7 +81,7 @@ class _Run:
         self.study, self.job, self.settings, self.stages, self.folder = study, job, settings, stages, folder
         self.device = pick_device(settings.device, job.device)
         self.dtype = pick_dtype(self.device, settings.dtype)
-        self.calibration_text: str | None = None
+        self.building = Building(study, job.recipe, job.avg_bits, settings, self.device, self.dtype)
         self.reference: Any = None
         self.scorer: str = study.scorer
         self.row_tokens: int | None = None
@@ -91,33 +92,35 @@ class _Run:
         from qcompare.evaluate.benchmarks import average
         from qcompare.jobs.environment import environment, peak_memory_bytes
         from qcompare.models.facts import ModelFacts
-        from qcompare.models.sources import describe
         from qcompare.recipes.bits import count, stored_bytes
         from qcompare.recipes.schemes import quantized
         from qcompare.study.records import ModelRef
 
-        self._fetch()
-        facts: ModelFacts = describe(self.study.model, self.settings)
-        config = self._layer_config(facts)
+        with self.stages.stage("fetching the model"):
+            facts: ModelFacts = self.building.fetch()
+        with self.stages.stage("choosing layers") as report:
+            config = self.building.layer_config(facts, report)
         model, tokenizer = self._quantized_model(config)
         scores, questions = self._evaluate(model, tokenizer, config)
         difference = self._divergence(model)
         generations = self._generate(model, tokenizer)
         mean, stderr = average(scores)
+        local, checkpoint = self.building.local, self.building.checkpoint
+        size = stored_size(checkpoint) if checkpoint else stored_bytes(facts.layers, config, facts.num_params)
         result = Result(
             study_id=self.job.study_id,
             job_id=self.job.id,
             recipe=self.job.recipe,
             model=ModelRef(
                 name=facts.title,
-                source=self.local.source,
-                revision=self.local.revision,
+                source=local.source,
+                revision=local.revision,
                 num_params=facts.num_params,
                 num_quantized_params=facts.num_quantized_params,
             ),
             layer_config=config,
             bits=count(facts.layers, config, self.job.avg_bits),
-            size_bytes=stored_bytes(facts.layers, config, facts.num_params),
+            size_bytes=size,
             tasks=scores,
             average=mean,
             average_stderr=stderr,
@@ -126,8 +129,10 @@ class _Run:
             scorer=self.scorer,
             row_tokens=self.row_tokens,
             reused_requests=self.reused,
-            simulated=bool(quantized(config)),
-            calibration=self.calibration_text,
+            rounding=self.building.rounding().label if quantized(config) and not checkpoint else "rtn",
+            awq=self.building.awq,
+            simulated=bool(quantized(config)) and not checkpoint,
+            calibration=self.building.calibration_text,
             add_bos_token=self.add_bos_token,
             seed=self.study.seed,
             seconds=self.stages.seconds(),
@@ -136,55 +141,17 @@ class _Run:
         )
         return result, questions
 
-    def _fetch(self) -> None:
-        from qcompare.models.sources import fetch
-
-        with self.stages.stage("fetching the model"):
-            self.local = fetch(self.study.model, self.settings, print)
-
-    def _load(self) -> tuple[Any, Any]:
-        from qcompare.models.sources import load
-
-        model, tokenizer = load(self.local, self.device, self.dtype, self.settings, self.study.hub_kernels)
-        return model, tokenizer
-
-    def _layer_config(self, facts: Any) -> dict[str, str]:
-        from qcompare.recipes.build import Asked, Means, layer_config
-
-        kept = self.settings.home / "scores" / self.local.revision
-        with self.stages.stage("choosing layers") as report, reusable(kept, print) as score_cache:
-            means = Means(
-                load_model=self._load,
-                device=self.device,
-                calibration=self._calibration() if self.job.recipe == "mixed" else None,
-                score_cache=score_cache,
-                report=report,
-            )
-            return layer_config(self.job.recipe, Asked(self.study, facts.layers, self.job.avg_bits), means)
-
-    def _calibration(self) -> str | None:
-        """The bundle's text where there is no hub, and for the demo model, whose results shall not depend on one."""
-        from qcompare.models.bundle import ensure_bundle
-        from qcompare.models.hub import hub_reachable
-        from qcompare.recipes.calibration import calibration_text
-
-        wish = self.study.calibration
-        use_bundle = wish.dataset == "auto" and (self.study.model == "demo" or not hub_reachable(self.settings))
-        bundled = ensure_bundle(self.settings, print).calibration if use_bundle else None
-        dataset, self.calibration_text = calibration_text(wish, bundled)
-        return dataset
-
     def _quantized_model(self, config: dict[str, str]) -> tuple[Any, Any]:
-        from qcompare.quantize.simulate import simulate
-
         with self.stages.stage("loading the model"):
-            model, tokenizer = self._load()
+            model, tokenizer = self.building.load()
         if self.study.divergence:
             with self.stages.stage("reading held-out text") as report:
                 self.reference = self._reference(model, tokenizer, report)
         if config:
             with self.stages.stage("quantizing layers") as report:
-                simulate(model, config, report)
+                model, tokenizer = self.building.quantize(
+                    model, tokenizer, config, self.folder.path / "checkpoint", report
+                )
         return model, tokenizer
 
     def _reference(self, model: Any, tokenizer: Any, report: Any) -> Any:
@@ -197,7 +164,7 @@ class _Run:
         except ModelUnavailable as error:
             print(f"no KL divergence: {error}")
             return None
-        kept = self.settings.home / "references" / self.local.revision
+        kept = self.settings.home / "references" / self.building.local.revision
         with reusable(kept / f"{self.device.partition(':')[0]}-{self.dtype}", print) as cache:
             return text, original_states(model, text, cache, report)
 
@@ -220,7 +187,6 @@ class _Run:
         self.add_bos_token = benchmarks.default_add_bos_token(self.study.add_bos_token, model, tokenizer)
         options = benchmarks.Options(
             limit=self.study.limit,
-            num_fewshot=self.study.num_fewshot,
             batch_size=self.study.batch_size,
             add_bos_token=self.add_bos_token,
             seed=self.study.seed,
@@ -236,9 +202,8 @@ class _Run:
         for task in self.study.tasks:
             with self.stages.stage(task) as report:
                 lm.progress = report
-                score, table = benchmarks.run_task(
-                    lm, task, tasks.runs_as[task], tasks.data[task], tasks.manager, options
-                )
+                asked = benchmarks.Asked(task, tasks.runs_as[task], tasks.data[task], self.study.examples(task))
+                score, table = benchmarks.run_task(lm, asked, tasks.manager, options)
                 scores.append(score)
                 tables.append(table)
         self.scorer, self.reused = lm.path, getattr(lm, "reused", 0)
@@ -249,14 +214,14 @@ class _Run:
 
     def _keep_scores(self, lm: Any, config: dict[str, str]) -> None:
         """Let the scorer use and keep scores of this very model under these very conditions."""
-        if self.study.scorer != "packed":
-            return
+        if self.study.scorer != "packed" or self.building.checkpoint or (config and self.study.rounding != "rtn"):
+            return  # what a checkpoint or a search came out as is not known beforehand
         from qcompare.evaluate.kept import Identity, KeptScores, scheme_definitions
         from qcompare.jobs.environment import library_versions
         from qcompare.models.machine import device_name
 
         identity = Identity(
-            model_revision=self.local.revision,
+            model_revision=self.building.local.revision,
             layer_config=config,
             schemes=scheme_definitions(config),
             rounding="rtn",

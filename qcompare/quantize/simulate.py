@@ -22,7 +22,10 @@ Rounding = Callable[["torch.Tensor"], "torch.Tensor"]
 
 
 def simulate(
-    model: Any, layer_config: Mapping[str, str], report: Callable[[int, int], None] = lambda done, total: None
+    model: Any,
+    layer_config: Mapping[str, str],
+    report: Callable[[int, int], None] = lambda done, total: None,
+    activations: bool = True,
 ) -> None:
     """Make a model behave as if the named layers were stored in their schemes.
 
@@ -30,6 +33,7 @@ def simulate(
         model: a loaded transformers model; changed in place.
         layer_config: full layer name → scheme name.
         report: told (layers done, layers in all).
+        activations: False leaves them as they are and rounds weights only.
 
     Raises:
         JobError: a named layer does not exist in the model or is not linear.
@@ -45,7 +49,7 @@ def simulate(
             if not isinstance(layer, torch.nn.Linear):
                 raise JobError(f"layer {name} is not a linear layer of this model: the recipe is for another model")
             layer.weight.data.copy_(weight_rounding(scheme)(layer.weight.data))
-            if rounds_activations(scheme):
+            if activations and rounds_activations(scheme):
                 layer.register_forward_pre_hook(_InputRounding(shared, scheme))
             report(done, len(layer_config))
 

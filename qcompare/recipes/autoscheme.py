@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from qcompare.study.presets import SCHEMES
 
 LayerLosses = dict[str, dict[str, float]]
 """Scheme → full layer name → estimated loss."""
@@ -49,8 +49,6 @@ def layer_losses(
 ) -> LayerLosses:
     """Losses of every scheme but BF16: those kept for this model, or scored now and kept.
 
-    Several jobs may ask at once: one scores, the others wait and use its work.
-
     Args:
         load_model: gives a fresh (model, tokenizer); only called when a scheme was not scored before.
         cache_dir: a folder for this model revision alone.
@@ -58,11 +56,9 @@ def layer_losses(
     folder = cache_dir / scoring.digest
     folder.mkdir(parents=True, exist_ok=True)
     scored = [scheme for scheme in schemes if scheme != "BF16"]
-    with FileLock(folder / "lock"):
-        if not all(_file(folder, scheme).exists() for scheme in scored):
-            found = _score(load_model, scored, scoring, device, folder, report)
-            for scheme, losses in found.items():
-                _write(_file(folder, scheme), losses)
+    if not all(_file(folder, scheme).exists() for scheme in scored):
+        for scheme, losses in _score(load_model, scored, scoring, device, folder, report).items():
+            _write(_file(folder, scheme), losses)
     return {scheme: json.loads(_file(folder, scheme).read_text(encoding="utf-8")) for scheme in scored}
 
 
@@ -74,8 +70,6 @@ def _score(
     folder: Path,
     report: Callable[[int, int], None],
 ) -> LayerLosses:
-    from qcompare.study.presets import SCHEMES
-
     # Any budget in reach will do; with one scheme there is no other.
     middle = sum(SCHEMES[scheme].bits for scheme in schemes) / len(schemes)
     model, tokenizer = load_model()

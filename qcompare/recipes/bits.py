@@ -9,10 +9,12 @@ from math import ceil
 
 from qcompare.errors import InvalidStudy
 from qcompare.models.facts import LinearLayer
-from qcompare.study.presets import GROUP_SIZES, SCHEMES
+from qcompare.study.presets import GROUP_SIZES, RECIPES, SCHEMES, scheme_named
 from qcompare.study.records import Bits
 
 UNQUANTIZED_BITS = 16
+BLOCK = 128
+"""Rows and columns of a block of FP8_BLOCK."""
 TOLERANCE = 1e-3
 """A budget this near to an end of the range means that end, as in auto-round."""
 
@@ -22,8 +24,9 @@ LayerConfig = dict[str, str]
 
 def layer_bits(layer: LinearLayer, scheme: str, ignore_scale_bits: bool) -> int:
     """Bits that a layer's weights take at a scheme."""
-    preset = SCHEMES[scheme]
-    scales = 0 if ignore_scale_bits else layer.out_features * ceil(layer.in_features / preset.group_size)
+    preset = scheme_named(scheme)
+    groups = ceil(layer.out_features / preset.group_rows) * ceil(layer.in_features / preset.group_size)
+    scales = 0 if ignore_scale_bits else groups
     return preset.bits * layer.numel + preset.scale_bits * scales
 
 
@@ -101,6 +104,22 @@ def check_sizes(layers: Sequence[LinearLayer], schemes: Sequence[str]) -> None:
                     f"{scheme.name} needs inputs in groups of {scheme.group_size}, but {layer.name} has "
                     f"{layer.in_features}: {_working_group_size(layers, schemes)}"
                 )
+
+
+def check_blocks(layers: Sequence[LinearLayer], recipe: str) -> None:
+    """Refuse a recipe whose blocks of weights do not fit every layer.
+
+    Raises:
+        InvalidStudy: names the layer, its size, and the alternative.
+    """
+    if RECIPES[recipe].checkpoint_scheme != "FP8_BLOCK":
+        return
+    for layer in layers:
+        if layer.out_features % BLOCK or layer.in_features % BLOCK:
+            raise InvalidStudy(
+                f"{recipe} needs weights in blocks of {BLOCK} × {BLOCK}, but {layer.name} has {layer.out_features} × "
+                f"{layer.in_features}: choose {recipe.replace('block', 'dynamic')}, which takes any size"
+            )
 
 
 def _working_group_size(layers: Sequence[LinearLayer], schemes: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from qcompare.recipes.autoscheme import Scoring, layer_losses
 from qcompare.recipes.bits import LayerConfig, check_budget, names
 from qcompare.recipes.edges import edge_config
 from qcompare.recipes.groups import Group, layer_groups
+from qcompare.study.presets import RECIPES
 from qcompare.study.spec import Study
 
 
@@ -81,6 +82,10 @@ def _uniform(asked: Asked) -> LayerConfig:
     return dict.fromkeys(names(asked.layers), asked.study.schemes[0])
 
 
+def _checkpoint(scheme: str) -> Callable[[Asked], LayerConfig]:
+    return lambda asked: dict.fromkeys(names(asked.layers), scheme)
+
+
 def _edge(end: str) -> Callable[[Asked], LayerConfig]:
     def build(asked: Asked) -> LayerConfig:
         study = asked.study
@@ -113,5 +118,6 @@ FROM_SIZES: dict[str, Callable[[Asked], LayerConfig]] = {
     "uniform": _uniform,
     "head": _edge("head"),
     "tail": _edge("tail"),
+    **{name: _checkpoint(info.checkpoint_scheme) for name, info in RECIPES.items() if info.checkpoint_scheme},
 }
 FROM_WEIGHTS: dict[str, Callable[[Asked, Means], LayerConfig]] = {"mixed": _mixed}

@@ -1,15 +1,21 @@
-"""The text on which layers are scored."""
+"""The text on which layers are scored (auto-round) or scaled (AWQ)."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from qcompare.errors import InvalidStudy
 from qcompare.study.spec import Calibration
 
 LOCAL_ENDINGS = (".jsonl", ".json")
+ULTRACHAT = "HuggingFaceH4/ultrachat_200k"
+"""On which the published AWQ checkpoints were calibrated."""
 
 
-def calibration_text(calibration: Calibration, bundled: Path | None) -> tuple[str | None, str]:
+def calibration_text(
+    calibration: Calibration, bundled: Path | None, default: str = "auto-round's default text (pile-10k)"
+) -> tuple[str | None, str]:
     """What to hand auto-round as `dataset` (None is its own default), and its name in words.
 
     Args:
@@ -22,23 +28,100 @@ def calibration_text(calibration: Calibration, bundled: Path | None) -> tuple[st
     amount = f"{calibration.num_samples} × {calibration.max_seq_length} tokens"
     if calibration.dataset == "auto":
         if bundled is None:
-            return None, f"auto-round's default text (pile-10k), {amount}"
+            return None, f"{default}, {amount}"
         return str(bundled), f"CoQA stories of the demo bundle, {amount}"
     if calibration.dataset.endswith(LOCAL_ENDINGS):
         return str(_checked(Path(calibration.dataset).expanduser())), f"{calibration.dataset}, {amount}"
     return calibration.dataset, f"{calibration.dataset}, {amount}"
 
 
-def _checked(path: Path) -> Path:
+def token_rows(dataset: str | None, calibration: Calibration, tokenizer: Any) -> Any:
+    """Calibration rows for llm-compressor: a `datasets.Dataset` of `input_ids` and `attention_mask`.
+
+    Args:
+        dataset: as from `calibration_text`; None takes UltraChat from the hub.
+
+    Raises:
+        InvalidStudy: there is no text, or it is too short.
+    """
+    from datasets import Dataset
+
+    local = dataset is not None and dataset.endswith(LOCAL_ENDINGS)
+    texts = local_texts(Path(str(dataset))) if local else _hub_texts(dataset, calibration.num_samples, tokenizer)
+    tokens = tokenizer(list(texts), truncation=True, max_length=calibration.max_seq_length)["input_ids"]
+    rows = [row for row in tokens if len(row) == calibration.max_seq_length][: calibration.num_samples]
+    check_amount(str(dataset or ULTRACHAT), tokens, len(rows), calibration)
+    return Dataset.from_dict({"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]})
+
+
+def check_amount(name: str, tokens: Sequence[Sequence[int]], long_enough: int, calibration: Calibration) -> None:
+    """Refuse text of which too few rows fill `max_seq_length`.
+
+    Raises:
+        InvalidStudy: says how many there are and what would fit.
+    """
+    if long_enough >= calibration.num_samples:
+        return
+    longest = max((len(row) for row in tokens), default=0)
+    raise InvalidStudy(
+        f"calibration text {name}: {long_enough} of {len(tokens)} rows have {calibration.max_seq_length} tokens, "
+        f"{calibration.num_samples} are asked for (the longest has {longest}): lower num_samples or max_seq_length, "
+        "or give more text"
+    )
+
+
+def check_local(dataset: str | None, calibration: Calibration, tokenizer: Any) -> None:
+    """Check a local file's amount of text before auto-round reads it; others it knows itself.
+
+    Raises:
+        InvalidStudy: there is no text, or it is too short.
+    """
+    if dataset is None or not dataset.endswith(LOCAL_ENDINGS):
+        return
+    texts = local_texts(Path(dataset))
+    tokens = tokenizer(list(texts), truncation=True, max_length=calibration.max_seq_length)["input_ids"]
+    check_amount(dataset, tokens, sum(len(row) == calibration.max_seq_length for row in tokens), calibration)
+
+
+def local_texts(path: Path) -> tuple[str, ...]:
+    """The `text` of every row of a .jsonl or .json file.
+
+    Raises:
+        InvalidStudy: the file is no such file.
+    """
     try:
-        with path.open(encoding="utf-8") as file:
-            first = file.readline() if path.suffix == ".jsonl" else file.read()
-        values = json.loads(first)
+        content = path.read_text(encoding="utf-8")
+        lines = [line for line in content.splitlines() if line.strip()]
+        rows = [json.loads(line) for line in lines] if path.suffix == ".jsonl" else json.loads(content)
     except OSError as error:
         raise InvalidStudy(f"calibration text {path} cannot be read ({error.strerror}): give a .jsonl file") from None
     except ValueError:
         raise InvalidStudy(f'calibration text {path} is not JSON: give lines such as {{"text": "…"}}') from None
-    row = values[0] if isinstance(values, list) and values else values
-    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-        raise InvalidStudy(f"calibration text {path} has no field 'text' in its first row")
+    if not isinstance(rows, list) or not rows:
+        raise InvalidStudy(f'calibration text {path} is empty: give lines such as {{"text": "…"}}')
+    texts = [row.get("text") if isinstance(row, dict) else None for row in rows]
+    if not all(isinstance(text, str) for text in texts):
+        line = next(place for place, text in enumerate(texts, start=1) if not isinstance(text, str))
+        raise InvalidStudy(f"calibration text {path} has no field 'text' in row {line}")
+    return tuple(str(text) for text in texts)
+
+
+def _hub_texts(dataset: str | None, num_samples: int, tokenizer: Any) -> tuple[str, ...]:
+    from datasets import load_dataset
+
+    name, split = (ULTRACHAT, "train_sft") if dataset is None else (dataset, "train")
+    try:
+        rows = load_dataset(name, split=f"{split}[:{2 * num_samples}]")
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise InvalidStudy(f"calibration data {name} cannot be had ({reason}): give a .jsonl file") from None
+    if "messages" in rows.column_names:
+        return tuple(tokenizer.apply_chat_template(row, tokenize=False) for row in rows["messages"])
+    if "text" in rows.column_names:
+        return tuple(rows["text"])
+    raise InvalidStudy(f"calibration data {name} has no column 'text' or 'messages': {', '.join(rows.column_names)}")
+
+
+def _checked(path: Path) -> Path:
+    local_texts(path)
     return path.resolve()

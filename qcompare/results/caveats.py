@@ -43,6 +43,8 @@ def _data_differs(comparison: Comparison) -> str:
     notes = []
     if "lambada_openai" in comparison.study.tasks:
         notes.append("LAMBADA without its paragraph breaks")
+    if "gsm8k" in comparison.study.tasks:
+        notes.append("GSM8K with other worked examples, so not its standard score")
     if comparison.study.num_fewshot and NO_TRAINING_DATA & set(comparison.study.tasks):
         notes.append("few-shot examples from the validation questions")
     return f" ({', '.join(notes)})" if notes else ""

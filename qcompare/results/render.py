@@ -15,6 +15,7 @@ TERMINAL_WIDTH = 240
 CSV_COLUMNS = (
     *("study_id", "model", "recipe", "avg_bits_asked", "avg_bits", "avg_bits_with_scales", "bits_per_weight"),
     *("size_bytes", "status", "task", "metric", "value", "stderr", "n", "acc_norm", "acc_norm_stderr"),
+    *("flexible", "flexible_stderr"),
     *(
         "percent_of_bf16",
         "diff_to_bf16",

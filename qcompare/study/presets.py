@@ -22,6 +22,10 @@ class Scheme:
     """Schemes of one family can be mixed in one recipe."""
     text: str
     """One plain sentence for the screen."""
+    group_rows: int = 1
+    """Outputs that share a scale too, where scales belong to blocks."""
+    packed: bool = True
+    """A checkpoint can hold it: there are kernels that load it."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,11 @@ FAMILIES: dict[str, Family] = {
         Family("mxfp", "microscaling floats", ("auto_round", "llm_compressor")),
         Family("mxfp_rceil", "microscaling floats, scales rounded up", ("auto_round",)),
         Family("int", "weight-only integers", ("auto_round",)),
+        Family("fp8", "8-bit floats", ("llm_compressor",)),
     )
 }
+FORMATS = ("auto_round", "llm_compressor")
+"""Checkpoint formats: auto-round's own, and compressed-tensors."""
 ANY_FAMILY = "any"
 """Of BF16: any recipe may leave layers as they are."""
 
@@ -53,14 +60,16 @@ def _weight_only(bits: int, group_size: int) -> Scheme:
     suffix = "" if group_size == GROUP_SIZES[0] else f"G{group_size}"
     text = f"{bits}-bit integer weights, groups of {group_size} share a scale; activations stay at 16 bits."
     # A 16-bit scale, and a zero point as wide as a weight.
-    return Scheme(f"W{bits}A16{suffix}", bits, group_size, 16 + bits, "int", text)
+    return Scheme(f"W{bits}A16{suffix}", bits, group_size, 16 + bits, "int", text, packed=bits in (2, 4, 8))
 
 
 SCHEMES: dict[str, Scheme] = {
     s.name: s
     for s in (
         Scheme("MXFP4", 4, 32, 8, "mxfp", "4-bit floating point, groups of 32 share a power-of-two scale."),
-        Scheme("MXFP6", 6, 32, 8, "mxfp", "6-bit floating point, groups of 32 share a power-of-two scale."),
+        Scheme(
+            "MXFP6", 6, 32, 8, "mxfp", "6-bit floating point, groups of 32 share a power-of-two scale.", packed=False
+        ),
         Scheme("MXFP8", 8, 32, 8, "mxfp", "8-bit floating point, groups of 32 share a power-of-two scale."),
         Scheme("MXFP4_RCEIL", 4, 32, 8, "mxfp_rceil", "MXFP4 with activation scales rounded up, so nothing clips."),
         Scheme("MXFP8_RCEIL", 8, 32, 8, "mxfp_rceil", "MXFP8 with activation scales rounded up, so nothing clips."),
@@ -68,6 +77,18 @@ SCHEMES: dict[str, Scheme] = {
         Scheme("BF16", 16, 1, 0, ANY_FAMILY, "Layers stay as they are."),
     )
 }
+
+FP8_SCHEMES: dict[str, Scheme] = {
+    "FP8_DYNAMIC": Scheme("FP8_DYNAMIC", 8, 1 << 30, 16, "fp8", "8-bit floats, one scale an output."),
+    "FP8_BLOCK": Scheme("FP8_BLOCK", 8, 128, 16, "fp8", "8-bit floats, one scale a 128 × 128 block.", 128),
+}
+"""Schemes of the recipes that llm-compressor writes; not to be mixed."""
+
+
+def scheme_named(name: str) -> Scheme:
+    """Any scheme, one to mix or not."""
+    return SCHEMES[name] if name in SCHEMES else FP8_SCHEMES[name]
+
 
 SCHEME_CHOICES: tuple[tuple[str, ...], ...] = (
     ("MXFP4", "MXFP8"),
@@ -91,6 +112,10 @@ class RecipeInfo:
     text: str
     takes_budget: bool
     """Built once per budget of the study; otherwise once per study."""
+    checkpoint_scheme: str | None = None
+    """The recipe is a checkpoint that llm-compressor writes in this scheme; None for schemes of the study."""
+    awq: bool = False
+    """AWQ scales the weights before they are rounded."""
 
 
 RECIPES: dict[str, RecipeInfo] = {
@@ -101,6 +126,19 @@ RECIPES: dict[str, RecipeInfo] = {
         RecipeInfo("head", "Head high", "The last blocks, near the output, get the high scheme.", True),
         RecipeInfo("tail", "Tail high", "The first blocks, near the input, get the high scheme.", True),
         RecipeInfo("mixed", "Mixed", "The layers that matter most get the high scheme (AutoScheme).", True),
+        RecipeInfo("rtn_fp8_dynamic", "FP8", "Every layer in 8-bit floats, plainly rounded.", False, "FP8_DYNAMIC"),
+        RecipeInfo(
+            "awq_fp8_dynamic", "AWQ + FP8", "FP8 after AWQ has scaled the weights.", False, "FP8_DYNAMIC", True
+        ),
+        RecipeInfo("rtn_fp8_block", "FP8 blocks", "FP8 with a scale for each 128 × 128 block.", False, "FP8_BLOCK"),
+        RecipeInfo(
+            "awq_fp8_block",
+            "AWQ + FP8 blocks",
+            "The same after AWQ has scaled the weights.",
+            False,
+            "FP8_BLOCK",
+            True,
+        ),
     )
 }
 
@@ -118,6 +156,8 @@ class TaskInfo:
     """Parts that `limit` counts separately."""
     questions: int
     """Questions in the full task."""
+    num_fewshot: int = 0
+    """Worked examples before each question, as lm-eval does by default."""
 
 
 TASKS: dict[str, TaskInfo] = {
@@ -128,8 +168,13 @@ TASKS: dict[str, TaskInfo] = {
         TaskInfo("piqa", "PIQA", "Pick the way that works in the physical world.", 1, 1838),
         TaskInfo("winogrande", "WinoGrande", "Work out whom a pronoun means.", 1, 1267),
         TaskInfo("mmlu", "MMLU", "Exam questions from 57 subjects.", 57, 14042),
+        TaskInfo("gsm8k", "GSM8K", "Work out a school maths problem in writing.", 1, 1319, num_fewshot=5),
     )
 }
+
+
+PUBLISHED_TASKS: tuple[str, ...] = ("lambada_openai", "hellaswag", "piqa", "winogrande", "mmlu")
+"""Over which the published tables average."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +190,7 @@ class Size:
 SIZES: tuple[Size, ...] = (
     Size("Quick", ("lambada_openai", "hellaswag", "piqa", "winogrande"), 25, "a first look"),
     Size("Standard", ("lambada_openai", "hellaswag", "piqa", "winogrande"), 100, "a useful comparison"),
-    Size("Full", tuple(TASKS), None, "every question of all five tasks"),
+    Size("Full", PUBLISHED_TASKS, None, "every question of the five published tasks"),
 )
 
 DEFAULT_PROMPTS: tuple[str, ...] = (

@@ -158,6 +158,9 @@ class TaskScore(Frozen):
     """Questions answered."""
     acc_norm: float | None = None
     acc_norm_stderr: float | None = None
+    flexible: float | None = None
+    """gsm8k: share right when the last number of the answer counts (flexible-extract), not only one after `####`."""
+    flexible_stderr: float | None = None
     version: str
     num_fewshot: int
     data: str
@@ -217,6 +220,54 @@ class Environment(Frozen):
     """Versions of the libraries that can move a score."""
 
 
+class AwqReport(Frozen):
+    """What AWQ did to a model. A mapping is a layer whose output is scaled down, and those scaled up after it."""
+
+    applied: tuple[str, ...]
+    """Mappings, as `smoothed layer → balanced layers`."""
+    skipped: tuple[str, ...]
+    """Mappings that AWQ found and left out, because shapes do not fit or nothing reached them."""
+    n_grid: int
+    """Scales tried for each."""
+
+
+class ExportReport(Frozen):
+    """A checkpoint that was written, loaded again in a fresh process, and compared with what was measured."""
+
+    format: str
+    """`auto_round` or `llm_compressor`."""
+    folder: str
+    layers: int
+    """Quantized layers, counted in the reloaded model."""
+    size_bytes: int
+    """Weight files."""
+    bits_per_weight: float
+    """Weight files over all parameters."""
+    max_difference: float
+    """Largest difference of a logit of the prompt between the reloaded model and the measured one."""
+    mean_difference: float
+    top1_agreement: float
+    """Share of the prompt's tokens after which both find the same next one most likely."""
+    weights_difference: float | None
+    """With activations left as they are in both; only where the loader rounds them by a rule of its own."""
+    dtype: str
+    """In which both were computed."""
+    prompt: str
+    text: str
+    """The reloaded model's continuation of the prompt."""
+    seconds: float
+
+
+class ExportState(Frozen):
+    """Where an export stands."""
+
+    status: Status
+    stage: str
+    error: str | None = None
+    """One line: why it failed."""
+    report: ExportReport | None = None
+
+
 class Result(Frozen):
     """What one job found. Published whole, or not at all."""
 
@@ -244,6 +295,9 @@ class Result(Frozen):
     reused_requests: int = 0
     """Requests whose scores were kept from an earlier run of the same model under the same conditions."""
     rounding: str = "rtn"
+    """How weights were rounded: `rtn`, `opt_rtn`, or `tuned` with its number of steps."""
+    awq: AwqReport | None = None
+    """Recipes with AWQ only."""
     simulated: bool = True
     """Weights and activations were rounded in memory; accuracy is faithful, speed is not measured."""
     calibration: str | None = None

@@ -13,6 +13,7 @@ from qcompare.study.presets import (
     DEFAULT_PROMPTS,
     DEFAULT_RECIPES,
     FAMILIES,
+    FP8_SCHEMES,
     RECIPES,
     SCHEMES,
     SIZES,
@@ -60,11 +61,18 @@ class Study(Frozen):
     """Budgets do not count scales, as in the published tables."""
     shared_layers: bool = False
     """Keep q/k/v, and gate/up, of a block at one scheme: vLLM fuses them and cannot load mixed ones."""
+    rounding: Literal["rtn", "opt_rtn", "tuned"] = "rtn"
+    """`rtn` rounds to nearest, as the published tables; `opt_rtn` searches scales; `tuned` learns the rounding."""
+    iters: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """Steps of `tuned`, for each block."""
+    awq_n_grid: Annotated[int, Field(ge=4, le=100)] = 20
+    """Scales that AWQ tries for each mapping; its time grows with it."""
     recipes: tuple[str, ...] = DEFAULT_RECIPES
     tasks: tuple[str, ...] = SIZES[0].tasks
     limit: Annotated[int, Field(ge=1)] | None = 25
     """Questions a task (mmlu: a subject); null takes all."""
-    num_fewshot: Annotated[int, Field(ge=0, le=32)] = 0
+    num_fewshot: Annotated[int, Field(ge=0, le=32)] | None = None
+    """Worked examples before each question; null takes each task's own number (gsm8k 5, others 0)."""
     prompts: tuple[Annotated[str, Field(max_length=100_000)], ...] = DEFAULT_PROMPTS
     """Prompts answered by every recipe."""
     max_new_tokens: Annotated[int, Field(ge=1, le=4096)] = 64
@@ -93,7 +101,7 @@ class Study(Frozen):
     @classmethod
     def _known(cls, names: tuple[str, ...], info: Any) -> tuple[str, ...]:
         tables: dict[str, tuple[str, Any]] = {
-            "schemes": ("scheme", SCHEMES),
+            "schemes": ("scheme", SCHEMES | FP8_SCHEMES),
             "recipes": ("recipe", RECIPES),
             "tasks": ("task", TASKS),
         }
@@ -115,6 +123,9 @@ class Study(Frozen):
     @field_validator("schemes")
     @classmethod
     def _schemes_fit_together(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if fixed := [name for name in names if name in FP8_SCHEMES]:
+            recipes = [recipe.name for recipe in RECIPES.values() if recipe.checkpoint_scheme == fixed[0]]
+            raise ValueError(f"{fixed[0]} is not to be mixed: name {' or '.join(recipes)} under recipes")
         if len(names) < 2:
             raise ValueError(f"needs a low and a high one, got {len(names)}: e.g. [MXFP4, MXFP8]")
         schemes = [SCHEMES[name] for name in names]
@@ -134,6 +145,10 @@ class Study(Frozen):
         if not self.tasks and not self.prompts:
             raise ValueError("neither tasks nor prompts are given: there is nothing to measure")
         return self
+
+    def examples(self, task: str) -> int:
+        """Worked examples before each question of a task."""
+        return TASKS[task].num_fewshot if self.num_fewshot is None else self.num_fewshot
 
     def to_yaml(self) -> str:
         """The study as a study file."""
@@ -160,17 +175,38 @@ def load_study(path: Path) -> Study:
     Raises:
         InvalidStudy: the file is missing, too large, not YAML, or asks for something impossible.
     """
+    return read_study(_text(path), str(path))
+
+
+def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_STUDY_BYTES:
             raise InvalidStudy(f"{path}: is {path.stat().st_size / 1e6:.1f} MB; a study file has at most 1 MB")
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except IsADirectoryError:
         raise InvalidStudy(f"{path}: is a folder; give a study file (YAML)") from None
     except OSError as error:
         raise InvalidStudy(f"{path}: cannot be read ({error.strerror}); give the path of a study file") from None
     except UnicodeDecodeError:
         raise InvalidStudy(f"{path}: is not a text file; a study file is YAML in UTF-8") from None
-    return read_study(text, str(path))
+
+
+def load_studies(path: Path, model: str | None = None) -> list[Study]:
+    """Read a study file whose `model` may be a list: one study a model, all else the same.
+
+    Args:
+        model: takes the place of the file's model or models.
+
+    Raises:
+        InvalidStudy: as for `load_study`, or the list is empty.
+    """
+    values = _values(_text(path), str(path))
+    models = [model] if model else values.get("model") if isinstance(values, dict) else None
+    if not isinstance(values, dict) or not isinstance(models, list):
+        return [parse_study(values, str(path))]
+    if not models:
+        raise InvalidStudy(f"{path}: model is an empty list: name at least one")
+    return [parse_study({**values, "model": each}, str(path)) for each in models]
 
 
 def read_study(text: str, source: str = "study") -> Study:
@@ -179,15 +215,18 @@ def read_study(text: str, source: str = "study") -> Study:
     Raises:
         InvalidStudy: the text is too long, not YAML, or asks for something impossible.
     """
+    return parse_study(_values(text, source), source)
+
+
+def _values(text: str, source: str) -> Any:
     if len(text) > MAX_STUDY_BYTES:
         raise InvalidStudy(f"{source}: is {len(text) / 1e6:.1f} MB; a study file has at most 1 MB")
     try:
-        values = yaml.safe_load(text)
+        return yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         raise InvalidStudy(f"{source}: is not valid YAML{where}; expected lines such as 'model: demo'") from None
-    return parse_study(values, source)
 
 
 def _exports(families: Iterable[str]) -> str:

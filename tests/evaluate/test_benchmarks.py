@@ -1,14 +1,17 @@
 """Benchmarks: our BF16 row is what lm-eval's own command would print for the same questions."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcompare.evaluate.benchmarks import Options, average, default_add_bos_token, language_model, run_task
+from qcompare.evaluate import benchmarks
+from qcompare.evaluate.benchmarks import Asked, Options, average, default_add_bos_token, language_model, run_task
 from qcompare.evaluate.tasks import task_manager
+from qcompare.models.facts import LocalModel
 from qcompare.models.sources import fetch, load
 from qcompare.settings import Settings
 from qcompare.study.records import TaskScore
@@ -106,11 +109,11 @@ def test_bf16_row_is_exactly_that_of_lm_evals_own_backend(
 ) -> None:
     expected = theirs(demo_settings, task, num_fewshot)
     samples = {sample["doc_id"]: sample for sample in expected["samples"][task]}
-    options = Options(limit=QUESTIONS, num_fewshot=num_fewshot, batch_size=4, add_bos_token=None, seed=SEED)
+    options = Options(limit=QUESTIONS, batch_size=4, add_bos_token=None, seed=SEED)
     model, tokenizer = load(fetch("demo", demo_settings), "cpu", "float32", demo_settings, hub_kernels=False)
     lm = language_model(scorer, model, tokenizer, options)
     tasks = task_manager(TASKS, demo_settings)
-    score, questions = run_task(lm, task, task, "demo bundle", tasks.manager, options)
+    score, questions = run_task(lm, Asked(task, task, "demo bundle", num_fewshot), tasks.manager, options)
     assert score.value == expected["results"][task]["acc,none"]
     assert score.acc_norm == expected["results"][task].get("acc_norm,none")
     assert len(questions) == QUESTIONS
@@ -119,3 +122,41 @@ def test_bf16_row_is_exactly_that_of_lm_evals_own_backend(
         assert row.acc == samples[row.doc_id]["acc"]
         assert list(row.is_greedy) == [bool(greedy) for _, greedy in responses]
         assert list(row.loglikelihoods) == pytest.approx([value for value, _ in responses], abs=1e-3)
+
+
+@pytest.mark.demo
+def test_gsm8k_is_answered_as_by_lm_evals_own_backend(demo_settings: Settings, tiny_llama: Path) -> None:
+    """In batches, both filters; a tiny random model, since only the answers' equality counts."""
+    from lm_eval import simple_evaluate
+
+    manager = task_manager(["gsm8k"], demo_settings).manager
+    theirs = simple_evaluate(
+        model="hf", model_args={"pretrained": str(tiny_llama), "dtype": "float32"}, tasks=["gsm8k"], num_fewshot=1,
+        batch_size=1, limit=3, device="cpu", bootstrap_iters=0, task_manager=manager, fewshot_random_seed=SEED,
+    )  # fmt: skip
+    model, tokenizer = load(LocalModel(tiny_llama, "tiny", "folder", "r"), "cpu", "float32", demo_settings, False)
+    options = Options(limit=3, batch_size=2, add_bos_token=None, seed=SEED)
+    lm = language_model("packed", model, tokenizer, options)
+    steps: list[tuple[int, int]] = []
+    lm.progress = lambda done, total: steps.append((done, total))
+    score, questions = run_task(lm, Asked("gsm8k", "gsm8k", "demo bundle", 1), manager, options)
+    expected = {s["doc_id"]: s["resps"][0][0] for s in theirs["samples"]["gsm8k"]}
+    assert dict(zip(questions.doc_id, questions.answer, strict=True)) == expected
+    assert (score.value, score.flexible) == (
+        theirs["results"]["gsm8k"]["exact_match,strict-match"],
+        theirs["results"]["gsm8k"]["exact_match,flexible-extract"],
+    )
+    assert steps == [(2, 3), (3, 3)]
+
+
+def test_an_answer_in_writing_is_one_row_with_both_filters() -> None:
+    sample = {
+        "doc_id": 7, "doc_hash": "h", "prompt_hash": "p", "arguments": [("Question: 1 + 1?\nAnswer:", {})],
+        "target": "#### 2", "resps": [["It is 2."]],
+    }  # fmt: skip
+    found = [
+        sample | {"filter": "strict-match", "exact_match": 0.0},
+        sample | {"filter": "flexible-extract", "exact_match": 1.0},
+    ]
+    (row,) = benchmarks._rows("gsm8k", found)
+    assert (row["acc"], row["flexible"], row["answer"]) == (0.0, 1.0, "It is 2.")

@@ -65,6 +65,7 @@ class PackedLM(HFLM):  # type: ignore[misc]
         self.path = self.choice.way
         self.counts: Counter[str] = Counter()
         self.computed = self.naive = 0
+        self._written = self._to_write = 0
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> Scores:
         """(log-likelihood, greedy) of each lm-eval request."""
@@ -73,6 +74,18 @@ class PackedLM(HFLM):  # type: ignore[misc]
         return self._loglikelihood_tokens(
             [(pair, *tokens) for pair, tokens in zip(pairs, encoded, strict=True)], disable_tqdm=disable_tqdm
         )
+
+    def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
+        """The greedy continuation of each request, in padded batches of `batch_size`; HFLM's own."""
+        self._written, self._to_write = 0, len(requests)
+        texts: list[str] = super().generate_until(requests, disable_tqdm=disable_tqdm)
+        return texts
+
+    def _model_generate(self, context: Any, *args: Any, **kwargs: Any) -> Any:
+        found = super()._model_generate(context, *args, **kwargs)
+        self._written += len(context)
+        self.progress(self._written, self._to_write)
+        return found
 
     def _loglikelihood_tokens(
         self, requests: list[Request], disable_tqdm: bool = False, override_bs: int | None = None

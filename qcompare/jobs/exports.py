@@ -1,0 +1,101 @@
+"""Ask for an export and follow it: checks before anything runs, and the state that the exporting process keeps."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from qcompare.errors import InvalidStudy
+from qcompare.jobs.processes import child_environment
+from qcompare.quantize.export import check_format
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.study.records import ExportState, Job, Status
+
+MARGIN = 1.2
+"""Disk space wanted, over the size of the checkpoint."""
+
+
+def check_target(target: Path, size_bytes: int) -> None:
+    """Refuse a folder that cannot take a checkpoint.
+
+    Raises:
+        InvalidStudy: it holds something, cannot be written, or its disk is too full.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InvalidStudy(f"{target} is not an empty folder: give one that does not exist yet")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+        free = shutil.disk_usage(target.parent).free
+    except OSError as error:
+        raise InvalidStudy(f"{target.parent} cannot be written ({error.strerror}): give another folder") from None
+    if free < MARGIN * size_bytes:
+        raise InvalidStudy(
+            f"{target.parent} has {free / 1e9:.1f} GB free, the checkpoint needs {MARGIN * size_bytes / 1e9:.1f} GB: "
+            "free some, or give a folder on another disk"
+        )
+
+
+def note(store: Store, job_id: str, format: str, state: ExportState) -> None:
+    """Keep where an export stands, beside the job's other files."""
+    file = _state_file(store, job_id, format)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_suffix(".draft")
+    draft.write_text(state.model_dump_json(), encoding="utf-8")
+    draft.replace(file)
+
+
+def export_state(store: Store, job_id: str, format: str) -> ExportState | None:
+    """Where an export of a job stands; None when none was asked for."""
+    try:
+        return ExportState.model_validate_json(_state_file(store, job_id, format).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _state_file(store: Store, job_id: str, format: str) -> Path:
+    return store.folder(job_id).path / "exports" / f"{format}.json"
+
+
+def find_job(store: Store, study_id: str, recipe: str) -> Job:
+    """The finished job of a study that a recipe's name means: `mixed`, or `mixed-5` where there are several budgets.
+
+    Raises:
+        InvalidStudy: none, or several.
+    """
+    jobs = store.jobs(store.study(study_id).id)
+    names = {_name(job): job for job in jobs}
+    found = [job for name, job in names.items() if recipe in (name, job.recipe)]
+    if len(found) != 1:
+        what = "is several" if found else "is none"
+        raise InvalidStudy(f"'{recipe}' {what} of this study's recipes: choose from {', '.join(names)}")
+    if found[0].status is not Status.SUCCESS:
+        raise InvalidStudy(f"{recipe} has no result yet ({found[0].status}): export it when it is measured")
+    return found[0]
+
+
+def _name(job: Job) -> str:
+    return job.recipe if job.avg_bits is None else f"{job.recipe}-{job.avg_bits:g}"
+
+
+def start(store: Store, job: Job, format: str, target: Path, settings: Settings) -> "subprocess.Popen[bytes]":
+    """Start an export in a process of its own; `export_state` tells how it goes.
+
+    Raises:
+        QCompareError: it cannot be done; nothing was started.
+    """
+    target = target.expanduser().absolute()
+    result = store.folder(job.id).result()
+    check_format(result.layer_config, format)
+    check_target(target, result.size_bytes)
+    note(store, job.id, format, ExportState(status=Status.RUNNING, stage="starting"))
+    folder = store.folder(job.id).path
+    with (folder / "exports" / f"{format}.log").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "qcompare.jobs.exporting", job.id, format, str(target)],
+            env=child_environment(settings), cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip

@@ -1,0 +1,60 @@
+"""Upload a folder to the hub with the user's own token, which is neither stored nor printed."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from qcompare.errors import InvalidStudy, ModelUnavailable
+
+NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+def check_name(repo: str) -> bool:
+    """True for `org/name`.
+
+    Raises:
+        InvalidStudy: it is something else.
+    """
+    if not NAME.fullmatch(repo):
+        raise InvalidStudy(f"'{repo[:60]}' is no name on the hub: give org/name")
+    return True
+
+
+def read_token(repo: str, ask: Callable[[str], str]) -> str:
+    """The token of the environment (HF_TOKEN), or what the user types in.
+
+    Args:
+        ask: shows a text and returns what is typed, unseen.
+
+    Raises:
+        InvalidStudy: there is none.
+    """
+    token = os.environ.get("HF_TOKEN") or ask(f"Token with write access to {repo}")
+    if not token.strip():
+        raise InvalidStudy("no token was given: set HF_TOKEN, or leave out --push")
+    return token.strip()
+
+
+def push_folder(folder: Path, repo: str, token: str) -> str:
+    """Create the repository where it is missing (private) and upload the folder; returns its address.
+
+    Raises:
+        ModelUnavailable: one line without the token: refused, or no hub. The folder stays.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    api = HfApi(token=token)
+    try:
+        api.create_repo(repo, private=True, exist_ok=True)
+        api.upload_folder(folder_path=folder, repo_id=repo, commit_message="Checkpoint written by qcompare")
+    except HfHubHTTPError as error:
+        code = error.response.status_code if error.response is not None else 0
+        why = "the token has no right to write there" if code in (401, 403) else f"the hub answered {code}"
+        raise ModelUnavailable(f"{repo}: not uploaded: {why}; the checkpoint stays in {folder}") from None
+    except OSError as error:
+        raise ModelUnavailable(
+            f"{repo}: not uploaded: no answer from the hub ({type(error).__name__}); the checkpoint stays in {folder}"
+        ) from None
+    return f"{api.endpoint}/{repo}"

@@ -1,0 +1,88 @@
+"""Rounding by auto-round itself: optimised or tuned, and whatever a real checkpoint is packed from.
+
+Plain rounding for evaluation is `simulate`'s, which gives the same weights in a tenth of the time.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from qcompare.recipes.schemes import library_scheme, quantized
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How weights are rounded."""
+
+    kind: str
+    """`rtn`, `opt_rtn` or `tuned`."""
+    iters: int
+    """Steps a block; for `tuned` only."""
+    dataset: str | None
+    """A `.jsonl` file or a data set that auto-round knows; None is its default."""
+    num_samples: int
+    max_seq_length: int
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """For results: `rtn`, `opt_rtn`, `tuned (200 iters)`."""
+        return f"tuned ({self.iters} iters)" if self.kind == "tuned" else self.kind
+
+
+def compressor(model: Any, tokenizer: Any, layer_config: Mapping[str, str], rounding: Rounding, device: str) -> Any:
+    """auto-round's compressor for a layer config; nothing runs yet."""
+    from auto_round import AutoRound
+
+    most = Counter(quantized(layer_config).values()).most_common(1)[0][0]
+    others = {name: dict(library_scheme(scheme)) for name, scheme in layer_config.items() if scheme != most}
+    own_text = {} if rounding.dataset is None else {"dataset": rounding.dataset}
+    return AutoRound(
+        model,
+        tokenizer,
+        scheme=library_scheme(most),
+        layer_config=others,
+        iters=rounding.iters if rounding.kind == "tuned" else 0,
+        disable_opt_rtn=rounding.kind == "rtn",
+        disable_model_free=True,
+        nsamples=rounding.num_samples,
+        seqlen=rounding.max_seq_length,
+        device_map=device,
+        seed=rounding.seed,
+        **own_text,
+    )
+
+
+def round_in_memory(
+    model: Any,
+    tokenizer: Any,
+    layer_config: Mapping[str, str],
+    rounding: Rounding,
+    device: str,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> Any:
+    """A model that behaves as if stored in these schemes, rounded by auto-round. The one given is consumed."""
+    with _progress(report):
+        found, _ = compressor(model, tokenizer, layer_config, rounding, device).quantize()
+    return found.to(device).eval()
+
+
+@contextmanager
+def _progress(report: Callable[[int, int], None]) -> Iterator[None]:
+    """Listen to the progress bar over blocks: auto-round has no callback for it."""
+    from auto_round.compressors import orchestrator
+
+    class ReportingBar(orchestrator.tqdm):  # type: ignore[misc]
+        def update(self, n: float | None = 1) -> bool | None:
+            shown: bool | None = super().update(n)
+            report(int(self.n), int(self.total or 0))
+            return shown
+
+    before = orchestrator.tqdm
+    orchestrator.tqdm = ReportingBar
+    try:
+        yield
+    finally:
+        orchestrator.tqdm = before
