@@ -14,6 +14,9 @@ from qcompare.settings import Settings
 SOURCES = "a dense, decoder-only language model (Llama, Qwen, Gemma, Mistral, …)"
 
 
+NO_BASELINE = "what it has lost would count as kept; choose the original model"
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """The content of a config.json.
 
@@ -39,10 +42,9 @@ def check_config(config: dict[str, Any], model: str, settings: Settings) -> None
     family = str(config.get("model_type", ""))
     architectures = [str(name) for name in config.get("architectures") or ()]
     known = causal_families()
-    if config.get("quantization_config"):
-        how = config["quantization_config"]
+    if how := config.get("quantization_config") or config.get("compression_config"):
         method = how.get("quant_method", "unknown method") if isinstance(how, dict) else "unknown method"
-        raise ModelUnavailable(f"{model}: is quantized already ({method}); choose the original model")
+        raise ModelUnavailable(f"{model}: is quantized already ({method}): {NO_BASELINE}")
     if config.get("is_encoder_decoder") or "vision_config" in config or "audio_config" in config:
         raise ModelUnavailable(
             f"{model}: is not a text-only decoder ({_name(architectures, family)}); choose {SOURCES}"

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from qcompare.errors import ModelUnavailable
-from qcompare.models.config import check_config, num_blocks, read_config
+from qcompare.models.config import NO_BASELINE, check_config, num_blocks, read_config
 from qcompare.models.facts import ModelFacts
 from qcompare.models.headers import Stored, read_headers
 from qcompare.models.layers import expert_count, linear_layers, num_params
@@ -12,6 +12,8 @@ from qcompare.settings import Settings
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tokenizer_config.json")
 RELEVANT = (".safetensors", ".json", ".model", ".txt", ".jinja", ".tiktoken", ".bin", ".py")
+PACKED = (".qweight", ".qzeros", ".g_idx", ".weight_packed", ".weight_scale", ".weight_scale_inv")
+"""Endings of tensors that only GPTQ, AWQ, FP8 and MXFP checkpoints hold; older ones say nothing in their config."""
 SMALL = 16 * 2**20
 """Files up to this size (bytes) are hashed whole."""
 SAMPLES, SAMPLE = 256, 4096
@@ -51,6 +53,8 @@ def make_facts(
             f"{model}: is a mixture of {experts} experts, whose weights cannot be quantized here yet; "
             "choose a dense model"
         )
+    if packed := next((name for name in stored.shapes if name.endswith(PACKED)), None):
+        raise ModelUnavailable(f"{model}: is quantized already (it holds {packed}): {NO_BASELINE}")
     layers = linear_layers(stored.shapes, family, num_blocks(config))
     if not layers:
         raise ModelUnavailable(f"{model}: no linear layers with inputs in multiples of 32 were found in its blocks")

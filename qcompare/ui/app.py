@@ -12,6 +12,7 @@ from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.ui.actions import performer
 from qcompare.ui.estimate import estimate
+from qcompare.ui.export import build_export
 from qcompare.ui.form import Asked
 from qcompare.ui.generations import build_generations
 from qcompare.ui.header import build_header
@@ -51,11 +52,12 @@ def build_app(settings: Settings) -> gr.Blocks:
                 progress = build_progress()
             with _tab("results"):
                 results = build_results(store, study_id)
+                export = build_export(settings, store)
             with _tab("generations"):
                 generations = build_generations()
             with _tab("history"):
                 history = build_history(settings, study_id)
-        parts = [header.part, *progress.parts, *results, generations, *history.parts]
+        parts = [header.part, *progress.parts, *results, export, generations, *history.parts]
         update = _follow_store(store, parts, study_id, job_id)
         _open_address(app, store, study_id, tabs)
         app.load(lambda *values: shown(estimate(Asked(*values), settings)), new.inputs, new.follow, **QUIET)

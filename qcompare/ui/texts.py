@@ -12,6 +12,12 @@ SCHEME_TITLES: dict[tuple[str, ...], str] = {
 }
 
 
+FORMAT_CHOICES: list[tuple[str, str]] = [
+    ("auto_round\nauto-round's own; transformers loads it. MXFP, W2 to W8.", "auto_round"),
+    ("llm_compressor\ncompressed-tensors, for vLLM. MXFP, FP8.", "llm_compressor"),
+]
+
+
 def schemes_title(schemes: tuple[str, ...]) -> str:
     """Schemes as a choice: their names, and below a plain sentence."""
     return SCHEME_TITLES.get(schemes, " + ".join(schemes))

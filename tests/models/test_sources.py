@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from qcompare.errors import ModelUnavailable
 from qcompare.models.config import causal_families
-from qcompare.models.folder import folder_revision
+from qcompare.models.folder import folder_revision, make_facts
+from qcompare.models.headers import Stored
 from qcompare.models.sources import absolute, describe, fetch, resolve
 from qcompare.settings import Settings
 
@@ -179,6 +180,15 @@ def test_a_built_in_family_needs_no_code_of_its_own(settings: Settings, copy: Co
 )
 def test_other_kinds_of_model_are_refused(settings: Settings, copy: Copy, changes: dict[str, Any], said: str) -> None:
     assert said in refusal(copy(**changes), settings)
+
+
+def test_packed_weights_are_refused_also_where_the_config_is_silent() -> None:
+    shapes = {"model.layers.0.mlp.up_proj.qweight": (8, 64), "model.layers.0.mlp.up_proj.scales": (1, 64)}
+    stored = Stored(shapes, size_bytes=1, dtypes=frozenset({"I32"}))
+    with pytest.raises(
+        ModelUnavailable, match=r"quantized already \(it holds model\.layers\.0\.mlp\.up_proj\.qweight"
+    ):
+        make_facts({"model_type": "llama"}, stored, model="m", source="folder", title="m", license=None)
 
 
 def test_experts_are_refused(settings: Settings, make_model: Callable[..., Path]) -> None:
