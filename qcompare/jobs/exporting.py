@@ -26,6 +26,7 @@ from qcompare.jobs.exports import check_target, note
 from qcompare.jobs.failures import explain
 from qcompare.jobs.model_card import model_card
 from qcompare.jobs.processes import child_environment
+from qcompare.models.config import read_config
 from qcompare.models.facts import ModelFacts
 from qcompare.quantize.export import check_format
 from qcompare.settings import Settings
@@ -132,8 +133,11 @@ class Export:
                 raise JobError(f"the checkpoint of {self.job.id} was removed: run the study again, then export")
             shutil.copytree(kept, folder)
             return
-        # packed from the weights' own dtype, so that a checkpoint's other layers are not widened
-        model, tokenizer = load(self.building.local, self.device, "bfloat16", self.settings, False)
+        # in float32 nothing of the stored weights is lost, nor in their own dtype, which widens no other layers
+        config = read_config(self.building.local.path / "config.json")
+        stored = str(config.get("dtype") or config.get("torch_dtype") or self.dtype)
+        dtype = stored if self.dtype == "float32" else self.dtype
+        model, tokenizer = load(self.building.local, self.device, dtype, self.settings, False)
         pack(model, tokenizer, self.result.layer_config, self.building.rounding(), self.format, folder, self.device)
 
     def _reloaded(self, folder: Path, work: Path, expected: dict[str, Any], facts: ModelFacts) -> ExportReport:
