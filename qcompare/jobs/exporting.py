@@ -165,7 +165,7 @@ class Export:
             mean_difference=whole.mean,
             top1_agreement=whole.same,
             weights_difference=weights.max if weights else None,
-            dtype=self.dtype,
+            dtype=found["dtype"],
             prompt=PROMPT,
             text=found["text"],
             seconds=time.monotonic() - self.started,

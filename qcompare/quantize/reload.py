@@ -22,6 +22,8 @@ class Reloaded:
     """Names of the quantized layers."""
     text: str
     """The greedy continuation of the prompt."""
+    dtype: str
+    """In which it computes; some kernels allow only one."""
 
 
 def prompt_logits(model: Any, tokenizer: Any, prompt: str) -> Any:
@@ -49,7 +51,9 @@ def main(folder: str, device: str, dtype: str, prompt_file: str, out: str) -> No
         output = model.generate(**inputs, max_new_tokens=NEW_TOKENS, do_sample=False)
     text = tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
     layers = [name for name, module in model.named_modules() if _is_quantized(module)]
-    Path(f"{out}.json").write_text(json.dumps(asdict(Reloaded(layers, text))), encoding="utf-8")
+    Path(f"{out}.json").write_text(
+        json.dumps(asdict(Reloaded(layers, text, str(model.dtype).removeprefix("torch.")))), encoding="utf-8"
+    )
     if leave_activations(model):
         numpy.save(f"{out}-weights.npy", prompt_logits(model, tokenizer, prompt))
 

@@ -251,7 +251,7 @@ class ExportReport(Frozen):
     weights_difference: float | None
     """With activations left as they are in both; only where the loader rounds them by a rule of its own."""
     dtype: str
-    """In which both were computed."""
+    """In which the reloaded model computes."""
     prompt: str
     text: str
     """The reloaded model's continuation of the prompt."""
