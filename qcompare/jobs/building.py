@@ -115,7 +115,7 @@ class Building:
     def _compressed(self, model: Any, tokenizer: Any, folder: Path, report: Report) -> tuple[Any, Any]:
         """The compressed checkpoint of the recipe, written and loaded again."""
         from qcompare.models.sources import load
-        from qcompare.quantize.fp8 import write_fp8
+        from qcompare.quantize.fp8 import settle, write_fp8
         from qcompare.recipes.calibration import ULTRACHAT, token_rows
 
         rows = None
@@ -126,6 +126,7 @@ class Building:
         del model
         compressed = LocalModel(folder, self.local.name, "folder", self.local.revision)
         loaded, tokenizer = load(compressed, self.device, self.dtype, self.settings, self.study.hub_kernels)
+        settle(loaded)
         return loaded, tokenizer
 
     def _calibration(self, default: str = "auto-round's default text (pile-10k)") -> str | None:

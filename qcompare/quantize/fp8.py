@@ -43,6 +43,22 @@ def write_fp8(
     return awq.done() if awq else None
 
 
+def settle(model: Any) -> None:
+    """Keep compressed-tensors from rounding the weights of a reloaded model anew at every call.
+
+    They are decompressed at the first call and rounded already, so rounding them again changes nothing; on a CPU it
+    takes most of the time of writing an answer.
+    """
+    import torch
+    from compressed_tensors.quantization import QuantizationStatus
+
+    with torch.inference_mode():
+        model(torch.tensor([[0]], device=model.device))
+    for module in model.modules():
+        if getattr(module, "quantization_scheme", None) is not None and isinstance(module, torch.nn.Linear):
+            module.quantization_status = QuantizationStatus.COMPRESSED
+
+
 def _longest(rows: Any) -> int:
     return max(len(tokens) for tokens in rows["input_ids"])
 
