@@ -16,7 +16,7 @@ from qcompare.models.facts import ModelFacts
 from qcompare.recipes.build import FROM_SIZES
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.study.presets import TASKS
+from qcompare.study.presets import RECIPES, TASKS
 from qcompare.study.records import Cost, Job, Range, Result, Status
 from qcompare.study.spec import Study
 
@@ -41,6 +41,8 @@ WORKER_BYTES = 900_000_000
 """What Python and its libraries take before a model is loaded."""
 SCORE_COST = 12.0
 """AutoScheme's scoring of a calibration token, in plain forward passes of the model."""
+AWQ_COST = 19.0
+"""AWQ's search over a calibration token, for each scale of its grid, in plain forward passes of the model."""
 HISTORY_JOBS = 30
 SHARES = {"own": 0.25, "other": 0.5, "none": 2.0}
 """How far off an estimate may be that rests on the same recipe's runs, other recipes' runs, none."""
@@ -91,7 +93,7 @@ class Estimates:
             seconds=seconds,
             memory_bytes=memory,
             ram_bytes=ram if on_gpu else memory,
-            disk_bytes=2_000_000,
+            disk_bytes=2_000_000 + (self._facts.num_params if RECIPES[recipe].checkpoint_scheme else 0),
             basis=BASIS[grade],
             stages={stage: round(value, 2) for stage, value in stages.items()},
         )
@@ -154,7 +156,7 @@ class Estimates:
         rules = {
             START: START_SECONDS,
             "loading the model": 1 + per_byte,
-            "quantizing layers": 5 + per_byte,
+            "quantizing layers": 5 + per_byte + self._awq_seconds(recipe, token),
             "fetching the model": 0.0 if self._facts.source == "folder" else 10 * per_byte,
             "choosing layers": token * SCORE_COST if _chooses(recipe) else 0.1,
             "reading held-out text": token,
@@ -162,6 +164,12 @@ class Estimates:
             "answering prompts": 25 * token,  # one token at a time reads all weights
         }
         return rules.get(stage, 1.0)
+
+    def _awq_seconds(self, recipe: str, token: float) -> float:
+        """AWQ tries every scale of its grid on every calibration token, layer by layer."""
+        text = self._study.calibration
+        tokens = text.num_samples * text.max_seq_length if RECIPES[recipe].awq else 0
+        return AWQ_COST * token * tokens * self._study.awq_n_grid
 
     def _memory(self, recipe: str) -> float:
         peaks = [past.result.peak_memory_bytes for past in self._past if past.result.recipe == recipe]

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from qcompare.results.numbers import count_of
 from qcompare.results.table import Comparison
+from qcompare.study.records import AwqReport
 
 RECORDED = "recording"
 """Tag of the study that comes with the app."""
@@ -21,6 +22,11 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
         notes.append(f"{count_of(comparison.questions, 'question')} a recipe.")
     if any(row.simulated and not row.is_reference for row in comparison.rows):
         notes.append("Simulated formats: accuracy is faithful, speed is not measured.")
+    for row in comparison.rows:
+        if row.awq:
+            notes.append(f"{row.title}: {_mappings(row.awq)}.")
+    if labels := sorted({row.rounding for row in comparison.rows if row.rounding and row.rounding != "rtn"}):
+        notes.append(f"Rounding: {', '.join(labels)}; the published tables round to nearest.")
     if any("demo" in source for source in comparison.data):
         notes.append(f"Questions from the demo bundle{_data_differs(comparison)}.")
     for number, apart in enumerate(comparison.set_apart[1:], start=1):
@@ -36,6 +42,13 @@ def _on(comparison: Comparison) -> str:
     """The machine of a recording."""
     machine = next((row.environment for row in comparison.rows if row.environment), None)
     return f" on another machine ({machine.device_name})" if machine else ""
+
+
+def _mappings(awq: AwqReport) -> str:
+    """`60 mappings applied, 30 skipped (v_proj → o_proj)`: skipped ones by their kind."""
+    kinds = dict.fromkeys(" → ".join(end.rpartition(".")[2] for end in name.split(" → ")) for name in awq.skipped)
+    skipped = f", {len(awq.skipped)} skipped ({', '.join(kinds)})" if kinds else ""
+    return f"{len(awq.applied)} mappings applied{skipped}"
 
 
 def _data_differs(comparison: Comparison) -> str:

@@ -9,6 +9,7 @@ from qcompare.results.statistics import PairedDifference
 from qcompare.store import Store
 from qcompare.study.presets import RECIPES
 from qcompare.study.records import (
+    AwqReport,
     SCHEMA_VERSION,
     Bits,
     Divergence,
@@ -26,7 +27,7 @@ REFERENCE = "bf16"
 """The recipe that all others are measured against."""
 SAME_FIELDS = (
     *("size_bytes", "average", "average_stderr", "simulated", "rounding", "calibration", "seconds"),
-    *("peak_memory_bytes", "environment", "divergence", "scorer"),
+    *("peak_memory_bytes", "environment", "divergence", "scorer", "awq"),
 )
 """Fields that a row takes from a result as they are."""
 
@@ -64,6 +65,8 @@ class Row(Frozen):
     """KL divergence to the original, top-1 agreement, perplexity on held-out text."""
     scorer: str | None = None
     """How log-likelihoods were computed."""
+    awq: AwqReport | None = None
+    """What AWQ did; recipes with AWQ only."""
     simulated: bool | None = None
     rounding: str | None = None
     calibration: str | None = None
