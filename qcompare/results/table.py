@@ -9,8 +9,8 @@ from qcompare.results.statistics import PairedDifference
 from qcompare.store import Store
 from qcompare.study.presets import RECIPES
 from qcompare.study.records import (
-    AwqReport,
     SCHEMA_VERSION,
+    AwqReport,
     Bits,
     Divergence,
     Environment,
