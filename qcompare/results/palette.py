@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 GREY, ORANGE, SKY, GREEN, YELLOW = "#868C96", "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+TEAL, BROWN = "#44AA99", "#9C5A3C"
+"""Two more, for FP8 without AWQ."""
 
 OF_RECIPE: dict[str, str] = {
     "bf16": GREY,
@@ -17,6 +19,8 @@ OF_RECIPE: dict[str, str] = {
     "kl_swap": YELLOW,
     "awq_fp8_dynamic": BLUE,
     "awq_fp8_block": VERMILION,
+    "rtn_fp8_dynamic": TEAL,
+    "rtn_fp8_block": BROWN,
 }
 OTHERS: Sequence[str] = (BLUE, VERMILION, YELLOW)
 
