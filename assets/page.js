@@ -5,6 +5,7 @@ window.qcompare = {
   early: {},
   open(study) {
     this.opened = true;
+    document.documentElement.classList.remove("qc-opening");
     const named = new URL(window.location.href).searchParams;
     if (this.early.tab && !named.has("tab")) this.note("tab", this.early.tab);
     this.note("study", study);
@@ -56,6 +57,11 @@ window.qcompare = {
     });
   },
 };
+// Another tab than the first is asked for: nothing is shown until it is selected.
+if (!["new", null].includes(new URL(window.location.href).searchParams.get("tab"))) {
+  document.documentElement.classList.add("qc-opening");
+  setTimeout(() => document.documentElement.classList.remove("qc-opening"), 6000);
+}
 document.addEventListener("click", (event) => {
   if (!event.target.closest(".qc-theme")) return;
   const dark = document.body.classList.toggle("dark");

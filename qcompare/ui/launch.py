@@ -38,7 +38,7 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
             quiet=True,
             theme=make_theme(),
             css=STYLE.read_text(encoding="utf-8") + read_asset("style.css"),
-            head=f"<script>{read_asset('page.js')}</script>",
+            head=f"<script>{read_asset('page.js')}{read_asset('blind.js')}</script>",
             favicon_path=str(ASSETS / "favicon.png"),
             pwa=True,
             run_history=False,

@@ -41,7 +41,7 @@ def make_theme() -> gr.themes.Base:
         block_title_text_weight="600",
         block_title_text_color="*neutral_800",
         block_title_text_color_dark="*neutral_100",
-        body_text_color_subdued="*neutral_500",
+        body_text_color_subdued="#5b6370",
         body_text_color_subdued_dark="*neutral_400",
         input_background_fill="white",
         input_background_fill_dark="*neutral_800",

@@ -129,6 +129,22 @@ def test_generations_are_text_and_marked_where_they_differ(app: str, shared_home
     assert page.title() == "qcompare"
 
 
+def test_a_blind_vote_hides_names_until_they_are_revealed(app: str, shared_home: Path, open_page: Open) -> None:
+    study = finished_study(shared_home)
+    page = open_page(f"{app}?study={study.id}&tab=generations")
+    page.get_by_role("button", name="Blind vote").click()
+    names = page.locator(".qc-columns h4 span")
+    expect(names.first).to_be_hidden()
+    expect(page.locator(".qc-note").first).to_be_hidden()
+    first = page.locator(".qc-columns article").first
+    voted = first.get_attribute("data-title")
+    first.get_by_role("button", name="This one is best").click()
+    expect(page.locator(".qc-tally")).to_have_text("1 of 2 voted.")
+    page.get_by_role("button", name="Reveal names").click()
+    expect(names.first).to_be_visible()
+    expect(page.locator(".qc-tally")).to_have_text(f"Your votes: {voted} 1.")
+
+
 def test_a_reload_opens_the_same_study_on_the_same_tab(app: str, shared_home: Path, open_page: Open) -> None:
     older = finished_study(shared_home, Study(recipes=("bf16", "uniform")))
     finished_study(shared_home)
