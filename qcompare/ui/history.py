@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Hashable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,7 @@ from qcompare.results import numbers
 from qcompare.settings import Settings
 from qcompare.store import Store, packing
 from qcompare.study.records import Status
-from qcompare.study.spec import Study
-from qcompare.ui.form import Asked
+from qcompare.ui.fill import fill
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, markup, study_exists
 from qcompare.ui.texts import STATUS_WORDS
@@ -195,17 +194,6 @@ def cloner(settings: Settings) -> Callable[[str], list[Any]]:
 
     def clone(study_id: str) -> list[Any]:
         study = Store(settings.home).study(study_id).spec
-        values = list(astuple(Asked.like(study, settings)))
-        if other := _not_in_form(study, settings):
-            gr.Warning(
-                f"The form has no field for: {escape(', '.join(other), quote=False)}. Use the study file for these."
-            )
-        return [*values, gr.Tabs(selected="new")]
+        return [*fill(study, settings), gr.Tabs(selected="new")]
 
     return clone
-
-
-def _not_in_form(study: Study, settings: Settings) -> list[str]:
-    """Settings of a study that the form would not ask for again."""
-    again = Asked.like(study, settings).study().model_dump()
-    return [field for field, value in study.model_dump().items() if again[field] != value]

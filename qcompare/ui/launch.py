@@ -1,6 +1,7 @@
 """Start the app's server."""
 
 import os
+import threading
 
 # Read when gradio is imported: no usage reports, no version check.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -15,6 +16,12 @@ from qcompare.ui.recording import open_recording
 from qcompare.ui.theme import ASSETS, make_theme, read_asset
 
 
+def _warm_up() -> None:
+    """Load what the first results page needs while nobody waits for it."""
+    import plotly.graph_objects  # noqa: F401
+    import statsmodels.stats.contingency_tables  # noqa: F401
+
+
 def launch(settings: Settings, open_browser: bool = False) -> None:
     """Build the app and serve it until interrupted.
 
@@ -26,6 +33,7 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
     """
     if settings.recording:
         open_recording(Store(settings.home))
+    threading.Thread(target=_warm_up, daemon=True).start()
     app = build_app(settings)
     watch_over(settings)
     try:

@@ -12,6 +12,7 @@ from qcompare.study.presets import DEFAULT_PROMPTS, RECIPES, SCHEME_CHOICES, SIZ
 from qcompare.study.spec import Study
 from qcompare.ui import form
 from qcompare.ui.estimate import Estimate, estimate
+from qcompare.ui.fill import fill_from_file
 from qcompare.ui.pages import page
 from qcompare.ui.parts import markup
 from qcompare.ui.recording import recorded
@@ -54,6 +55,7 @@ def build_new_study(settings: Settings) -> NewStudyTab:
         study_file = gr.Code(
             default.to_yaml(), language="yaml", label="study.yaml", interactive=False, lines=10, max_lines=14
         )
+        given = gr.File(label="Fill the form from a study file", file_types=[".yaml", ".yml"], height=120)
         gr.Code(RUN_COMMAND, language="shell", label="The same in a terminal", interactive=False, lines=1)
     with gr.Row(elem_id="qc-start", equal_height=True):
         told = markup(page("estimate", error="", found=None), elem_id="qc-estimate", scale=1)
@@ -61,6 +63,10 @@ def build_new_study(settings: Settings) -> NewStudyTab:
     inputs = [*model_inputs, *compress_inputs, *measure_inputs]
     follow = [facts, compress_inputs[1], ticks, study_file, told, start]
     _follow_changes(settings, inputs, follow)
+    # Through the queue: only there can a handler show a message.
+    given.upload(
+        lambda path: fill_from_file(path, settings), given, inputs, show_progress="hidden", api_visibility="private"
+    )
     return NewStudyTab(inputs, start, told, follow)
 
 

@@ -66,6 +66,26 @@ def test_the_study_file_follows_the_widgets(app: str, open_page: Open) -> None:
     expect(page.locator("#qc-file")).not_to_contain_text("- tail")
 
 
+def test_a_dropped_study_file_fills_the_form(app: str, open_page: Open, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("recipes: [bf16, tail]\nlimit: 77\nprompts: [Hello]\n")
+    page = open_page(app)
+    page.get_by_text("Study file and command").click()
+    page.locator("#qc-file input[type=file]").set_input_files(str(file))
+    expect(page.locator("#qc-estimate")).to_contain_text("2 recipes × 308 questions")
+    expect(page.get_by_role("textbox", name="Prompts")).to_have_value("Hello")
+
+
+def test_a_dropped_file_that_is_no_study_is_refused_in_one_line(app: str, open_page: Open, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("recipes: [<b>tial</b>]\n")
+    page = open_page(app)
+    page.get_by_text("Study file and command").click()
+    page.locator("#qc-file input[type=file]").set_input_files(str(file))
+    expect(page.get_by_text("unknown recipe '<b>tial</b>'")).to_be_visible()
+    expect(page.locator("#qc-go")).to_be_enabled()
+
+
 def test_results_show_headline_table_and_plots(app: str, shared_home: Path, open_page: Open) -> None:
     study = finished_study(shared_home, Study(limit=100))
     page = open_page(f"{app}?study={study.id}&tab=results")
