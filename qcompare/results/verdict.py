@@ -188,7 +188,7 @@ def _surprise(finding: _Finding) -> tuple[str, ...]:
     if finding.best.recipe in EDGES and "mixed" in beaten:
         return ("Here a simple rule does better than choosing layers by their sensitivity.",)
     if "uniform" in level:
-        return ("A gain over uniform, which is smaller, is not shown.",)
+        return ("No gain over uniform, the smallest, is shown.",)
     return ()
 
 
