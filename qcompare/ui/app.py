@@ -54,10 +54,10 @@ def build_app(settings: Settings) -> gr.Blocks:
                 results = build_results(store, study_id)
                 export = build_export(settings, store)
             with _tab("generations"):
-                generations = build_generations()
+                generations = build_generations(settings, study_id)
             with _tab("history"):
                 history = build_history(settings, study_id)
-        parts = [header.part, *progress.parts, *results, export, generations, *history.parts]
+        parts = [header.part, *progress.parts, *results, export, *generations, *history.parts]
         update = _follow_store(store, parts, study_id, job_id)
         _open_address(app, store, study_id, tabs)
         app.load(lambda *values: shown(estimate(Asked(*values), settings)), new.inputs, new.follow, **QUIET)

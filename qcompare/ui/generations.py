@@ -2,16 +2,21 @@
 
 from typing import Any
 
+import gradio as gr
+
 from qcompare.errors import NotFound
 from qcompare.results.side_by_side import side_by_side
+from qcompare.settings import Settings
+from qcompare.ui.own_prompt import build_own_prompt
 from qcompare.ui.pages import empty, page
 from qcompare.ui.parts import Part, Place, job_states, markup, study_exists
 
 
-def build_generations() -> Part:
+def build_generations(settings: Settings, study_id: gr.Textbox) -> tuple[Part, Part]:
     """Lay out the tab in the current page."""
+    own = build_own_prompt(settings, study_id)
     answers = markup(empty(), elem_id="qc-generations")
-    return Part("generations", [answers], job_states, _show)
+    return own, Part("generations", [answers], job_states, _show)
 
 
 def _show(place: Place) -> list[Any]:

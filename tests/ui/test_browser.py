@@ -149,6 +149,22 @@ def test_generations_are_text_and_marked_where_they_differ(app: str, shared_home
     assert page.title() == "qcompare"
 
 
+def test_an_own_prompt_becomes_a_study_of_that_prompt_alone(app: str, shared_home: Path, open_page: Open) -> None:
+    study = finished_study(shared_home)
+    page = open_page(f"{app}?study={study.id}&tab=generations")
+    page.get_by_text("Ask your own prompt").click()
+    page.locator("#qc-own").get_by_role("button", name="Ask", exact=True).click()
+    expect(page.get_by_text("the prompt is empty")).to_be_visible()
+    page.locator("#qc-own-prompt textarea").fill(NASTY)
+    for recipe in ("Uniform", "Head high", "Tail high"):
+        page.locator("#qc-own").get_by_role("checkbox", name=recipe).uncheck()
+    page.locator("#qc-own").get_by_role("button", name="Ask", exact=True).click()
+    expect(page.locator("#qc-generations")).to_contain_text("No answers yet")
+    asked = Store(shared_home).studies()[0].spec
+    assert (asked.prompts, asked.recipes, asked.tasks) == ((NASTY,), ("bf16", "mixed"), ())
+    assert page.title() == "qcompare"
+
+
 def test_a_blind_vote_hides_names_until_they_are_revealed(app: str, shared_home: Path, open_page: Open) -> None:
     study = finished_study(shared_home)
     page = open_page(f"{app}?study={study.id}&tab=generations")

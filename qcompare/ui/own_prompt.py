@@ -1,0 +1,56 @@
+"""Your own prompt on chosen recipes of a study: queued as a small study of that prompt alone, answered one by one."""
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from qcompare.errors import InvalidStudy, QCompareError
+from qcompare.jobs.submit import submit
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.study.presets import RECIPES
+from qcompare.study.spec import Study, parse_study
+from qcompare.ui.parts import Part, Place, study_exists
+
+NAME_LETTERS = 40
+"""Of a prompt, in the name of its study."""
+
+
+def build_own_prompt(settings: Settings, study_id: gr.Textbox) -> Part:
+    """Lay out the fold in the current page; when a prompt is asked, its study is opened."""
+    with gr.Accordion("Ask your own prompt", open=False, visible=False, elem_id="qc-own") as fold:
+        prompt = gr.Textbox(label="Prompt", lines=2, max_lines=8, elem_id="qc-own-prompt")
+        recipes = gr.CheckboxGroup([], label="Recipes, loaded one after another")
+        ask = gr.Button("Ask", variant="primary", scale=0, min_width=120)
+
+    def start(study: str, text: str, chosen: list[str]) -> Any:
+        try:
+            asked = prompt_study(Store(settings.home).study(study).spec, text, chosen)
+            return submit(asked, settings, name=f"Prompt: {' '.join(text.split())[:NAME_LETTERS]}").id
+        except QCompareError as error:
+            gr.Warning(escape(str(error), quote=False))  # a toast shows HTML
+            return gr.skip()
+
+    ask.click(start, [study_id, prompt, recipes], study_id, show_progress="minimal", api_visibility="private")
+    return Part("own prompt", [fold, recipes], lambda place: place.study_id, _offered)
+
+
+def prompt_study(study: Study, prompt: str, recipes: list[str]) -> Study:
+    """A study of one prompt: model, schemes, budgets and everything else as in the study it starts from.
+
+    Raises:
+        InvalidStudy: the prompt is empty or too long, or no recipe is chosen.
+    """
+    if not prompt.strip():
+        raise InvalidStudy("the prompt is empty: type one")
+    changes = {"prompts": [prompt], "recipes": recipes, "tasks": [], "divergence": None}
+    return parse_study(study.model_dump() | changes, "prompt")
+
+
+def _offered(place: Place) -> list[Any]:
+    if not study_exists(place):
+        return [gr.update(visible=False), gr.skip()]
+    names = place.store.study(place.study_id).spec.recipes
+    choices = [(RECIPES[name].title if name in RECIPES else name, name) for name in names]
+    return [gr.update(visible=True), gr.update(choices=choices, value=list(names))]
