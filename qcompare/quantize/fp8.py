@@ -86,7 +86,7 @@ def _reporting_awq(n_grid: int, report: Report) -> Any:
         def _compute_best_scale(self, mapping: Any, *args: Any, **kwargs: Any) -> Any:
             scales = super()._compute_best_scale(mapping, *args, **kwargs)
             self._applied.append(self._key(mapping.smooth_name, mapping.balance_names))
-            report(len(self._applied), len(self._found))
+            report(len(self._applied), len(self._resolved_mappings))
             return scales
 
         @staticmethod

@@ -1,7 +1,6 @@
 """Exports: a measured recipe becomes a checkpoint that another process loads, or nothing is left."""
 
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,19 +97,17 @@ def test_weight_only_mixes_are_written(measure: Callable[..., Measured], tiny_ll
         start(measured.store, measured.job, "llm_compressor", tmp_path / "no", measured.settings)
 
 
-def test_a_model_that_changed_since_leaves_no_target(
-    measure: Callable[..., Measured], tiny_llama: Path, tmp_path: Path
-) -> None:
-    copy = tmp_path / "model"
-    shutil.copytree(tiny_llama, copy)
-    measured = measure(copy, recipes=("head",))
-    (copy / "generation_config.json").write_text("{}")
-    assert start(measured.store, measured.job, "auto_round", tmp_path / "out" / "x", measured.settings).wait() == 1
-    state = export_state(measured.store, measured.job.id, "auto_round")
+def test_a_model_that_changed_since_leaves_no_target(tiny_llama: Path, settings: Settings, tmp_path: Path) -> None:
+    """The made-up result is of another revision."""
+    study = finished_study(settings.home, Study(model=str(tiny_llama), recipes=("head",)))
+    store = Store(settings.home)
+    job = find_job(store, study.id, "head")
+    assert start(store, job, "auto_round", tmp_path / "out" / "x", settings).wait() == 1
+    state = export_state(store, job.id, "auto_round")
     assert state
     assert "has changed since it was measured" in (state.error or "")
     assert list((tmp_path / "out").iterdir()) == []
-    assert measured.store.folder(measured.job.id).result_file.exists()
+    assert store.folder(job.id).result_file.exists()
 
 
 def test_targets_that_cannot_take_a_checkpoint_are_refused(tmp_path: Path) -> None:
