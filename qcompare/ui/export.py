@@ -36,7 +36,9 @@ class Line:
 
 def build_export(settings: Settings, store: Store) -> Part:
     """Lay out the fold in the current page and wire its button."""
-    with gr.Accordion("Take a checkpoint away", open=False, visible=False, elem_id="qc-export") as fold:
+    with gr.Accordion(
+        "Take a checkpoint away", open=False, visible=False, elem_id="qc-export", elem_classes="qc-card"
+    ) as fold:
         with gr.Row(equal_height=True):
             recipe = gr.Dropdown([], label="Recipe", scale=2, min_width=200)
             format = gr.Radio(FORMAT_CHOICES, value=FORMATS[0], label="Format", elem_classes="qc-choices", scale=4)

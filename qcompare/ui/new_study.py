@@ -101,7 +101,7 @@ def _compress_card(default: Study) -> tuple[gr.HTML, list[gr.components.Componen
     ticks = markup(js_on_load=PICK_BUDGET, elem_id="qc-ticks")
     recipes = gr.CheckboxGroup(
         [(f"{recipe.title}\n{recipe.text}", recipe.name) for recipe in RECIPES.values()],
-        value=list(default.recipes), label="Recipes", elem_classes="qc-choices",
+        value=list(default.recipes), label="Recipes", elem_classes=["qc-choices", "qc-pairs"],
     )  # fmt: skip
     schemes.input(
         form.budget_within, [schemes, budget], budget, queue=False, show_progress="hidden", api_visibility="private"
