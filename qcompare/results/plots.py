@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qcompare.results import numbers, palette
+from qcompare.results.beside import published_beside
 from qcompare.results.statistics import Z95
 from qcompare.results.table import Comparison, Row
 
@@ -60,9 +61,23 @@ def accuracy_against_bits(comparison: Comparison) -> "Figure":
         if row.bits and not row.is_reference
     ]
     figure = _against_bits(comparison, points, rising=True)
+    _add_published(figure, comparison)
     _reference_line(figure, comparison)
     figure.update_yaxes(title="accuracy")
     return figure
+
+
+def _add_published(figure: "Figure", comparison: Comparison) -> None:
+    """Open diamonds for published averages of the same model, labelled as such."""
+    for printed in published_beside(comparison):
+        figure.add_scatter(
+            x=[printed.bits],
+            y=[printed.value],
+            name=f"{printed.recipe}, published",
+            mode="markers",
+            marker={"size": 12, "symbol": "diamond-open", "color": palette.colour(printed.recipe)},
+            hovertemplate=f"{printed.recipe}, published: {printed.value:.4f}<br>{printed.source}<extra></extra>",
+        )
 
 
 def divergence_against_bits(comparison: Comparison) -> "Figure":
@@ -147,7 +162,11 @@ def describe_accuracy(comparison: Comparison) -> str:
     for row in comparison.scored:
         at = f" at {numbers.bits(_counted_bits(row, comparison))} bits" if row.bits else ""
         parts.append(f"{row.title}{at}: {numbers.score_with_error(row.average, row.average_stderr)}")
-    return "Average accuracy ± standard error. " + "; ".join(parts) + "." if parts else "No scores yet."
+    if not parts:
+        return "No scores yet."
+    printed = [f"{each.recipe} at {each.bits:g} bits {each.value:.4f}" for each in published_beside(comparison)]
+    beside = f" Published, as open diamonds: {'; '.join(printed)}." if printed else ""
+    return f"Average accuracy ± standard error. {'; '.join(parts)}.{beside}"
 
 
 def _counted_bits(row: Row, comparison: Comparison) -> float:

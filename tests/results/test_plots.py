@@ -101,3 +101,27 @@ def test_heatmap_marks_what_may_be_chance(finished: Comparison) -> None:
         change = row.versus_bf16.task(task)
         assert change is not None
         assert text.endswith("?") is not change.is_real
+
+
+FIVE_TASKS = ("lambada_openai", "hellaswag", "piqa", "winogrande", "mmlu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [
+        ({}, 8),  # uniform; mixed at three budgets; tail and head at two
+        ({"schemes": ("W2A16", "W4A16"), "avg_bits": (3.0,)}, 3),
+        ({"tasks": ("piqa",)}, 0),
+        ({"num_fewshot": 5}, 0),
+        ({"model": "demo"}, 0),
+    ],
+)
+def test_published_points_stand_only_beside_the_same_model_schemes_and_tasks(
+    home: Path, changes: dict[str, object], count: int
+) -> None:
+    asked = {"model": "qwen/qwen3-8b@abc", "tasks": FIVE_TASKS, "limit": 3} | changes
+    study = finished_study(home, Study.model_validate(asked))
+    found = read_comparison(Store(home), study.id)
+    names = [trace.name for trace in accuracy_against_bits(found).data]
+    assert sum(name.endswith(", published") for name in names) == count
+    assert ("Published" in describe_accuracy(found)) is (count > 0)
