@@ -8,7 +8,9 @@ from pathlib import Path
 
 from qcompare.errors import InvalidStudy
 from qcompare.jobs.processes import child_environment
+from qcompare.models.sources import describe
 from qcompare.quantize.export import check_format
+from qcompare.recipes.groups import torn_groups
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import ExportState, Job, Status
@@ -54,6 +56,20 @@ def export_state(store: Store, job_id: str, format: str) -> ExportState | None:
         return ExportState.model_validate_json(_state_file(store, job_id, format).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def check_fused(store: Store, job: Job, settings: Settings) -> None:
+    """Refuse a recipe that vLLM cannot load because layers that it fuses hold different schemes.
+
+    Raises:
+        InvalidStudy: says how many, and what to do.
+    """
+    layers = describe(store.study(job.study_id).spec.model, settings).layers
+    if torn := torn_groups(layers, store.folder(job.id).result().layer_config):
+        raise InvalidStudy(
+            f"{len(torn)} groups of layers that vLLM fuses hold two schemes, such as that of {torn[0]}: "
+            "run the study with 'shared_layers: true' and export that, or leave out --vllm"
+        )
 
 
 def _state_file(store: Store, job_id: str, format: str) -> Path:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from qcompare.errors import InvalidStudy
-from qcompare.jobs.exports import check_target, export_state, find_job, start
+from qcompare.jobs.exports import check_fused, check_target, export_state, find_job, start
 from qcompare.jobs.submit import submit
 from qcompare.settings import Settings
 from qcompare.store import Store
@@ -108,6 +108,15 @@ def test_a_model_that_changed_since_leaves_no_target(tiny_llama: Path, settings:
     assert "has changed since it was measured" in (state.error or "")
     assert list((tmp_path / "out").iterdir()) == []
     assert store.folder(job.id).result_file.exists()
+
+
+def test_what_vllm_cannot_fuse_is_refused_when_asked_for_it(settings: Settings) -> None:
+    """The made-up mixed recipe has the demo model's layers and puts schemes inside fused groups."""
+    study = finished_study(settings.home, Study(recipes=("mixed", "tail")))
+    store = Store(settings.home)
+    with pytest.raises(InvalidStudy, match=r"groups of layers that vLLM fuses hold two schemes.*shared_layers: true"):
+        check_fused(store, find_job(store, study.id, "mixed"), settings)
+    check_fused(store, find_job(store, study.id, "tail"), settings)
 
 
 def test_targets_that_cannot_take_a_checkpoint_are_refused(tmp_path: Path) -> None:
