@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -188,19 +189,30 @@ def _question(task: str, sample: dict[str, Any]) -> dict[str, Any]:
     """One question as stored: what was asked, how likely each option was, and whether the answer was right."""
     requests = sample["arguments"]
     answers = [response[0] for response in sample["resps"]]
+    asked, options = _asked([str(request[0]) for request in requests], [str(request[1]) for request in requests])
     return {
         "task": task,
         "doc_id": sample["doc_id"],
         "doc_hash": sample["doc_hash"],
         "prompt_hash": sample["prompt_hash"],
-        "question": str(requests[0][0]),
-        "options": [str(request[1]) for request in requests],
+        "question": asked,
+        "options": options,
         "target": str(sample["target"]),
         "loglikelihoods": [float(answer[0]) for answer in answers],
         "is_greedy": [bool(answer[1]) for answer in answers],
         "acc": float(sample["acc"]),
         "acc_norm": float(sample.get("acc_norm", float("nan"))),
     }
+
+
+def _asked(contexts: list[str], continuations: list[str]) -> tuple[str, list[str]]:
+    """A question and its options for people: options that differ in the context (winogrande) from there on."""
+    if len(set(contexts)) == 1:
+        return contexts[0], continuations
+    alike = next(n for n, letters in enumerate(zip_longest(*contexts)) if len(set(letters)) > 1)
+    shared = contexts[0][:alike].rpartition(" ")[0]
+    options = [context[len(shared) :] + rest for context, rest in zip(contexts, continuations, strict=True)]
+    return shared, options
 
 
 def _number(value: Any) -> float | None:

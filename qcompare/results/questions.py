@@ -47,6 +47,10 @@ class Question:
     options: tuple[Option, ...]
     right: tuple[bool | None, ...]
     """For each recipe."""
+    target: str = ""
+    """The right answer, of questions answered in writing."""
+    written: tuple[str | None, ...] = ()
+    """What each recipe wrote; empty for questions with options."""
 
 
 @dataclass(frozen=True)
@@ -131,13 +135,18 @@ def _question(row: Mapping[Hashable, Any], frames: Sequence["pd.DataFrame"]) -> 
         for n, text in enumerate(row["options"])
     )
     right = tuple(None if each is None else bool(each["acc"]) for each in found)
-    return Question(leaf, doc_id, str(row["kind"]), str(row["question"]), options, right)
+    asked = (leaf, doc_id, str(row["kind"]), str(row["question"]), options, right)
+    if options:
+        return Question(*asked)
+    return Question(
+        *asked, str(row["target"]), tuple(None if each is None else str(each["answer"]) for each in found)
+    )
 
 
 def option_shares(loglikelihoods: Sequence[float]) -> tuple[float, ...]:
     """How likely each option is, of all; where there is one option, how likely it is of all texts."""
-    if len(loglikelihoods) == 1:
-        return (exp(loglikelihoods[0]),)
+    if len(loglikelihoods) < 2:
+        return tuple(exp(value) for value in loglikelihoods)
     highest = max(loglikelihoods)
     weights = [exp(value - highest) for value in loglikelihoods]
     return tuple(weight / sum(weights) for weight in weights)

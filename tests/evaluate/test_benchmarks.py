@@ -160,3 +160,12 @@ def test_an_answer_in_writing_is_one_row_with_both_filters() -> None:
     ]
     (row,) = benchmarks._rows("gsm8k", found)
     assert (row["acc"], row["flexible"], row["answer"]) == (0.0, 1.0, "It is 2.")
+
+
+def test_options_that_differ_in_the_context_are_stored_from_there_on() -> None:
+    asked = "Sarah was a better surgeon than Maria so "
+    assert benchmarks._asked([asked + "Sarah", asked + "Maria"], [" got it."] * 2) == (
+        asked.strip(),
+        [" Sarah got it.", " Maria got it."],
+    )
+    assert benchmarks._asked(["The sky is"] * 2, [" blue", " red"]) == ("The sky is", [" blue", " red"])
