@@ -72,9 +72,7 @@ def find_worker(job: Job, home: Path) -> psutil.Process | None:
     noted = _noted(job)
     if noted:
         return noted
-    marked = list(_marked([mark(home, job.id)]))
-    pids = {process.pid for process in marked}
-    return next((process for process in marked if _parent(process) not in pids), None)
+    return next((process for process in _marked([mark(home, job.id)]) if _command(process)[-1:] == [job.id]), None)
 
 
 def members(jobs: Sequence[Job], home: Path) -> list[psutil.Process]:
@@ -151,8 +149,8 @@ def _marked(marks: Sequence[str]) -> Iterator[psutil.Process]:
             continue  # gone, a zombie, or another user's
 
 
-def _parent(process: psutil.Process) -> int | None:
+def _command(process: psutil.Process) -> list[str]:
     try:
-        return int(process.ppid())
-    except psutil.NoSuchProcess:
-        return None
+        return list(process.cmdline())
+    except psutil.Error:
+        return []

@@ -104,6 +104,8 @@ class Supervisor:
             try:
                 self._step()
             except (sqlite3.OperationalError, OSError, JobError) as error:
+                if not self.store.home.exists():
+                    return  # somebody removed it, with all its jobs
                 # A full disk, a process that does not die: the jobs that run go on, and it is tried again.
                 print(error, file=sys.stderr, flush=True)
                 time.sleep(TROUBLE_SECONDS)

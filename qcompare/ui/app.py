@@ -22,9 +22,11 @@ from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, refresh
 from qcompare.ui.progress import build_progress, picked_job
 from qcompare.ui.results_tab import build_results
+from qcompare.ui.shared import SharedStore
 from qcompare.ui.texts import PRODUCT
 
-POLL_SECONDS = 2.0
+POLL_SECONDS = 1.0
+LOOK_SECONDS = 1.5
 TABS = {
     "new": "New",
     "progress": "Progress",
@@ -40,7 +42,7 @@ NOISY = QUIET | {"queue": True}
 
 def build_app(settings: Settings) -> gr.Blocks:
     """The whole app, not yet launched."""
-    store = Store(settings.home)
+    store = SharedStore(settings.home)
     with gr.Blocks(title=PRODUCT, analytics_enabled=False) as app:
         study_id = gr.Textbox(visible=False)
         job_id = gr.Textbox(visible=False)
@@ -57,17 +59,19 @@ def build_app(settings: Settings) -> gr.Blocks:
                 generations = build_generations(settings, study_id)
             with _tab("history"):
                 history = build_history(settings, study_id)
-        parts = [header.part, *progress.parts, *results, export, *generations, *history.parts]
-        update = _follow_store(store, parts, study_id, job_id)
+        clock = _live(store, progress.parts, study_id, job_id)
+        seldom = [header.part, *results, export, *generations, *history.parts]
+        news = _when_changed(store, seldom, study_id, job_id)
         _open_address(app, store, study_id, tabs)
         app.load(lambda *values: shown(estimate(Asked(*values), settings)), new.inputs, new.follow, **QUIET)
         header.picker.input(lambda chosen: chosen or "", header.picker, study_id, **QUIET)
         progress.rows.pick(picked_job, None, job_id, **QUIET)
-        progress.rows.act(performer(settings), None, None, **NOISY).then(*update, **QUIET)
+        progress.rows.act(performer(settings), None, None, **NOISY).then(*clock, **QUIET)
         history.rows.pick(picked_study, None, study_id, **QUIET)
         history.clone.click(cloner(settings), study_id, [*new.inputs, tabs], **NOISY)
         study_id.change(None, study_id, None, js="(id) => window.qcompare.note('study', id)", **QUIET)
-        gr.on([study_id.change, job_id.change], *update, **QUIET)
+        gr.on([study_id.change, job_id.change], *clock, **QUIET)
+        study_id.change(*news, **QUIET)
         new.start.click(
             _starter(settings), [new.start, *new.inputs], [study_id, tabs, new.estimate],
             show_progress="minimal", api_visibility="private",
@@ -81,20 +85,41 @@ def _tab(name: str) -> gr.Tab:
     return tab
 
 
-def _follow_store(
-    store: Store, parts: Sequence[Part], study_id: gr.Textbox, job_id: gr.Textbox
-) -> tuple[Callable[..., Any], list[Any], list[Any]]:
-    """Keep the parts current by the clock; returns the same handler for other events."""
+Handler = tuple[Callable[..., Any], list[Any], list[Any]]
+"""A function, its inputs, its outputs."""
+
+
+def _live(store: Store, parts: Sequence[Part], study_id: gr.Textbox, job_id: gr.Textbox) -> Handler:
+    """Keep parts current that change all the time while jobs run."""
+    handler = _refresher(store, parts, study_id, job_id)
+    gr.Timer(POLL_SECONDS).tick(*handler, **QUIET)
+    return handler
+
+
+def _when_changed(store: Store, parts: Sequence[Part], study_id: gr.Textbox, job_id: gr.Textbox) -> Handler:
+    """Keep parts current that seldom change. The clock only asks whether: gradio takes a millisecond for every output
+    of a handler, also for one that is skipped."""
+    stamp = gr.Textbox(visible=False)
+
+    def look(study: str, job: str, known: str) -> Any:
+        place = Place(store, study, job)
+        now = str(hash(tuple(part.token(place) for part in parts)))
+        return gr.skip() if now == known else now
+
+    handler = _refresher(store, parts, study_id, job_id)
+    gr.Timer(LOOK_SECONDS).tick(look, [study_id, job_id, stamp], stamp, **QUIET)
+    stamp.change(*handler, **QUIET)
+    return handler
+
+
+def _refresher(store: Store, parts: Sequence[Part], study_id: gr.Textbox, job_id: gr.Textbox) -> Handler:
     seen = gr.State({})
 
     def follow(study: str, job: str, known: dict[str, Any]) -> list[Any]:
         now, values = refresh(parts, Place(store, study, job), known)
         return [gr.skip() if now == known else now, *values]
 
-    inputs = [study_id, job_id, seen]
-    outputs = [seen, *(component for part in parts for component in part.outputs)]
-    gr.Timer(POLL_SECONDS).tick(follow, inputs, outputs, **QUIET)
-    return follow, inputs, outputs
+    return follow, [study_id, job_id, seen], [seen, *(component for part in parts for component in part.outputs)]
 
 
 def _open_address(app: gr.Blocks, store: Store, study_id: gr.Textbox, tabs: gr.Tabs) -> None:

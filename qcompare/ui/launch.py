@@ -15,6 +15,9 @@ from qcompare.ui.app import build_app
 from qcompare.ui.recording import open_recording
 from qcompare.ui.theme import ASSETS, make_theme, read_asset
 
+QUEUE_SECONDS = 0.03
+"""Between two looks of gradio's queue for a new event: short for a person, long for a processor."""
+
 
 def _warm_up() -> None:
     """Load what the first results page needs while nobody waits for it."""
@@ -55,5 +58,7 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
         )
     except OSError:
         raise QCompareError(f"port {settings.port} is taken: choose another one with QCOMPARE_PORT") from None
+    for pace in ("sleep_when_free", "progress_update_sleep_when_free"):  # a thousand looks a second otherwise
+        setattr(app._queue, pace, QUEUE_SECONDS)
     print(f"qcompare is open at {address}", flush=True)
     app.block_thread()

@@ -12,6 +12,7 @@ import gradio as gr
 
 from qcompare.errors import NotFound
 from qcompare.store import Store
+from qcompare.ui.shared import Memory
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class Part:
     """New values of the outputs."""
 
 
+DRAWN = Memory(64)
+"""What parts showed last: browsers on the same study get the same."""
+
 Seen = dict[str, Hashable]
 """The token of each part as last shown to this visitor."""
 
@@ -51,7 +55,8 @@ def refresh(parts: Sequence[Part], place: Place, seen: Seen) -> tuple[Seen, list
             values += [gr.skip()] * len(part.outputs)
             continue
         now[part.name] = token
-        values += part.show(place)
+        shown = DRAWN.answer((place.store.home, part.name, token), lambda part=part: list(part.show(place)))  # type: ignore[misc]
+        values += [dict(value) if isinstance(value, dict) else value for value in shown]
     return now, values
 
 

@@ -100,4 +100,8 @@ if __name__ == "__main__":
     worker.run_job = run_job
     if sys.argv[1] == "worker":
         sys.exit(worker.main(sys.argv[2]))
+    if sys.argv[1] == "app":
+        from qcompare.ui.launch import launch
+
+        launch(Settings())
     supervisor.main()

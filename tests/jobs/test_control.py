@@ -1,5 +1,6 @@
 """Cancel, pause, resume, and what happens when workers and supervisors die. Real processes, stand-in jobs."""
 
+import shutil
 import time
 from pathlib import Path
 
@@ -163,6 +164,32 @@ def test_a_worker_whose_pid_was_never_noted_is_found_by_its_mark(store: Store, s
     stranger = job.model_copy(update={"pid_started": (job.pid_started or 0) - 100})
     assert (found := find_worker(stranger, settings.home)) and found.pid == job.pid
     cancel(study.id, settings)
+
+
+def test_a_child_that_outlived_its_worker_is_not_taken_for_it(store: Store, settings: Settings) -> None:
+    """Both killed at once: the next supervisor ends the child and continues the job."""
+    study = queue(store, steps=30, children=(CHILD,))
+    ensure_running(settings)
+    job = running(store, f"{study.id}.bf16")
+    (orphan,) = ours(settings.home, "time.sleep(600)")
+    for process in (*ours(settings.home, "supervisor"), *ours(settings.home, "worker")):
+        process.kill()
+    assert find_worker(job, settings.home) is None
+    ensure_running(settings)
+    assert succeeded(wait(store, study.id))
+    assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_supervisor_ends_when_its_home_is_removed(store: Store, settings: Settings) -> None:
+    study = queue(store, steps=1000)
+    ensure_running(settings)
+    running(store, f"{study.id}.bf16")
+    (supervisor,) = ours(settings.home, "supervisor")
+    for process in ours(settings.home, "worker"):
+        process.suspend()
+    shutil.rmtree(settings.home)
+    until(lambda: not ours(settings.home, "supervisor"))
+    assert not supervisor.is_running() or supervisor.status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.parametrize("supervisors", [3])

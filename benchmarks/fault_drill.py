@@ -1,0 +1,303 @@
+"""Kill things at random moments; afterwards every study must be complete, with the scores of an undisturbed one.
+
+    python -m benchmarks.fault_drill [--runs 30] [--first 0] [--real]
+
+Each run queues a study of two jobs in a home of its own, does something bad while they run, restarts what was ended,
+and waits. It fails when a job is lost, did not succeed, ran in two processes at once, scored differently, or when a
+process is left. Without `--real`, jobs are stand-ins that keep each of their steps, as evaluation does, so that a run
+takes seconds; with it they are the real worker, on a small random Llama and questions of the demo bundle.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from benchmarks.report import Cell, report
+from qcompare.jobs.control import resume
+from qcompare.jobs.processes import MARK
+from qcompare.jobs.submit import submit
+from qcompare.jobs.supervisor import ensure_running
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.study.records import Status
+from qcompare.study.spec import Study
+
+RECIPES = ("bf16", "uniform")
+TASKS = ("piqa", "lambada_openai")
+FAULTS = ("worker", "supervisor", "app", "both")
+"""What is killed, in turns; the last three runs are the other faults."""
+OTHER_FAULTS = ("stopped", "disk", "damage")
+START_SECONDS = 60.0
+END_SECONDS = 240.0
+PASSED = "every study complete with the scores of an undisturbed one; no job in two processes; no process left"
+LEFT_SECONDS = 15.0
+"""A supervisor without work ends by itself within this time."""
+
+
+@dataclass
+class Drill:
+    """One run."""
+
+    settings: Settings
+    store: Store
+    study_id: str
+    chance: random.Random
+    real: bool
+    most_processes: dict[str, int] = field(default_factory=dict)
+    """Job → the most main processes of it that were ever seen at once."""
+
+    def processes(self, *words: str) -> list[psutil.Process]:
+        """Live processes of this home whose command has all these words."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                mine = process.environ().get("QCOMPARE_HOME") == str(self.settings.home)
+                line = " ".join(process.cmdline())
+                if mine and process.status() != psutil.STATUS_ZOMBIE and all(word in line for word in words):
+                    found.append(process)
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+    def running(self) -> bool:
+        """A job has made a step."""
+        jobs = self.store.jobs(self.study_id, Status.RUNNING)
+        return any(self.store.folder(job.id).progress() for job in jobs)
+
+    def ended(self) -> bool:
+        """All jobs have."""
+        return self.store.study(self.study_id).status.ended
+
+    def watch(self, stop: threading.Event) -> None:
+        """Note how many processes each job has at once."""
+        while not stop.wait(0.2):
+            found = {process.pid: process for process in self.processes("worker")}
+            seen: dict[str, int] = {}
+            for process in found.values():
+                try:
+                    mark = process.environ().get(MARK, "")
+                    forked = process.ppid() in found  # a child that has not yet become its own program
+                    seen[mark] = seen.get(mark, 0) + (process.cmdline()[-1] == mark.rpartition(":")[2] and not forked)
+                except (psutil.Error, OSError, IndexError):
+                    continue
+            for mark, number in seen.items():
+                self.most_processes[mark] = max(number, self.most_processes.get(mark, 0))
+
+
+def faults(runs: int) -> list[str]:
+    """What is done in each run."""
+    kills = max(0, runs - len(OTHER_FAULTS))
+    return [FAULTS[number % len(FAULTS)] for number in range(kills)] + list(OTHER_FAULTS)[: runs - kills]
+
+
+def run(fault: str, seed: int, model: Path | None, averages: dict[str, float | None]) -> float:
+    """One run; gives the seconds until all was complete again.
+
+    Args:
+        model: of real jobs; None for stand-ins.
+        averages: recipe → score of an undisturbed study.
+
+    Raises:
+        AssertionError: what went wrong.
+    """
+    with _home(fault == "disk") as home:
+        drill = _queue(home, random.Random(seed), model)
+        stop = threading.Event()
+        watcher = threading.Thread(target=drill.watch, args=[stop])
+        watcher.start()
+        try:
+            seconds = _disturb(drill, fault)
+            _check(drill, averages)
+        finally:
+            stop.set()
+            watcher.join()
+            for process in drill.processes():
+                process.kill()
+    return seconds
+
+
+def undisturbed(model: Path | None) -> dict[str, float | None]:
+    """Recipe → score."""
+    with _home(False) as home:
+        drill = _queue(home, random.Random(0), model)
+        ensure_running(drill.settings)
+        _until(drill.ended, END_SECONDS)
+        return {result.recipe: result.average for result in drill.store.results(drill.study_id)}
+
+
+def _queue(home: Path, chance: random.Random, model: Path | None) -> Drill:
+    settings = Settings(home=home)
+    store = Store(home)
+    if model:
+        spec = Study(model=str(model), recipes=RECIPES, tasks=TASKS, limit=100, prompts=("Hi",), max_new_tokens=4,
+                     divergence=None)  # fmt: skip
+        record = submit(spec, settings, anyway=True)
+    else:
+        from tests.jobs.standin import CHILD, queue
+
+        record = queue(store, RECIPES, steps=30, seconds=0.05, children=(CHILD,))
+    return Drill(settings, store, record.id, chance, model is not None)
+
+
+def _disturb(drill: Drill, fault: str) -> float:
+    app = _start_app(drill) if fault in ("app", "both") else None
+    if app is None:
+        ensure_running(drill.settings)
+    _until(drill.running, START_SECONDS)
+    time.sleep(drill.chance.uniform(0, 5 if drill.real else 1.5))
+    began = time.monotonic()
+    _do(drill, fault)
+    if fault in ("app", "both"):
+        app = _start_app(drill)  # an opened app takes the queue over
+    elif fault != "stopped":
+        ensure_running(drill.settings)
+    _until(drill.ended, END_SECONDS)
+    if fault in ("disk", "damage") and any(
+        job.status is not Status.SUCCESS for job in drill.store.jobs(drill.study_id)
+    ):
+        resume(drill.study_id, drill.settings)
+        _until(drill.ended, END_SECONDS)
+    seconds = time.monotonic() - began
+    if app:
+        app.kill()
+        app.wait()
+    return seconds
+
+
+def _do(drill: Drill, fault: str) -> None:
+    match fault:
+        case "worker" | "supervisor" | "app":
+            _kill(drill.processes(fault))
+        case "both":
+            _kill(drill.processes("app") + drill.processes("supervisor") + drill.processes("worker"))
+        case "stopped":
+            for process in drill.processes("worker"):
+                process.suspend()
+            time.sleep(3)
+            for process in drill.processes("worker"):
+                process.resume()
+        case "disk":
+            _fill(drill.settings.home)
+        case "damage":
+            _until(lambda: drill.store.results(drill.study_id), END_SECONDS)
+            _until(drill.running, END_SECONDS)
+            _kill(drill.processes("supervisor") + drill.processes("worker"))
+            _damage(drill)
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+
+
+def _fill(home: Path) -> None:
+    """Leave no byte free for some seconds."""
+    filler = home / "filler"
+    with filler.open("wb") as file:
+        try:
+            while True:
+                file.write(b"\0" * 65536)
+                file.flush()
+        except OSError:
+            pass
+    time.sleep(4)
+    filler.unlink()
+
+
+def _damage(drill: Drill) -> None:
+    """Change a byte in whatever is kept: scores of questions, results."""
+    home = drill.settings.home
+    for path in [*home.glob("kept/*.sqlite"), *home.glob("studies/*/*/result/result.json")]:
+        data = bytearray(path.read_bytes())
+        for _ in range(20):
+            data[drill.chance.randrange(len(data) // 2, len(data))] ^= 0xFF
+        path.write_bytes(data)
+
+
+def _check(drill: Drill, averages: dict[str, float | None]) -> None:
+    jobs = drill.store.jobs(drill.study_id)
+    assert [job.status for job in jobs] == [Status.SUCCESS] * len(RECIPES), [(j.id, j.status, j.error) for j in jobs]
+    found = {result.recipe: result.average for result in drill.store.results(drill.study_id)}
+    assert found == averages, f"scores {found}, undisturbed {averages}"
+    assert all(number <= 1 for number in drill.most_processes.values()), drill.most_processes
+    _until(lambda: not drill.processes(), LEFT_SECONDS)
+
+
+def _start_app(drill: Drill) -> "subprocess.Popen[bytes]":
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "app.py"] if drill.real else [sys.executable, "-m", "tests.jobs.standin", "app"]
+    with (drill.settings.home / "app.log").open("ab") as log:
+        environment = os.environ | drill.settings.environment() | {"QCOMPARE_PORT": str(port)}
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+
+def _until(condition: Callable[[], object], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.1)
+
+
+@contextmanager
+def _home(small: bool) -> Iterator[Path]:
+    """An empty home; a small one is a file system of its own, which can be filled."""
+    folder = Path(tempfile.mkdtemp(prefix="qcompare-drill-"))
+    home = folder / "home"
+    home.mkdir()
+    if small:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(home)], check=True)
+    try:
+        yield home
+    finally:
+        if small:
+            subprocess.run(["umount", "-l", str(home)], check=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    """Run the drill and note its outcome."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=30)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--real", action="store_true")
+    options = parser.parse_args()
+    model = None
+    if options.real:
+        from tests.tiny import tiny_llama
+
+        model = tiny_llama(Path(tempfile.mkdtemp(prefix="qcompare-tiny-")))
+    else:
+        from tests.jobs import standin
+
+        standin.use()
+    averages = undisturbed(model)
+    rows: list[dict[str, Cell]] = []
+    for number, fault in list(enumerate(faults(options.runs)))[options.first :]:
+        seconds = run(fault, number, model, averages)
+        print(f"run {number + 1}: {fault}, complete after {seconds:.1f} s", flush=True)
+        rows.append({"run": number + 1, "fault": fault, "seconds until complete": seconds})
+    kind = "real jobs on a small random Llama" if options.real else "stand-in jobs, real processes"
+    name = f"fault_drill{' --real' if options.real else ''} --runs {options.runs}"
+    report(name, f"Fault drill, {kind}", rows, [PASSED])
+
+
+if __name__ == "__main__":
+    main()

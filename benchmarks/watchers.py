@@ -1,0 +1,151 @@
+"""What an open app costs: processor time with nobody watching, and with many browsers on one running study.
+
+    python -m benchmarks.watchers [--watchers 25] [--seconds 20]
+
+A watcher asks for news over HTTP as a browser's page does, each second. The study's log grows by a line every tenth
+of a second; the lag is from the writing of each line until a watcher first has it.
+"""
+
+import argparse
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+from filelock import FileLock
+
+from benchmarks.report import Cell, report
+from qcompare.store import Store
+from qcompare.study.records import Progress
+from qcompare.ui.app import POLL_SECONDS
+from tests.synthetic import add_study, run_job
+
+START_SECONDS = 60.0
+WARM_SECONDS = 6.0
+STAMP = re.compile(r"written at (\d+\.\d+)")
+
+
+def main() -> None:
+    """Measure and note."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--watchers", type=int, default=25)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        store = Store(home)
+        study = add_study(store)
+        job_id = store.jobs(study.id)[0].id
+        run_job(store, job_id)
+        with FileLock(home / "supervisor.lock"):  # nobody ends the made-up job
+            address, app = _serve(home)
+            try:
+                time.sleep(WARM_SECONDS)
+                idle = _share(app, options.seconds)
+                lags: list[float] = []
+                stop = threading.Event()
+                threads = [threading.Thread(target=_write, args=[store, job_id, stop])]
+                threads += [
+                    threading.Thread(target=_watch, args=[address, study.id, number, stop, lags])
+                    for number in range(options.watchers)
+                ]
+                for thread in threads:
+                    thread.start()
+                time.sleep(WARM_SECONDS)
+                busy = _share(app, options.seconds)
+                stop.set()
+                for thread in threads:
+                    thread.join()
+            finally:
+                app.kill()
+                app.wait()
+    lags.sort()
+    rows: list[dict[str, Cell]] = [
+        {"what": "app, nobody watching: % of a core", "found": 100 * idle, "at most": 1},
+        {"what": f"app, {options.watchers} watching: % of a core", "found": 100 * busy, "at most": 30},
+        {"what": "log lag, median s", "found": statistics.median(lags), "at most": 1.5},
+        {"what": "log lag, 95th percentile s", "found": lags[int(0.95 * len(lags))], "at most": 1.5},
+    ]
+    report("watchers", "An open app", rows, [f"{len(lags)} lines seen; news are asked for every {POLL_SECONDS:g} s"])
+
+
+def _serve(home: Path) -> tuple[str, psutil.Popen]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"QCOMPARE_HOME": str(home), "QCOMPARE_PORT": str(port), "QCOMPARE_OFFLINE": "true"}
+    with (home / "app.log").open("w") as log:
+        app = psutil.Popen(
+            [sys.executable, "app.py"], env=os.environ | settings, stdout=log, stderr=subprocess.STDOUT
+        )
+    address, end = f"http://127.0.0.1:{port}", time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        try:
+            httpx.get(address, timeout=5)
+            return address, app
+        except httpx.HTTPError:
+            time.sleep(0.2)
+    raise TimeoutError((home / "app.log").read_text())
+
+
+def _share(app: psutil.Popen, seconds: float) -> float:
+    """Processor seconds a second."""
+    before = sum(app.cpu_times()[:2])
+    time.sleep(seconds)
+    return float(sum(app.cpu_times()[:2]) - before) / seconds
+
+
+def _write(store: Store, job_id: str, stop: threading.Event) -> None:
+    folder, done = store.folder(job_id), 0
+    while not stop.wait(0.1):
+        done += 1
+        with folder.log.open("a") as log:
+            log.write(f"line {done} written at {time.time():.3f}\n")
+        if done % 5 == 0:
+            fraction = min(0.9, done / 1000)
+            folder.report(Progress(time=time.time(), stage="hellaswag", done=done, total=1000, fraction=fraction))
+
+
+def _watch(address: str, study_id: str, number: int, stop: threading.Event, lags: list[float]) -> None:
+    """A browser: it calls the handlers of the page's clocks, each at its pace."""
+    with httpx.Client(base_url=address, timeout=30) as client:
+        clocks = _clocks(client.get("/config").json())
+        due = [time.monotonic() + number / 25 for _ in clocks]  # browsers are not in step
+        newest, stamp = time.time(), ""
+        while not stop.wait(max(0.0, min(due) - time.monotonic())):
+            first = due.index(min(due))
+            handler, seconds = clocks[first]
+            due[first] += seconds
+            data = [study_id, "", stamp]
+            request = {"fn_index": handler, "data": data, "session_hash": f"watcher{number}", "trigger_id": None}
+            answer = client.post("/gradio_api/run/predict", json=request)
+            answer.raise_for_status()
+            shown = answer.json()["data"]
+            stamp = shown[0] if len(shown) == 1 and isinstance(shown[0], str) else stamp
+            new = [moment for found in STAMP.findall(answer.text) if (moment := float(found)) > newest]
+            lags += [time.time() - moment for moment in new]
+            newest = max(new, default=newest)
+
+
+def _clocks(config: dict[str, Any]) -> list[tuple[int, float]]:
+    """(handler, seconds) of the page's clocks."""
+    paces = {each["id"]: each["props"]["value"] for each in config["components"] if each["type"] == "timer"}
+    return [
+        (int(dependency["id"]), float(paces[target]))
+        for dependency in config["dependencies"]
+        for target, _ in dependency["targets"]
+        if target in paces
+    ]
+
+
+if __name__ == "__main__":
+    main()
