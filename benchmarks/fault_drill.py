@@ -27,7 +27,7 @@ import psutil
 
 from benchmarks.report import Cell, report
 from qcompare.jobs.control import resume
-from qcompare.jobs.processes import MARK
+from qcompare.jobs.processes import MARK, alive
 from qcompare.jobs.submit import submit
 from qcompare.jobs.supervisor import ensure_running
 from qcompare.settings import Settings
@@ -160,14 +160,13 @@ def _disturb(drill: Drill, fault: str) -> float:
     time.sleep(drill.chance.uniform(0, 5 if drill.real else 1.5))
     began = time.monotonic()
     _do(drill, fault)
-    if fault in ("app", "both"):
+    if app:
+        app.wait()
         app = _start_app(drill)  # an opened app takes the queue over
     elif fault != "stopped":
         ensure_running(drill.settings)
     _until(drill.ended, END_SECONDS)
-    if fault in ("disk", "damage") and any(
-        job.status is not Status.SUCCESS for job in drill.store.jobs(drill.study_id)
-    ):
+    if fault in ("disk", "damage"):  # what failed or is damaged waits for a person to say so
         resume(drill.study_id, drill.settings)
         _until(drill.ended, END_SECONDS)
     seconds = time.monotonic() - began
@@ -204,6 +203,7 @@ def _kill(processes: list[psutil.Process]) -> None:
             process.kill()
         except psutil.NoSuchProcess:
             continue
+    _until(lambda: not any(alive(process) for process in processes), 10)  # a lock is held until then
 
 
 def _fill(home: Path) -> None:

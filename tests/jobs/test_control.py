@@ -174,6 +174,7 @@ def test_a_child_that_outlived_its_worker_is_not_taken_for_it(store: Store, sett
     (orphan,) = ours(settings.home, "time.sleep(600)")
     for process in (*ours(settings.home, "supervisor"), *ours(settings.home, "worker")):
         process.kill()
+    until(lambda: not ours(settings.home, "supervisor") and not ours(settings.home, "worker"))
     assert find_worker(job, settings.home) is None
     ensure_running(settings)
     assert succeeded(wait(store, study.id))

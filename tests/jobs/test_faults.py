@@ -18,7 +18,7 @@ def test_the_drill_does_every_fault() -> None:
     assert set(faults(30)) == {*FAULTS, *OTHER_FAULTS}
 
 
-@pytest.mark.parametrize("fault", ["worker", "both", "damage"])
+@pytest.mark.parametrize("fault", ["both", "damage"])
 def test_after_a_fault_the_study_is_complete_with_the_same_scores(fault: str) -> None:
     run(fault, 7, None, undisturbed(None))
 
