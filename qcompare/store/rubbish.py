@@ -55,6 +55,9 @@ def _candidates(store: Store) -> Iterator[tuple[Path, str]]:
     for folder in _inside(store.home / "studies"):
         if folder.name not in studies:
             yield folder, "of a study that was deleted"
+    for folder in _inside(store.home / "exports"):
+        if folder.name.partition(".")[0] not in studies:
+            yield folder, "checkpoint of a study that was deleted"
     for draft in (store.home / "studies").glob("*/*/.draft-*"):
         if draft.parent.parent.name in studies and time.time() - draft.stat().st_mtime > DRAFT_SECONDS:
             yield draft, "draft of a process that died"

@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock, Timeout
 
 from qcompare.jobs.control import cancel, pause, prioritise, resume
-from qcompare.jobs.processes import MARK, find_worker, mark
+from qcompare.jobs.processes import MARK, alive, find_worker, mark
 from qcompare.jobs.supervisor import ensure_running
 from qcompare.settings import Settings
 from qcompare.store import Store
@@ -114,6 +114,13 @@ def test_a_job_that_dies_twice_has_failed_and_says_how(store: Store, settings: S
     assert "memory" in (job.error or "")
 
 
+def kill(*processes: psutil.Process) -> None:
+    """Kill and wait: a dying process holds its locks to the last."""
+    for process in processes:
+        process.kill()
+    until(lambda: not any(map(alive, processes)))
+
+
 def held(path: Path) -> bool:
     """Another process holds this lock."""
     lock = FileLock(path)
@@ -131,9 +138,7 @@ def test_a_killed_supervisor_is_replaced_and_adopts_its_job_within_three_seconds
     study = queue(store, ("bf16", "uniform"), steps=60)
     ensure_running(settings)
     job = running(store, f"{study.id}.bf16")
-    (first,) = ours(settings.home, "supervisor")
-    first.kill()
-    until(lambda: not ours(settings.home, "supervisor"))
+    kill(*ours(settings.home, "supervisor"))
     before = time.monotonic()
     ensure_running(settings)
     until(lambda: held(settings.home / "supervisor.lock"))
@@ -148,8 +153,7 @@ def test_the_queue_goes_on_after_a_killed_supervisor_when_nobody_watches(store: 
     study = queue(store, ("bf16", "uniform"), steps=30)
     ensure_running(settings)
     running(store, f"{study.id}.bf16")
-    (first,) = ours(settings.home, "supervisor")
-    first.kill()
+    kill(*ours(settings.home, "supervisor"))
     assert succeeded(wait(store, study.id))
 
 
@@ -172,9 +176,7 @@ def test_a_child_that_outlived_its_worker_is_not_taken_for_it(store: Store, sett
     ensure_running(settings)
     job = running(store, f"{study.id}.bf16")
     (orphan,) = ours(settings.home, "time.sleep(600)")
-    for process in (*ours(settings.home, "supervisor"), *ours(settings.home, "worker")):
-        process.kill()
-    until(lambda: not ours(settings.home, "supervisor") and not ours(settings.home, "worker"))
+    kill(*ours(settings.home, "supervisor"), *ours(settings.home, "worker"))
     assert find_worker(job, settings.home) is None
     ensure_running(settings)
     assert succeeded(wait(store, study.id))

@@ -145,6 +145,8 @@ def test_gc_takes_what_no_study_needs_and_nothing_else(store: Store, study: Stud
         kept.with_suffix(".json").write_text(json.dumps({"model_revision": name}))
         kept.with_suffix(".sqlite").write_text("scores")
     (store.home / "studies" / "20200101-aaaaaa").mkdir()
+    for study_id in ("20200101-aaaaaa", study.id):
+        (store.home / "exports" / f"{study_id}.head-5-auto_round").mkdir(parents=True)
     draft = store.folder(store.jobs(study.id)[0].id).path / ".draft-abc"
     draft.mkdir()
     assert draft not in [each.path for each in find(store)]  # perhaps being written right now
@@ -153,7 +155,7 @@ def test_gc_takes_what_no_study_needs_and_nothing_else(store: Store, study: Stud
     names = {str(each.path.relative_to(store.home)) for each in found}
     assert names == {
         *("scores/gone", "references/gone", "kept/of-gone.json", "kept/of-gone.sqlite", "studies/20200101-aaaaaa"),
-        str(draft.relative_to(store.home)),
+        *("exports/20200101-aaaaaa.head-5-auto_round", str(draft.relative_to(store.home))),
     }
     assert remove(found) == sum(each.num_bytes for each in found) > 2000
     assert find(store) == []
