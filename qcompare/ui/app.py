@@ -61,7 +61,7 @@ def build_app(settings: Settings) -> gr.Blocks:
                 history = build_history(settings, study_id)
         clock = _live(store, progress.parts, study_id, job_id)
         seldom = [header.part, *results, export, *generations, *history.parts]
-        news = _when_changed(store, seldom, study_id, job_id)
+        _when_changed(store, seldom, study_id, job_id)
         _open_address(app, store, study_id, tabs)
         app.load(lambda *values: shown(estimate(Asked(*values), settings)), new.inputs, new.follow, **QUIET)
         header.picker.input(lambda chosen: chosen or "", header.picker, study_id, **QUIET)
@@ -71,7 +71,6 @@ def build_app(settings: Settings) -> gr.Blocks:
         history.clone.click(cloner(settings), study_id, [*new.inputs, tabs], **NOISY)
         study_id.change(None, study_id, None, js="(id) => window.qcompare.note('study', id)", **QUIET)
         gr.on([study_id.change, job_id.change], *clock, **QUIET)
-        study_id.change(*news, **QUIET)
         new.start.click(
             _starter(settings), [new.start, *new.inputs], [study_id, tabs, new.estimate],
             show_progress="minimal", api_visibility="private",
@@ -96,7 +95,7 @@ def _live(store: Store, parts: Sequence[Part], study_id: gr.Textbox, job_id: gr.
     return handler
 
 
-def _when_changed(store: Store, parts: Sequence[Part], study_id: gr.Textbox, job_id: gr.Textbox) -> Handler:
+def _when_changed(store: Store, parts: Sequence[Part], study_id: gr.Textbox, job_id: gr.Textbox) -> None:
     """Keep parts current that seldom change. The clock only asks whether: gradio takes a millisecond for every output
     of a handler, also for one that is skipped."""
     stamp = gr.Textbox(visible=False)
@@ -106,10 +105,9 @@ def _when_changed(store: Store, parts: Sequence[Part], study_id: gr.Textbox, job
         now = str(hash(tuple(part.token(place) for part in parts)))
         return gr.skip() if now == known else now
 
-    handler = _refresher(store, parts, study_id, job_id)
-    gr.Timer(LOOK_SECONDS).tick(look, [study_id, job_id, stamp], stamp, **QUIET)
-    stamp.change(*handler, **QUIET)
-    return handler
+    asked = [gr.Timer(LOOK_SECONDS).tick, study_id.change]
+    gr.on(asked, look, [study_id, job_id, stamp], stamp, **QUIET)
+    stamp.change(*_refresher(store, parts, study_id, job_id), **QUIET)
 
 
 def _refresher(store: Store, parts: Sequence[Part], study_id: gr.Textbox, job_id: gr.Textbox) -> Handler:
