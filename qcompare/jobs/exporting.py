@@ -205,7 +205,7 @@ class Export:
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
         print(f"== {name}", flush=True)
-        note(self.store, self.job.id, self.format, ExportState(status=Status.RUNNING, stage=name))
+        note(self.store, self.job.id, self.format, ExportState(status=Status.RUNNING, stage=name, pid=os.getpid()))
         yield
 
 

@@ -1,13 +1,16 @@
 """Ask for an export and follow it: checks before anything runs, and the state that the exporting process keeps."""
 
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import psutil
+
 from qcompare.errors import InvalidStudy
-from qcompare.jobs.processes import child_environment
+from qcompare.jobs.processes import alive, child_environment
 from qcompare.models.sources import describe
 from qcompare.quantize.export import check_format
 from qcompare.recipes.groups import torn_groups
@@ -53,9 +56,19 @@ def note(store: Store, job_id: str, format: str, state: ExportState) -> None:
 def export_state(store: Store, job_id: str, format: str) -> ExportState | None:
     """Where an export of a job stands; None when none was asked for."""
     try:
-        return ExportState.model_validate_json(_state_file(store, job_id, format).read_text(encoding="utf-8"))
+        state = ExportState.model_validate_json(_state_file(store, job_id, format).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    if state.status is Status.RUNNING and state.pid is not None and not _lives(state.pid):
+        return ExportState(status=Status.FAILED, stage="failed", error="its process was ended; nothing was kept")
+    return state
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return alive(psutil.Process(pid))
+    except psutil.NoSuchProcess:
+        return False
 
 
 def check_fused(store: Store, job: Job, settings: Settings) -> None:
@@ -107,7 +120,9 @@ def start(store: Store, job: Job, format: str, target: Path, settings: Settings)
     result = store.folder(job.id).result()
     check_format(result.layer_config, format)
     check_target(target, result.size_bytes)
-    note(store, job.id, format, ExportState(status=Status.RUNNING, stage="starting"))
+    if (state := export_state(store, job.id, format)) and state.status is Status.RUNNING:
+        raise InvalidStudy(f"{job.id} is being written as {format} already: wait until that is done")
+    note(store, job.id, format, ExportState(status=Status.RUNNING, stage="starting", pid=os.getpid()))
     folder = store.folder(job.id).path
     with (folder / "exports" / f"{format}.log").open("wb") as log:
         return subprocess.Popen(

@@ -263,6 +263,8 @@ class ExportState(Frozen):
 
     status: Status
     stage: str
+    pid: int | None = None
+    """Its process, while it runs."""
     error: str | None = None
     """One line: why it failed."""
     report: ExportReport | None = None

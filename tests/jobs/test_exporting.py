@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from qcompare.errors import InvalidStudy
-from qcompare.jobs.exports import check_fused, check_target, export_state, find_job, start
+from qcompare.jobs.exports import check_fused, check_target, export_state, find_job, note, start
 from qcompare.jobs.submit import submit
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.study.records import ExportReport, Job, Status
+from qcompare.study.records import ExportReport, ExportState, Job, Status
 from qcompare.study.spec import Study
 from tests.synthetic import finished_study
 
@@ -108,6 +108,21 @@ def test_a_model_that_changed_since_leaves_no_target(tiny_llama: Path, settings:
     assert "has changed since it was measured" in (state.error or "")
     assert list((tmp_path / "out").iterdir()) == []
     assert store.folder(job.id).result_file.exists()
+
+
+def test_an_export_whose_process_died_is_a_failed_one_and_one_that_lives_is_not_begun_again(
+    settings: Settings, tmp_path: Path
+) -> None:
+    study = finished_study(settings.home, Study(recipes=("head",)))
+    store = Store(settings.home)
+    job = find_job(store, study.id, "head")
+    note(store, job.id, "auto_round", ExportState(status=Status.RUNNING, stage="writing", pid=os.getpid()))
+    with pytest.raises(InvalidStudy, match="is being written as auto_round already"):
+        start(store, job, "auto_round", tmp_path / "out", settings)
+    note(store, job.id, "auto_round", ExportState(status=Status.RUNNING, stage="writing", pid=2**22 + 1))
+    state = export_state(store, job.id, "auto_round")
+    assert state
+    assert (state.status, state.error) == (Status.FAILED, "its process was ended; nothing was kept")
 
 
 def test_what_vllm_cannot_fuse_is_refused_when_asked_for_it(settings: Settings) -> None:
