@@ -84,6 +84,7 @@ def test_the_main_job_runs_on_the_demo_bundle(demo_settings: Settings, tmp_path:
     for row in shown["rows"][2:]:
         assert 4.98 <= row["bits"]["achieved"] <= 5.0
     assert {task["data"] for row in shown["rows"] for task in row["tasks"]} == {"demo bundle"}
+    assert {row["scorer"] for row in shown["rows"]} == {"packed"}
     assert "Paris" in Store(home).results(study_id)[0].generations[0].text
     assert qcompare("show", study_id, "--format", "md").stdout.count("|") > 30
     assert study_id in qcompare("list").stdout

@@ -46,12 +46,31 @@ STRICT, FLEXIBLE = "exact_match,strict-match", "exact_match,flexible-extract"
 """Metrics of gsm8k: a number after `####`, or the last number of the answer."""
 
 
-def language_model(scorer: str, model: Any, tokenizer: Any, options: Options, row_tokens: int | None = None) -> Any:
+def scoring_choice(model: Any, tokenizer: Any) -> Any:
+    """The packed scorer's exact way for a model (`scoring.paths.Choice`), by a trial to be made before quantizing it.
+
+    Rounded activations turn differences in the last bit into visible ones, which says nothing about the way; and all
+    recipes of a study shall be scored alike.
+    """
+    from qcompare.evaluate.scoring.lm import PackedLM
+
+    return PackedLM(model, tokenizer).choice
+
+
+def language_model(
+    scorer: str,
+    model: Any,
+    tokenizer: Any,
+    options: Options,
+    row_tokens: int | None = None,
+    choice: Any = None,
+) -> Any:
     """An lm-eval model around a loaded one.
 
     Args:
         scorer: `packed` (ours) or `lm_eval` (its own `hf` backend).
         row_tokens: the packed scorer's budget; None: as free memory allows.
+        choice: the packed scorer's way, from `scoring_choice`; None: tried on this very model.
 
     Returns:
         The model; its attribute `progress` is told (done, total), `path` says how it scores.
@@ -65,6 +84,7 @@ def language_model(scorer: str, model: Any, tokenizer: Any, options: Options, ro
             add_bos_token=options.add_bos_token,
             batch_size=options.batch_size,
             row_tokens=row_tokens,
+            choice=choice,
         )
     from lm_eval.models.huggingface import HFLM
 

@@ -85,6 +85,7 @@ class _Run:
         self.reference: Any = None
         self.scorer: str = study.scorer
         self.row_tokens: int | None = None
+        self.choice: Any = None
         self.reused = 0
 
     def result(self) -> tuple[Result, Any]:
@@ -142,8 +143,12 @@ class _Run:
         return result, questions
 
     def _quantized_model(self, config: dict[str, str]) -> tuple[Any, Any]:
+        from qcompare.evaluate.benchmarks import scoring_choice
+
         with self.stages.stage("loading the model"):
             model, tokenizer = self.building.load()
+            if self.study.tasks and self.study.scorer == "packed":
+                self.choice = scoring_choice(model, tokenizer)
         if self.study.divergence:
             with self.stages.stage("reading held-out text") as report:
                 self.reference = self._reference(model, tokenizer, report)
@@ -197,7 +202,7 @@ class _Run:
         tasks = task_manager(self.study.tasks, self.settings, report=print)
         reuse_freed_memory()
         budget = StudyBudget(self.folder.path.parent / "row_tokens")
-        lm = benchmarks.language_model(self.study.scorer, model, tokenizer, options, budget.read())
+        lm = benchmarks.language_model(self.study.scorer, model, tokenizer, options, budget.read(), self.choice)
         self._keep_scores(lm, config)
         for task in self.study.tasks:
             with self.stages.stage(task) as report:

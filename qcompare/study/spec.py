@@ -152,7 +152,19 @@ class Study(Frozen):
 
     def to_yaml(self) -> str:
         """The study as a study file."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        return yaml.dump(self.model_dump(mode="json"), Dumper=_StudyDumper, sort_keys=False, allow_unicode=True)
+
+
+class _StudyDumper(yaml.SafeDumper):
+    """Quotes text with unusual line breaks, which plain YAML would read back as others."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if set(text) & set("\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_StudyDumper.add_representer(str, _represent_text)
 
 
 def parse_study(values: Any, source: str = "study") -> Study:

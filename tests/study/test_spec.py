@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qcompare.errors import InvalidStudy
@@ -23,6 +23,7 @@ def subsets(names: list[str]) -> st.SearchStrategy[list[str]]:
     avg_bits=st.lists(st.floats(0.5, 32), min_size=1, max_size=5, unique=True),
     prompts=st.lists(st.text(max_size=50), max_size=3),
 )
+@example(["bf16"], ["piqa"], None, [5.0], ["one\x85two\u2028three", "\x85"])
 def test_a_study_survives_its_own_file(recipes, tasks, limit, avg_bits, prompts) -> None:  # type: ignore[no-untyped-def]
     study = parse_study(
         {"recipes": recipes, "tasks": tasks, "limit": limit, "avg_bits": avg_bits, "prompts": prompts}

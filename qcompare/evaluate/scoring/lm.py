@@ -43,12 +43,13 @@ class PackedLM(HFLM):  # type: ignore[misc]
         workers: Workers | None = None,
         batch_size: int = 16,
         progress: Progress = lambda done, total: None,
+        choice: Choice | None = None,
         encodings: MutableMapping[Pair, Encoded] | None = None,
     ) -> None:
         """``row_tokens`` fixes the budget (all recipes of a study use one); ``batch_size`` is for generation.
 
-        ``progress`` is called with tokens done and tokens in all; ``encodings`` carries encoded requests from one
-        recipe to the next.
+        ``progress`` is called with tokens done and tokens in all; ``choice`` is what a trial on the unquantized model
+        found, None tries this one; ``encodings`` carries encoded requests from one recipe to the next.
         """
         super().__init__(
             pretrained=model,
@@ -61,7 +62,7 @@ class PackedLM(HFLM):  # type: ignore[misc]
         self.workers = workers or Workers.for_model(model)
         self.progress = progress
         self.encodings: MutableMapping[Pair, Encoded] = {} if encodings is None else encodings
-        self.choice: Choice = choose_way(model, self.max_length, self.workers)
+        self.choice: Choice = choice or choose_way(model, self.max_length, self.workers)
         self.path = self.choice.way
         self.counts: Counter[str] = Counter()
         self.computed = self.naive = 0

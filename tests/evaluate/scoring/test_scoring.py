@@ -1,5 +1,6 @@
 """The scorer gives lm-eval's own answers: log-likelihoods within 1e-3 in float32 and the same greedy flags."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -147,6 +148,11 @@ def test_out_of_memory_lowers_the_budget_and_changes_nothing(tokenizer: Any, mon
         theirs, ours, [(word * 3, option) for word in ("fox", "dog", "a") for option in (" lazy", " quick fox")]
     )
     assert ours.budget.tokens <= 24
+
+
+def test_the_way_found_for_the_original_model_is_taken_for_its_recipes(tokenizer: Any) -> None:
+    choice = replace(PackedLM(tiny_model("llama"), tokenizer).choice, way="padded")
+    assert PackedLM(tiny_model("llama"), tokenizer, choice=choice).path == "padded"
 
 
 def test_a_studys_budget_is_only_ever_lowered(tmp_path: Path) -> None:
