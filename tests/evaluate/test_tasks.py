@@ -33,6 +33,9 @@ def test_no_tasks_need_no_data(settings: Settings) -> None:
     assert task_manager([], settings).data == {}
 
 
+VERSIONS = {"gsm8k": "3.0"}
+
+
 @pytest.mark.demo
 @pytest.mark.parametrize("name", list(TASKS))
 def test_the_bundle_gives_all_questions_of_a_task(name: str, demo_settings: Settings) -> None:
@@ -42,7 +45,7 @@ def test_the_bundle_gives_all_questions_of_a_task(name: str, demo_settings: Sett
     assert sum(len(task.eval_docs) for task in tasks) == TASKS[name].questions
     assert len(tasks) == TASKS[name].subjects
     assert found.data == {name: "demo bundle"}
-    assert {str(task.VERSION) for task in tasks} == {"1.0"}
+    assert {str(task.VERSION) for task in tasks} == {VERSIONS.get(name, "1.0")}
 
 
 @pytest.mark.demo
@@ -55,7 +58,7 @@ def test_only_the_place_of_the_data_differs_from_lm_evals_definition(demo_settin
     found = task_manager(list(TASKS), demo_settings)
     root = Path(lm_eval.tasks.__file__).parent
     originals = [path for files in TASK_FILES.values() for path in root.glob(files.yaml)]
-    assert len(originals) == 4 + 57 + 5
+    assert len(originals) == 4 + 57 + 5 + 1
     for original in originals:
         ours = [load_yaml(entry.yaml_path) for entry in found.manager.task_index.values() if entry.yaml_path]
         theirs = load_yaml(original)
@@ -102,7 +105,7 @@ def test_lm_eval_scores_the_tasks_on_a_model(demo_settings: Settings, tiny_llama
     from lm_eval.models.huggingface import HFLM
 
     found = task_manager(list(TASKS), demo_settings)
-    for name in TASKS:
+    for name in TASKS.keys() - {"gsm8k"}:  # whose answers are written, not chosen: see test_benchmarks
         scores = simple_evaluate(
             HFLM(pretrained=str(tiny_llama), batch_size=8, device="cpu"),
             tasks=[found.runs_as[name]],
