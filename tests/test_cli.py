@@ -56,8 +56,9 @@ def test_what_does_not_exist_ends_with_two_and_one_line(words: tuple[str, ...]) 
 
 def test_a_failed_study_ends_with_one_and_keeps_what_succeeded(tiny_llama: Path, tmp_path: Path, home: Path) -> None:
     """The calibration text is checked by the job that needs it: only the mixed recipe fails."""
-    text = f"model: {tiny_llama}\ntasks: []\nprompts: [Hello]\nmax_new_tokens: 4\nrecipes: [bf16, mixed]\ndivergence: null\n"
-    done = qcompare("run", study_file(tmp_path, text + "calibration: {dataset: /no/such/text.jsonl}\n"))
+    text = f"model: {tiny_llama}\ntasks: []\nprompts: [Hello]\nmax_new_tokens: 4\nrecipes: [bf16, mixed]\n"
+    text += "divergence: null\ncalibration: {dataset: /no/such/text.jsonl}\n"
+    done = qcompare("run", study_file(tmp_path, text))
     assert done.returncode == 1, done.stderr
     assert "cannot be read" in done.stdout
     assert [result.recipe for result in Store(home).results(Store(home).studies()[0].id)] == ["bf16"]
