@@ -146,11 +146,11 @@ def logs(
 @app.command()
 def show(
     ctx: typer.Context,
-    study_id: StudyId,
+    study_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of studies, or their beginnings.")],
     format: Annotated[str, typer.Option(help="table, json, csv, md, latex or html.")] = "table",
 ) -> None:
-    """Print a study's results."""
-    _show(Store(ctx.obj.home), study_id, format)
+    """Print a study's results, or those of several studies of one model side by side."""
+    _show(Store(ctx.obj.home), ",".join(study_ids), format)
 
 
 JobName = Annotated[str, typer.Argument(metavar="ID", help="A study's id or its beginning, or a job's id.")]
@@ -281,10 +281,10 @@ def _run(studies: Sequence[Study], settings: Settings, anyway: bool = False) -> 
     raise typer.Exit(0 if ok else 1)
 
 
-def _show(store: Store, study_id: str, format: str) -> None:
+def _show(store: Store, study_ids: str, format: str) -> None:
     from qcompare.results.take_away import as_text
 
-    print(as_text(store, store.study(study_id).id, format))
+    print(as_text(store, study_ids, format))
 
 
 def _ask_unseen(text: str) -> str:

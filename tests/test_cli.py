@@ -10,6 +10,8 @@ import pytest
 
 from qcompare.settings import Settings
 from qcompare.store import Store
+from qcompare.study.spec import Study
+from tests.synthetic import finished_study
 
 ROOT = Path(__file__).parents[1]
 
@@ -52,6 +54,12 @@ def test_an_invalid_study_ends_with_two_and_one_line(text: str, says: str, tmp_p
 def test_what_does_not_exist_ends_with_two_and_one_line(words: tuple[str, ...]) -> None:
     done = qcompare(*words)
     assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1)
+
+
+def test_several_studies_are_shown_side_by_side(home: Path) -> None:
+    older, newer = (finished_study(home, Study(recipes=recipes)) for recipes in (("bf16", "mixed"), ("tail",)))
+    shown = qcompare("show", older.id, newer.id, "--format", "csv").stdout
+    assert ",mixed," in shown and ",tail," in shown
 
 
 def test_a_failed_study_ends_with_one_and_keeps_what_succeeded(tiny_llama: Path, tmp_path: Path, home: Path) -> None:

@@ -27,7 +27,7 @@ class Printed:
 def published_beside(comparison: Comparison) -> tuple[Printed, ...]:
     """The printed averages of a comparison's model, each once; none where what was asked differs."""
     study = comparison.study
-    if set(study.tasks) != TASKS or study.num_fewshot or not study.ignore_scale_zp_bits:
+    if comparison.several or set(study.tasks) != TASKS or study.num_fewshot or not study.ignore_scale_zp_bits:
         return ()
     return tuple({(found.recipe, found.bits): found for found in _of_model(comparison)}.values())
 

@@ -29,6 +29,8 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
         notes.append(f"Rounding: {', '.join(labels)}; the published tables round to nearest.")
     if any("demo" in source for source in comparison.data):
         notes.append(f"Questions from the demo bundle{_data_differs(comparison)}.")
+    if comparison.repeated:
+        notes.append(f"The same in several studies, shown once: {', '.join(comparison.repeated)}.")
     for number, apart in enumerate(comparison.set_apart[1:], start=1):
         names = [row.title for row in comparison.rows if row.group == number]
         notes.append(f"Not compared: {', '.join(names)} ({apart}).")

@@ -28,6 +28,7 @@ def set_apart(ours: Result, theirs: Result, answers: Mapping[str, Answers]) -> s
         answers: by job id; where those of a job lack, its questions are taken to be those of its study.
     """
     found = [
+        *_named("model revision", ours.model.revision[:12], theirs.model.revision[:12]),
         *_tasks_apart(ours, theirs),
         *_named("start-of-text token", ours.add_bos_token, theirs.add_bos_token),
         *_named("compute dtype", ours.environment.dtype, theirs.environment.dtype),

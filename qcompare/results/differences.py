@@ -1,10 +1,11 @@
 """All paired differences of a study: each recipe with BF16 and uniform, and the quantized ones among themselves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from qcompare.errors import QCompareError
 from qcompare.results.answers import Answers
+from qcompare.results.selection import REFERENCE
 from qcompare.results.statistics import PairedDifference, holm, paired_difference
 from qcompare.study.records import Result
 from qcompare.study.spec import Frozen
@@ -17,6 +18,45 @@ class Pair(Frozen):
     other_job_id: str
     difference: PairedDifference
     """Of the first minus the other; without tasks. Its `p_holm` is corrected for all pairs."""
+
+
+def within_group(
+    group: Sequence[Result], answers: Mapping[str, Answers], tasks: Sequence[str], unreadable: Mapping[str, str]
+) -> dict[str, dict[str, object]]:
+    """What a table's rows say of their comparison with others: fields by job id. All of them may be compared.
+
+    Args:
+        unreadable: by job id, why its answers lack.
+    """
+    values: dict[str, dict[str, object]] = {result.job_id: {} for result in group}
+    for other in _yardsticks(group):
+        held = _held_against(other, group)
+        differences, why = against(other, held, answers, tasks)
+        for job_id in (result.job_id for result in held):
+            if job_id in differences:
+                values[job_id][f"versus_{other.recipe}"] = differences[job_id]
+            elif job_id != other.job_id:
+                because = why.get(job_id, unreadable.get(job_id, unreadable.get(other.job_id)))
+                values[job_id]["unpaired_because"] = because
+        if other.recipe == REFERENCE and other.average:
+            for result in group:
+                percent = None if result.average is None else 100 * result.average / other.average
+                values[result.job_id]["percent_of_bf16"] = percent
+    return values
+
+
+def _yardsticks(group: Sequence[Result]) -> Iterator[Result]:
+    """The first BF16, and every uniform recipe: several studies may have one each."""
+    yield from [result for result in group if result.recipe == REFERENCE][:1]
+    yield from (result for result in group if result.recipe == "uniform")
+
+
+def _held_against(other: Result, group: Sequence[Result]) -> list[Result]:
+    """All results; those of a uniform recipe's own study, and of others that start from the same low scheme."""
+    if other.recipe == REFERENCE:
+        return list(group)
+    low = {*other.layer_config.values()}
+    return [result for result in group if result.study_id == other.study_id or low & {*result.layer_config.values()}]
 
 
 def against(

@@ -9,9 +9,9 @@ from qcompare.results import numbers, palette
 from qcompare.results.caveats import caveats
 from qcompare.results.questions import KINDS, Questions
 from qcompare.results.render import difference, flips
-from qcompare.results.table import Comparison
+from qcompare.results.table import Comparison, Row
 from qcompare.results.verdict import verdict
-from qcompare.study.presets import TASKS
+from qcompare.study.presets import TASKS, TaskInfo
 
 TEMPLATES = Path(__file__).parent / "templates"
 WORDS = {"queued": "waiting its turn", "running": "running now", "success": "no scores", "cancelled": "cancelled"}
@@ -64,16 +64,24 @@ def headline_html(comparison: Comparison) -> str:
 
 def table_html(comparison: Comparison) -> str:
     """The table of scores, or several where rows may not be compared."""
-    rows = [[row for row in comparison.rows if row.group == n] for n in range(len(comparison.set_apart))]
+    groups = []
+    for number, apart in enumerate(comparison.set_apart):
+        rows = [row for row in comparison.rows if row.group == number]
+        groups.append((rows, apart, _columns(comparison, rows)))
     return fragment(
         "table",
-        groups=list(zip(rows, comparison.set_apart, strict=True)),
-        tasks=[TASKS[task] for task in comparison.study.tasks],
+        groups=groups,
         model=comparison.model.name if comparison.model else comparison.study.model,
         highest={row.job_id for row in comparison.highest},
         hints=HINTS,
         words=WORDS,
     )
+
+
+def _columns(comparison: Comparison, rows: list[Row]) -> list[TaskInfo]:
+    """The tasks that a table's rows have scores of; all, where none has any yet."""
+    measured = {score.task for row in rows for score in row.tasks} or {*comparison.study.tasks}
+    return [TASKS[task] for task in comparison.study.tasks if task in measured]
 
 
 def questions_html(found: Questions) -> str:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from qcompare.results import palette
 from qcompare.results.plots import FONT
-from qcompare.results.table import title
+from qcompare.results.selection import Selection
 from qcompare.study.records import Result
-from qcompare.study.spec import Study
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -29,9 +28,13 @@ class LayerMap:
     """Short names, in the order of the model."""
     schemes: Mapping[tuple[str, int], str]
     """Scheme by (projection, block)."""
+    asked: tuple[str, ...]
+    """The schemes of its study, low to high."""
 
-    def text(self, high: str) -> str:
+    @property
+    def text(self) -> str:
         """The map in words: which projections hold the high scheme, and where they lie."""
+        high = self.asked[-1]
         raised = [place for place, scheme in self.schemes.items() if scheme == high]
         if not raised:
             return f"{self.title}: no layer at {high}."
@@ -41,7 +44,7 @@ class LayerMap:
         return f"{self.title}: {len(raised)} of {len(self.schemes)} layers at {high}, in {span}; most often {most}."
 
 
-def layer_map(result: Result, study: Study) -> LayerMap:
+def layer_map(result: Result, title: str, asked: tuple[str, ...]) -> LayerMap:
     """Lay the layers of a result on a grid. Layers outside numbered blocks are left out."""
     schemes: dict[tuple[str, int], str] = {}
     for name, scheme in result.layer_config.items():
@@ -49,29 +52,37 @@ def layer_map(result: Result, study: Study) -> LayerMap:
         if match:
             schemes[match["rest"].split(".")[-1], int(match["block"])] = scheme
     return LayerMap(
-        title=title(result.recipe, result.bits.asked, several=len(study.avg_bits) > 1),
+        title=title,
         recipe=result.recipe,
         blocks=tuple(sorted({block for _, block in schemes})),
         projections=tuple(dict.fromkeys(projection for projection, _ in schemes)),
         schemes=schemes,
+        asked=asked,
     )
 
 
-def layer_maps(results: Sequence[Result], study: Study) -> tuple[LayerMap, ...]:
+def layer_maps(selection: Selection) -> tuple[LayerMap, ...]:
     """Maps of the recipes that mix schemes: one scheme everywhere needs no map."""
-    return tuple(layer_map(result, study) for result in results if len(set(result.layer_config.values())) > 1)
+    asked = {study.id: study.spec.schemes for study in selection.studies}
+    titles = selection.titles
+    mixing = (result for result in selection.results if len(set(result.layer_config.values())) > 1)
+    return tuple(
+        layer_map(result, titles[result.job_id], asked[result.study_id])
+        for result in mixing
+        if result.job_id not in selection.repeats
+    )
 
 
-def layer_map_figure(maps: Sequence[LayerMap], study: Study) -> "Figure":
+def layer_map_figure(maps: Sequence[LayerMap]) -> "Figure":
     """One panel a recipe, blocks from left (input) to right (output); the high scheme in the recipe's colour."""
     from plotly.subplots import make_subplots
 
     figure = make_subplots(
         rows=len(maps), cols=1, shared_xaxes=True, vertical_spacing=min(0.12, 0.3 / max(len(maps), 1)),
-        subplot_titles=[f"{each.title}: {_legend(study.schemes)}" for each in maps],
+        subplot_titles=[f"{each.title}: {_legend(each.asked)}" for each in maps],
     )  # fmt: skip
     for position, each in enumerate(maps, start=1):
-        figure.add_trace(_heatmap(each, study.schemes), row=position, col=1)
+        figure.add_trace(_heatmap(each, each.asked), row=position, col=1)
     lines = sum(len(each.projections) for each in maps)
     figure.update_layout(
         template="none",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import QCompareError
-from qcompare.results.table import REFERENCE, title
+from qcompare.results.selection import REFERENCE, Selection, read_selection
 from qcompare.store import Store
 from qcompare.study.records import Job
 
@@ -69,7 +69,7 @@ class Questions:
 
 
 def read_questions(
-    store: Store, job_id: str, task: str, kind: str = "", search: str = "", limit: int = PAGE
+    store: Store, job_id: str, task: str, kind: str = "", search: str = "", limit: int = PAGE, among: str = ""
 ) -> Questions:
     """The questions of one recipe and task, beside BF16's answers to them.
 
@@ -77,12 +77,17 @@ def read_questions(
         kind: a key of `KINDS`; empty takes all.
         search: text that question, options or subject must hold, whatever the case.
         limit: how many are shown.
+        among: the studies whose recipes are shown beside it; default: its own.
 
     Raises:
         QCompareError: the recipe's answers cannot be read.
     """
-    jobs = [job for job in store.jobs(store.job(job_id).study_id) if store.folder(job.id).samples_file.exists()]
-    reference = next((job for job in jobs if job.recipe == REFERENCE), store.job(job_id))
+    chosen = store.job(job_id)
+    selection = read_selection(store, among or chosen.study_id)
+    jobs = _with_answers(store, selection, task)
+    references = [job for job in jobs if job.recipe == REFERENCE]
+    own = (job for job in references if job.study_id == chosen.study_id)
+    reference = next(own, references[0] if references else chosen)
     ours, theirs = _frame(store, job_id, task), _frame(store, reference.id, task)
     same = ours.index.intersection(theirs.index)
     frame = ours.loc[same].assign(kind=_kinds(ours.loc[same, "acc"], theirs.loc[same, "acc"]))
@@ -93,13 +98,19 @@ def read_questions(
         frame = frame[frame["kind"] == kind]
     frames = [_frame(store, job.id, task) for job in jobs]
     shown = (_question(row, frames) for row in frame.head(limit).reset_index().to_dict("records"))
-    several = len({job.avg_bits for job in jobs if job.avg_bits is not None}) > 1
-    names = [title(job.recipe, job.avg_bits, several) for job in jobs]
-    return Questions(_title(jobs, names, job_id), tuple(names), counts, len(frame), tuple(shown))
+    titles = selection.titles
+    names = tuple(titles[job.id] for job in jobs)
+    return Questions(titles[job_id], names, counts, len(frame), tuple(shown))
 
 
-def _title(jobs: Sequence[Job], names: Sequence[str], job_id: str) -> str:
-    return next((name for job, name in zip(jobs, names, strict=True) if job.id == job_id), job_id)
+def _with_answers(store: Store, selection: Selection, task: str) -> list[Job]:
+    """The jobs whose answers to a task are kept."""
+    measured = {each.job_id for each in selection.results if any(score.task == task for score in each.tasks)}
+    return [
+        job
+        for job in selection.jobs
+        if job.id in measured - {*selection.repeats} and store.folder(job.id).samples_file.exists()
+    ]
 
 
 def _frame(store: Store, job_id: str, task: str) -> "pd.DataFrame":

@@ -4,21 +4,21 @@ Everything a person or model wrote is escaped. Plotly's script is inside the fil
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qcompare.errors import QCompareError
+from qcompare.results.answers import read_all_answers
 from qcompare.results.figures import KINDS
 from qcompare.results.html import fragment, headline_html, questions_html, table_html
 from qcompare.results.layer_map import layer_map_figure, layer_maps
 from qcompare.results.questions import read_questions
+from qcompare.results.selection import Selection, read_selection
 from qcompare.results.side_by_side import side_by_side
-from qcompare.results.table import Comparison, read_comparison
+from qcompare.results.table import Comparison, compare
 from qcompare.store import Store
 from qcompare.study.presets import TASKS
-from qcompare.study.records import Result
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -47,15 +47,19 @@ class Lost:
 
 
 def report(store: Store, study_id: str) -> str:
-    """The report of a study, as one HTML page.
+    """The report of a study, or of several of one model, as one HTML page.
+
+    Args:
+        study_id: of several studies their ids, with commas between.
 
     Raises:
         NotFound: there is no such study.
+        QCompareError: several studies of different models.
     """
     from plotly.offline import get_plotlyjs
 
-    comparison = read_comparison(store, study_id)
-    results = store.results(study_id)
+    selection = read_selection(store, study_id)
+    comparison = compare(selection, *read_all_answers(store, selection.results))
     return fragment(
         "report",
         comparison=comparison,
@@ -64,24 +68,24 @@ def report(store: Store, study_id: str) -> str:
         plotly=get_plotlyjs(),
         headline=headline_html(comparison),
         table=table_html(comparison),
-        figures=_figures(comparison, results),
+        figures=_figures(comparison, selection),
         lost=_lost(store, comparison),
-        generations=fragment("generations", prompts=side_by_side(comparison.study, results)),
-        study_file=comparison.study.to_yaml(),
+        generations=fragment("generations", prompts=side_by_side(selection)),
+        study_files=[(study.name, study.spec.to_yaml()) for study in selection.studies],
     )
 
 
-def _figures(comparison: Comparison, results: Sequence[Result]) -> list[Drawn]:
+def _figures(comparison: Comparison, selection: Selection) -> list[Drawn]:
     drawn = []
     if comparison.scored:
         for kind in KINDS:
             words = kind.describe(comparison)
             if words:
                 drawn.append(Drawn(kind.title, _html(kind.draw(comparison)), words))
-    maps = layer_maps(results, comparison.study)
+    maps = layer_maps(selection)
     if maps:
-        words = " ".join(each.text(comparison.study.schemes[-1]) for each in maps)
-        drawn.append(Drawn("Which layer got which scheme", _html(layer_map_figure(maps, comparison.study)), words))
+        words = " ".join(each.text for each in maps)
+        drawn.append(Drawn("Which layer got which scheme", _html(layer_map_figure(maps)), words))
     return drawn
 
 
@@ -99,7 +103,7 @@ def _lost(store: Store, comparison: Comparison) -> list[Lost]:
             if change is None or not change.lost:
                 continue
             try:
-                asked = read_questions(store, row.job_id, task, "lost", limit=QUESTIONS_A_CELL)
+                asked = read_questions(store, row.job_id, task, "lost", "", QUESTIONS_A_CELL, comparison.study_id)
             except QCompareError:
                 continue  # the table stands without them
             title = f"{TASKS[task].title}, {row.title}: {change.lost} lost, {change.gained} gained"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qcompare.results import numbers
-from qcompare.results.table import title
+from qcompare.results.selection import title
 from qcompare.store import Store
 from qcompare.study.records import Cost, Job, Progress, Pulse, Status
 

@@ -4,27 +4,23 @@ from collections.abc import Mapping, Sequence
 
 from qcompare.results.answers import Answers, read_all_answers
 from qcompare.results.comparable import group_results, set_apart
-from qcompare.results.differences import Pair, against, all_pairs
+from qcompare.results.differences import Pair, all_pairs, within_group
+from qcompare.results.selection import BETWEEN, REFERENCE, Selection, read_selection
 from qcompare.results.statistics import PairedDifference
 from qcompare.store import Store
-from qcompare.study.presets import RECIPES
 from qcompare.study.records import (
     SCHEMA_VERSION,
     AwqReport,
     Bits,
     Divergence,
     Environment,
-    Job,
     ModelRef,
     Result,
     Status,
-    StudyRecord,
     TaskScore,
 )
 from qcompare.study.spec import Frozen, Study
 
-REFERENCE = "bf16"
-"""The recipe that all others are measured against."""
 SAME_FIELDS = (
     *("size_bytes", "average", "average_stderr", "simulated", "rounding", "calibration", "seconds"),
     *("peak_memory_bytes", "environment", "divergence", "scorer", "awq"),
@@ -38,7 +34,9 @@ class Row(Frozen):
     job_id: str
     recipe: str
     title: str
-    """For people; with the budget where a study has several."""
+    """For people; with the budget where a study has several, and with what tells its study from others."""
+    label: str = ""
+    """What tells its study from the others it is compared with; empty in the comparison of a single study."""
     avg_bits: float | None
     """Budget; None for recipes that take none."""
     status: Status
@@ -87,16 +85,18 @@ class Row(Frozen):
 
 
 class Comparison(Frozen):
-    """All recipes of a study, side by side. Its JSON form is the documented output of `show --format json`."""
+    """All recipes of a study, or of several of one model, side by side. Its JSON form is the documented output of
+    `show --format json`."""
 
     schema_version: int = SCHEMA_VERSION
     study_id: str
+    """Of several studies their ids, with commas between."""
     name: str
     created: float
     """Seconds since 1970."""
     status: Status
     study: Study
-    """What was asked."""
+    """What was asked; of several studies the first one's settings, with the tasks, prompts and budgets of all."""
     model: ModelRef | None
     """None until a first recipe is done."""
     rows: tuple[Row, ...]
@@ -106,6 +106,14 @@ class Comparison(Frozen):
     tags: tuple[str, ...] = ()
     set_apart: tuple[str, ...] = ("",)
     """By group: under what other conditions its rows were measured; empty for the first."""
+
+    repeated: tuple[str, ...] = ()
+    """Rows that several of the compared studies have alike: each is shown once."""
+
+    @property
+    def several(self) -> bool:
+        """These are rows of several studies."""
+        return BETWEEN in self.study_id
 
     @property
     def scored(self) -> tuple[Row, ...]:
@@ -146,40 +154,41 @@ def _average(row: Row) -> float:
 
 
 def read_comparison(store: Store, study_id: str) -> Comparison:
-    """The comparison of a stored study, as far as its recipes are done.
+    """The comparison of a stored study, or of several, as far as their recipes are done.
+
+    Args:
+        study_id: of several studies their ids, with commas between.
 
     Raises:
         NotFound: there is no such study, or a newer qcompare wrote its results.
+        QCompareError: several studies of different models.
     """
-    study = store.study(study_id)
-    results = store.results(study.id)
-    answers, unreadable = read_all_answers(store, results)
-    return compare(study, store.jobs(study.id), results, answers, unreadable)
+    selection = read_selection(store, study_id)
+    return compare(selection, *read_all_answers(store, selection.results))
 
 
 def compare(
-    study: StudyRecord,
-    jobs: Sequence[Job],
-    results: Sequence[Result],
-    answers: Mapping[str, Answers],
-    unreadable: Mapping[str, str] | None = None,
+    selection: Selection, answers: Mapping[str, Answers], unreadable: Mapping[str, str] | None = None
 ) -> Comparison:
-    """Lay out the rows of a study.
+    """Lay out the rows of one or several studies.
 
     Args:
         answers: by job id; may lack some.
         unreadable: by job id, why answers lack.
     """
+    study, titles = selection.study, selection.titles
+    results = [result for result in selection.results if result.job_id not in selection.repeats]
     values: dict[str, dict[str, object]] = {result.job_id: _measured(result) for result in results}
     groups = group_results(results, answers, REFERENCE)
     for position, group in enumerate(groups):
-        for job_id, found in _compared(group, answers, study.spec.tasks, unreadable or {}).items():
+        for job_id, found in within_group(group, answers, _tasks(group, study.spec), unreadable or {}).items():
             values[job_id] |= {"group": position, **found}
-    several = len(study.spec.avg_bits) > 1
     rows = []
-    for job in jobs:
-        name = title(job.recipe, job.avg_bits, several)
-        given = {"job_id": job.id, "recipe": job.recipe, "title": name, "avg_bits": job.avg_bits}
+    for job in selection.jobs:
+        if job.id in selection.repeats:
+            continue
+        given = {"job_id": job.id, "recipe": job.recipe, "title": titles[job.id], "avg_bits": job.avg_bits}
+        given["label"] = selection.labels.get(job.study_id, "")
         row = {**given, "status": job.status, "error": job.error, **values.get(job.id, {})}
         rows.append(Row.model_validate(row))
     quantized = [result for result in (groups[0] if groups else []) if result.recipe != REFERENCE]
@@ -192,15 +201,16 @@ def compare(
         model=results[0].model if results else None,
         tags=study.tags,
         rows=tuple(rows),
-        pairs=all_pairs(quantized, answers, study.spec.tasks),
+        pairs=all_pairs(quantized, answers, _tasks(quantized, study.spec)),
         set_apart=tuple(set_apart(group[0], groups[0][0], answers) for group in groups) or ("",),
+        repeated=tuple(dict.fromkeys(titles[job_id] for job_id in selection.repeats)),
     )
 
 
-def title(recipe: str, avg_bits: float | None, several: bool) -> str:
-    """A recipe's name for people, with the budget where a study has several."""
-    name = RECIPES[recipe].title if recipe in RECIPES else recipe
-    return f"{name} · {avg_bits:g} bits" if several and avg_bits is not None else name
+def _tasks(group: Sequence[Result], study: Study) -> list[str]:
+    """The tasks that these results, measured under the same conditions, have a score of."""
+    measured = {score.task for result in group[:1] for score in result.tasks}
+    return [task for task in study.tasks if task in measured]
 
 
 def _measured(result: Result) -> dict[str, object]:
@@ -211,22 +221,3 @@ def _measured(result: Result) -> dict[str, object]:
         "tasks": tuple(result.tasks),
     }
     return values | {field: getattr(result, field) for field in SAME_FIELDS}
-
-
-def _compared(
-    group: Sequence[Result], answers: Mapping[str, Answers], tasks: Sequence[str], unreadable: Mapping[str, str]
-) -> dict[str, dict[str, object]]:
-    """The fields of each row of a group that come from its comparison with others, by job id."""
-    values: dict[str, dict[str, object]] = {result.job_id: {} for result in group}
-    for other in (result for result in group if result.recipe in (REFERENCE, "uniform")):
-        differences, why = against(other, group, answers, tasks)
-        for job_id, found in values.items():
-            if job_id in differences:
-                found[f"versus_{other.recipe}"] = differences[job_id]
-            elif job_id != other.job_id:
-                found["unpaired_because"] = why.get(job_id, unreadable.get(job_id, unreadable.get(other.job_id)))
-        if other.recipe == REFERENCE and other.average:
-            for result in group:
-                percent = None if result.average is None else 100 * result.average / other.average
-                values[result.job_id]["percent_of_bf16"] = percent
-    return values

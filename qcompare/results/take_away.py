@@ -49,7 +49,7 @@ FILES: dict[str, Kind] = {
 
 
 def as_text(store: Store, study_id: str, format: str) -> str:
-    """A study in one of the formats that a terminal can print.
+    """A study, or several, in one of the formats that a terminal can print.
 
     Raises:
         QCompareError: there is no such format.

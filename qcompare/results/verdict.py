@@ -255,7 +255,8 @@ def _name(finding: _Finding, row: Row) -> str:
     known = RECIPES.get(row.recipe)
     name = f"the {known.title.lower()} recipe" if known else f"the recipe {row.recipe}"
     several = len(finding.comparison.study.avg_bits) > 1
-    return f"{name} at {row.avg_bits:g} bits" if several and row.avg_bits is not None else name
+    named = f"{name} at {row.avg_bits:g} bits" if several and row.avg_bits is not None else name
+    return f"{named} ({row.label})" if row.label else named
 
 
 def _and(names: list[str]) -> str:

@@ -8,6 +8,7 @@ import gradio as gr
 
 from qcompare.errors import NotFound, QCompareError
 from qcompare.jobs.submit import submit
+from qcompare.results.selection import BETWEEN, study_names
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.ui.actions import performer
@@ -134,10 +135,13 @@ def _open_address(app: gr.Blocks, store: Store, study_id: gr.Textbox, tabs: gr.T
 
 
 def study_of(store: Store, asked: str) -> str:
-    """The id of the study that an address asks for; the newest where it names none or an unknown one."""
+    """The id of the study that an address asks for; the newest where it names none or an unknown one.
+
+    Of several studies: their ids with commas between.
+    """
     try:
         if asked:
-            return store.study(asked).id
+            return BETWEEN.join(store.study(name).id for name in study_names(asked))
     except NotFound as error:
         gr.Warning(escape(str(error), quote=False))  # a toast shows HTML, and the address is anybody's
     return store.newest() or ""

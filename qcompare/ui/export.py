@@ -11,7 +11,7 @@ import gradio as gr
 from qcompare.errors import NotFound, QCompareError
 from qcompare.jobs.exports import export_state, start
 from qcompare.jobs.model_card import agreement
-from qcompare.results.table import title
+from qcompare.results.selection import title
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.presets import FORMATS

@@ -4,12 +4,13 @@ from typing import Any
 
 import gradio as gr
 
-from qcompare.errors import NotFound
+from qcompare.errors import QCompareError
+from qcompare.results.selection import read_selection
 from qcompare.results.side_by_side import side_by_side
 from qcompare.settings import Settings
 from qcompare.ui.own_prompt import build_own_prompt
 from qcompare.ui.pages import empty, page
-from qcompare.ui.parts import Part, Place, job_states, markup, study_exists
+from qcompare.ui.parts import Part, Place, job_states, markup
 
 
 def build_generations(settings: Settings, study_id: gr.Textbox) -> tuple[Part, Part]:
@@ -20,16 +21,15 @@ def build_generations(settings: Settings, study_id: gr.Textbox) -> tuple[Part, P
 
 
 def _show(place: Place) -> list[Any]:
-    if not study_exists(place):
+    if not place.study_id:
         return [empty()]
-    study = place.store.study(place.study_id)
-    if not study.spec.prompts:
-        return [empty("This study has no prompts. Add some under New and start again.")]
     try:
-        results = place.store.results(study.id)
-    except NotFound as error:
+        selection = read_selection(place.store, place.study_id)
+    except QCompareError as error:
         return [empty(str(error))]
-    if not results:
+    if not selection.study.spec.prompts:
+        return [empty("This study has no prompts. Add some under New and start again.")]
+    if not selection.results:
         text = "No answers yet: they appear here as recipes finish. See Progress for where they are."
         return [empty(text)]
-    return [page("generations", prompts=side_by_side(study.spec, results))]
+    return [page("generations", prompts=side_by_side(selection))]

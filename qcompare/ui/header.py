@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from qcompare.results.selection import study_names
 from qcompare.study.records import Status
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, markup
@@ -54,7 +55,9 @@ def _show(place: Place) -> list[Any]:
         for s in shown
     ]
     counts = place.store.counts()
-    chosen = place.study_id if any(study.id == place.study_id for study in shown) else None
+    if len(several := study_names(place.study_id)) > 1:
+        choices.insert(0, (f"{len(several)} studies side by side", place.study_id))
+    chosen = place.study_id if place.study_id in [value for _, value in choices] else None
     return [
         gr.update(choices=choices, value=chosen, visible=bool(studies)),
         page("header", running=counts[Status.RUNNING], waiting=counts[Status.QUEUED]),

@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from qcompare.errors import NotFound
+from qcompare.results.selection import study_names
 from qcompare.store import Store
 from qcompare.ui.shared import Memory
 
@@ -21,7 +22,7 @@ class Place:
 
     store: Store
     study_id: str
-    """Empty: none."""
+    """Empty: none; several side by side with commas between."""
     job_id: str
     """Empty: none chosen."""
 
@@ -69,8 +70,9 @@ def study_exists(place: Place) -> bool:
 
 
 def job_states(place: Place) -> Hashable:
-    """A token that changes when a job of the study begins or ends."""
-    return place.study_id, tuple((job.id, job.status) for job in place.store.jobs(place.study_id))
+    """A token that changes when a job of the study, or of one of the studies, begins or ends."""
+    jobs = (job for name in study_names(place.study_id) for job in place.store.jobs(name))
+    return place.study_id, tuple((job.id, job.status) for job in jobs)
 
 
 def markup(html: str = "", **options: Any) -> gr.HTML:

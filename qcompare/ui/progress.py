@@ -6,7 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from qcompare.errors import NotFound
+from qcompare.errors import QCompareError
+from qcompare.results.selection import read_selection, study_names
 from qcompare.results.standing import Standing, overview, read_standings
 from qcompare.results.table import Row, compare
 from qcompare.study.records import Status
@@ -70,7 +71,7 @@ def _rows_token(place: Place) -> Hashable:
 def _show_rows(place: Place) -> list[Any]:
     standings = read_standings(place.store, place.study_id)
     if not standings:
-        return [empty()]
+        return [_of_several(place) or empty()]
     chosen = chosen_job(standings, place.job_id)
     study, jobs = place.store.study(place.study_id), place.store.jobs(place.study_id)
     return [
@@ -84,6 +85,12 @@ def _show_rows(place: Place) -> list[Any]:
             study_actions=study_actions(study, jobs),
         )
     ]
+
+
+def _of_several(place: Place) -> str:
+    """Where several studies are looked at: the way to the jobs of each."""
+    names = study_names(place.study_id)
+    return page("several", studies=[place.store.study(name) for name in names]) if len(names) > 1 else ""
 
 
 def _log_token(place: Place) -> Hashable:
@@ -105,8 +112,7 @@ def _show_log(place: Place) -> list[Any]:
 def _scores(place: Place) -> dict[str, Row]:
     """By job id: rows that have a score. Without intervals, which take too long for every tick of the clock."""
     try:
-        results = place.store.results(place.study_id)
-    except NotFound:
+        comparison = compare(read_selection(place.store, place.study_id), {})
+    except QCompareError:
         return {}
-    comparison = compare(place.store.study(place.study_id), place.store.jobs(place.study_id), results, {})
     return {row.job_id: row for row in comparison.scored}

@@ -1,7 +1,7 @@
 """The questions behind a score: opened by a click on a cell of the table, searched and filtered."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
@@ -29,10 +29,12 @@ class Cell:
 
     job_id: str
     task: str
+    among: str
+    """The studies that are looked at."""
     limit: int = PAGE
 
 
-def build_questions(store: Store, table: gr.HTML) -> Part:
+def build_questions(store: Store, table: gr.HTML, study_id: gr.Textbox) -> Part:
     """Lay out the list below the table and let it follow the table's cells."""
     cell = gr.State(None)
     with gr.Column(visible=False, elem_id="qc-questions", elem_classes="qc-figure") as column:
@@ -47,16 +49,16 @@ def build_questions(store: Store, table: gr.HTML) -> Part:
     def show(chosen: Cell | None, kind: str, search: str) -> list[Any]:
         return _shown(store, chosen, kind, search)
 
-    def pick(event: gr.EventData, kind: str, search: str) -> list[Any]:
-        return [gr.update(visible=True), *show(Cell(str(event.job), str(event.task)), kind, search)]
+    def pick(event: gr.EventData, kind: str, search: str, among: str) -> list[Any]:
+        return [gr.update(visible=True), *show(Cell(str(event.job), str(event.task), among), kind, search)]
 
     def widen(chosen: Cell | None, kind: str, search: str) -> list[Any]:
-        return show(chosen and Cell(chosen.job_id, chosen.task, chosen.limit + PAGE), kind, search)
+        return show(chosen and replace(chosen, limit=chosen.limit + PAGE), kind, search)
 
     def again(chosen: Cell | None, kind: str, search: str) -> list[Any]:
-        return show(chosen and Cell(chosen.job_id, chosen.task), kind, search)
+        return show(chosen and replace(chosen, limit=PAGE), kind, search)
 
-    table.pick(pick, [kind, search], [column, *outputs], **QUIET)
+    table.pick(pick, [kind, search, study_id], [column, *outputs], **QUIET)
     gr.on([kind.input, search.input], again, [cell, kind, search], outputs, trigger_mode="always_last", **QUIET)
     more.click(widen, [cell, kind, search], outputs, **QUIET)
     return Part("questions", [column], lambda place: place.study_id, _closed)
@@ -75,7 +77,7 @@ def _shown(store: Store, cell: Cell | None, kind: str, search: str) -> list[Any]
     if cell is None:
         return [gr.skip()] * 5
     try:
-        found = read_questions(store, cell.job_id, cell.task, kind or "", search or "", cell.limit)
+        found = read_questions(store, cell.job_id, cell.task, kind or "", search or "", cell.limit, cell.among)
     except QCompareError as error:
         return [
             cell,

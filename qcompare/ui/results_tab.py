@@ -1,20 +1,19 @@
 """Results: what it shows in words, the table, the figures, what can be taken away. Fills as recipes finish."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
-from qcompare.errors import NotFound
+from qcompare.errors import QCompareError
 from qcompare.results.answers import read_all_answers
 from qcompare.results.figures import KINDS
 from qcompare.results.html import headline_html, table_html
 from qcompare.results.layer_map import layer_map_figure, layer_maps
+from qcompare.results.selection import Selection, read_selection
 from qcompare.results.table import Comparison, compare
 from qcompare.store import Store
-from qcompare.study.records import Result
 from qcompare.ui.pages import empty, page
-from qcompare.ui.parts import Part, Place, job_states, markup, study_exists
+from qcompare.ui.parts import Part, Place, job_states, markup
 from qcompare.ui.questions import PRESSES, build_questions
 from qcompare.ui.take_away import build_take_away
 
@@ -26,7 +25,7 @@ def build_results(store: Store, study_id: gr.Textbox) -> tuple[Part, ...]:
     words = markup(empty(), elem_id="qc-verdict")
     take_away = build_take_away(store, study_id)
     table = markup(elem_id="qc-table", js_on_load=PRESSES)
-    questions = build_questions(store, table)
+    questions = build_questions(store, table, study_id)
     figures: list[gr.blocks.Block] = []
     with gr.Row(elem_id="qc-plots", elem_classes="qc-figures"):
         for kind in KINDS:
@@ -45,22 +44,20 @@ def _figure(title: str, min_width: int = 320) -> list[gr.blocks.Block]:
 
 
 def _show(place: Place) -> list[Any]:
-    if not study_exists(place):
+    if not place.study_id:
         return _nothing(empty())
-    study = place.store.study(place.study_id)
     try:
-        results = place.store.results(study.id)
-    except NotFound as error:
+        selection = read_selection(place.store, place.study_id)
+    except QCompareError as error:
         return _nothing(empty(str(error)))
-    answers, unreadable = read_all_answers(place.store, results)
-    comparison = compare(study, place.store.jobs(study.id), results, answers, unreadable)
-    shown = gr.update(visible=bool(results))
+    comparison = compare(selection, *read_all_answers(place.store, selection.results))
+    shown = gr.update(visible=bool(selection.results))
     return [
         headline_html(comparison),
         shown,
         table_html(comparison),
         *_figures(comparison),
-        *_layers(comparison, results),
+        *_layers(selection),
     ]
 
 
@@ -77,13 +74,11 @@ def _figures(comparison: Comparison) -> list[Any]:
     return values
 
 
-def _layers(comparison: Comparison, results: Sequence[Result]) -> list[Any]:
-    maps = layer_maps(results, comparison.study)
+def _layers(selection: Selection) -> list[Any]:
+    maps = layer_maps(selection)
     if not maps:
         return [gr.update(visible=False), None, ""]
-    return _drawn(
-        layer_map_figure(maps, comparison.study), [each.text(comparison.study.schemes[-1]) for each in maps]
-    )
+    return _drawn(layer_map_figure(maps), [each.text for each in maps])
 
 
 def _drawn(figure: Any, lines: list[str]) -> list[Any]:

@@ -8,6 +8,7 @@ from qcompare.results import palette
 from qcompare.results.figures import KINDS, change_heatmap
 from qcompare.results.layer_map import layer_map_figure, layer_maps
 from qcompare.results.plots import Point, accuracy_against_bits, accuracy_bars, best_trade_offs, describe_accuracy
+from qcompare.results.selection import read_selection
 from qcompare.results.table import Comparison, read_comparison
 from qcompare.store import Store
 from qcompare.study.presets import RECIPES as ALL_RECIPES
@@ -60,7 +61,7 @@ def test_plots_of_missing_scores_do_not_fail(home: Path) -> None:
 
 def test_layer_maps_show_only_recipes_that_mix(home: Path) -> None:
     study = finished_study(home)
-    maps = layer_maps(Store(home).results(study.id), study.spec)
+    maps = layer_maps(read_selection(Store(home), study.id))
     assert [each.recipe for each in maps] == ["head", "tail", "mixed"]
     assert maps[0].blocks == tuple(range(30))
     assert maps[0].projections[-1] == "down_proj"
@@ -68,14 +69,14 @@ def test_layer_maps_show_only_recipes_that_mix(home: Path) -> None:
 
 def test_layer_map_says_in_words_where_the_high_scheme_lies(home: Path) -> None:
     study = finished_study(home)
-    head = layer_maps(Store(home).results(study.id), study.spec)[0]
-    assert head.text("MXFP8").startswith("Head high: 56 of 210 layers at MXFP8, in blocks 22 to 29")
+    head = layer_maps(read_selection(Store(home), study.id))[0]
+    assert head.text.startswith("Head high: 56 of 210 layers at MXFP8, in blocks 22 to 29")
 
 
 def test_layer_map_figure_has_a_panel_a_recipe(home: Path) -> None:
     study = finished_study(home)
-    maps = layer_maps(Store(home).results(study.id), study.spec)
-    figure = layer_map_figure(maps, study.spec)
+    maps = layer_maps(read_selection(Store(home), study.id))
+    figure = layer_map_figure(maps)
     assert len(figure.data) == 3
     assert sum(cell == 1 for line in figure.data[0].z for cell in line) == 56
 
