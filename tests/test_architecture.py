@@ -9,12 +9,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "qcompare"
-ROOMS = ["errors", "settings", "study", "models", "recipes", "quantize", "evaluate", "store", "jobs", "results", "ui",
-         "terminal", "library_commands", "cli"]  # fmt: skip
+ROOMS = ["words", "errors", "settings", "study", "models", "recipes", "quantize", "evaluate", "store", "jobs",
+         "results", "ui", "terminal", "library_commands", "cli"]  # fmt: skip
 ALLOWED = {
-    "study": {"errors", "settings"},
-    "store": {"errors", "study"},
-    "results": {"errors", "settings", "study", "store"},
+    "study": {"words", "errors", "settings"},
+    "store": {"words", "errors", "study"},
+    "results": {"words", "errors", "settings", "study", "store"},
 }
 HEAVY = {"torch", "transformers", "lm_eval", "auto_round", "llmcompressor", "compressed_tensors", "datasets"}
 IN_THE_WORKER = PACKAGE / "evaluate" / "scoring"

@@ -12,6 +12,7 @@ from qcompare.results.render import difference, flips
 from qcompare.results.table import Comparison, Row
 from qcompare.results.verdict import verdict
 from qcompare.study.presets import TASKS, TaskInfo
+from qcompare.words import gettext, ngettext
 
 TEMPLATES = Path(__file__).parent / "templates"
 WORDS = {"queued": "waiting its turn", "running": "running now", "success": "no scores", "cancelled": "cancelled"}
@@ -42,7 +43,10 @@ def environment(*folders: Path) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
+    found.policies["ext.i18n.trimmed"] = True
+    found.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
     found.filters.update({filter_.__name__: filter_ for filter_ in FILTERS})
     return found
 

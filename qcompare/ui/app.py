@@ -18,6 +18,7 @@ from qcompare.ui.form import Asked
 from qcompare.ui.generations import build_generations
 from qcompare.ui.header import build_header
 from qcompare.ui.history import build_history, cloner, picked_study
+from qcompare.ui.language import SpeakingBlocks, in_all_languages
 from qcompare.ui.new_study import START_ANYWAY, build_new_study, shown
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, refresh
@@ -25,15 +26,16 @@ from qcompare.ui.progress import build_progress, picked_job
 from qcompare.ui.results_tab import build_results
 from qcompare.ui.shared import SharedStore
 from qcompare.ui.texts import PRODUCT
+from qcompare.words import later, say
 
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 1.5
 TABS = {
-    "new": "New",
-    "progress": "Progress",
-    "results": "Results",
-    "generations": "Generations",
-    "history": "History",
+    "new": later("New"),
+    "progress": later("Progress"),
+    "results": later("Results"),
+    "generations": later("Generations"),
+    "history": later("History"),
 }
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 """Of events that only bring the screen up to date: no queue that a closing browser could cut, no spinner."""
@@ -41,10 +43,14 @@ NOISY = QUIET | {"queue": True}
 """Of events that may have to say something: only through the queue can a handler show a message."""
 
 
-def build_app(settings: Settings) -> gr.Blocks:
+def build_app(settings: Settings) -> SpeakingBlocks:
     """The whole app, not yet launched."""
-    store = SharedStore(settings.home)
-    with gr.Blocks(title=PRODUCT, analytics_enabled=False) as app:
+    return in_all_languages(lambda: _build(settings, SharedStore(settings.home)))
+
+
+def _build(settings: Settings, store: Store) -> SpeakingBlocks:
+    app = SpeakingBlocks(title=PRODUCT, analytics_enabled=False)
+    with app:
         study_id = gr.Textbox(visible=False)
         job_id = gr.Textbox(visible=False)
         header = build_header()
@@ -80,7 +86,7 @@ def build_app(settings: Settings) -> gr.Blocks:
 
 
 def _tab(name: str) -> gr.Tab:
-    tab = gr.Tab(TABS[name], id=name)
+    tab = gr.Tab(say(TABS[name]), id=name)
     tab.select(None, None, None, js=f"() => window.qcompare.note('tab', '{name}')", **QUIET)
     return tab
 

@@ -6,12 +6,15 @@ import threading
 # Read when gradio is imported: no usage reports, no version check.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
+from fastapi.middleware import Middleware
+
 from qcompare.errors import QCompareError
 from qcompare.jobs.supervisor import watch_over
 from qcompare.results.report import STYLE
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.ui.app import build_app
+from qcompare.ui.language import Listening, name_language_in_page
 from qcompare.ui.recording import open_recording
 from qcompare.ui.theme import ASSETS, make_theme, read_asset
 
@@ -38,6 +41,7 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
         open_recording(Store(settings.home))
     threading.Thread(target=_warm_up, daemon=True).start()
     app = build_app(settings)
+    name_language_in_page()
     watch_over(settings)
     try:
         _, address, _ = app.launch(
@@ -55,6 +59,7 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
             run_history=False,
             ssr_mode=False,
             footer_links=[],
+            app_kwargs={"middleware": [Middleware(Listening)]},
         )
     except OSError:
         raise QCompareError(f"port {settings.port} is taken: choose another one with QCOMPARE_PORT") from None

@@ -14,6 +14,7 @@ from qcompare.errors import NotFound
 from qcompare.results.selection import study_names
 from qcompare.store import Store
 from qcompare.ui.shared import Memory
+from qcompare.words import language
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def refresh(parts: Sequence[Part], place: Place, seen: Seen) -> tuple[Seen, list
             values += [gr.skip()] * len(part.outputs)
             continue
         now[part.name] = token
-        shown = DRAWN.answer((place.store.home, part.name, token), lambda part=part: list(part.show(place)))  # type: ignore[misc]
+        key = (language(), place.store.home, part.name, token)
+        shown = DRAWN.answer(key, lambda part=part: list(part.show(place)))  # type: ignore[misc]
         values += [dict(value) if isinstance(value, dict) else value for value in shown]
     return now, values
 

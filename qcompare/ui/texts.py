@@ -1,5 +1,7 @@
 """Words of the screen that more than one place shows. Sentence case, verbs on buttons, no jargon without a hint."""
 
+from qcompare.words import later
+
 PRODUCT = "qcompare"
 PITCH = "Compress a model in every way, ask the same questions, see which one to ship."
 
@@ -23,7 +25,7 @@ def schemes_title(schemes: tuple[str, ...]) -> str:
     return SCHEME_TITLES.get(schemes, " + ".join(schemes))
 
 
-NO_STUDY = "No study yet."
+NO_STUDY = later("No study yet.")
 
 STATUS_WORDS: dict[str, str] = {
     "queued": "waiting", "running": "running", "success": "done", "failed": "failed", "cancelled": "cancelled",

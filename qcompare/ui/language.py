@@ -1,0 +1,82 @@
+"""The language of a visitor: the address (`?lang=zh`) or the browser says it; page, handlers, gradio's texts follow.
+
+Widgets are built once in every language, with the same numbers, so that one set of handlers serves them all.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+from gradio.context import Context
+from gradio.routes import templates
+from jinja2 import ChoiceLoader, DictLoader
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from qcompare.words import ENGLISH, LANGUAGES, language, preferred, speaking
+
+PAGE = "frontend/index.html"
+TELL = '<head><script>Object.defineProperty(navigator, "language", {value: "{{ config.language }}"})</script>'
+"""Gradio's own script takes its language from here, and sets that of the page."""
+
+
+class SpeakingBlocks(gr.Blocks):  # type: ignore[misc]
+    """Blocks that are served in the language of each request."""
+
+    components_in: dict[str, list[Any]] = {}  # noqa: RUF012  filled by `in_all_languages`, for one object
+    """The widgets in other languages than English."""
+
+    @property
+    def config(self) -> Any:
+        """What the browser builds the page from."""
+        english = self._english
+        components = self.components_in.get(language(), english["components"])
+        return english | {"components": components, "language": LANGUAGES[language()]}
+
+    @config.setter
+    def config(self, value: Any) -> None:
+        self._english = value
+
+    async def process_api(self, *args: Any, request: Any = None, **options: Any) -> Any:
+        """Run a handler: those that wait in the queue know their request, but run outside of it."""
+        with speaking(language_of(request) if request else ENGLISH):
+            return await super().process_api(*args, request=request, **options)
+
+
+def in_all_languages(build: Callable[[], SpeakingBlocks]) -> SpeakingBlocks:
+    """Build the screen once in every language; gives the English one, which knows the others' widgets."""
+    first, english = Context.id, build()
+    english.components_in = {}
+    for name in LANGUAGES:
+        if name != ENGLISH:
+            Context.id = first  # the same numbers for the same widgets
+            with speaking(name):
+                english.components_in[name] = build().config["components"]
+    return english
+
+
+def language_of(request: Any) -> str:
+    """The language of a request, starlette's or gradio's. The browser hands the page's address on with each event."""
+    return preferred(request.query_params.get("lang"), request.headers.get("accept-language") or "")
+
+
+class Listening:
+    """Middleware: whatever is answered to a request is said in its language."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI asks."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        with speaking(language_of(HTTPConnection(scope))):
+            await self.app(scope, receive, send)
+
+
+def name_language_in_page() -> None:
+    """Let gradio's page name the language it is in before its script runs."""
+    env = templates.env
+    assert env.loader is not None
+    source = env.loader.get_source(env, PAGE)[0].replace('lang="en"', 'lang="{{ config.language }}"', 1)
+    env.loader = ChoiceLoader([DictLoader({PAGE: source.replace("<head>", TELL, 1)}), env.loader])

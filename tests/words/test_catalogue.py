@@ -1,0 +1,95 @@
+"""The catalogue holds every text of the sources, and every translation says the same with the same placeholders."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from qcompare.words import DOMAIN, FOLDER, LANGUAGES, language, preferred, say, say_n, speaking
+
+messages = pytest.importorskip("babel.messages")
+
+ROOT = Path(__file__).parents[2]
+TRANSLATED = [name for name in LANGUAGES if name != "en"]
+KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "say": None, "say_n": (1, 2), "later": None}
+METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
+PLACEHOLDER = re.compile(r"%\(\w+\)s|(?<!\{)\{\w+\}")
+"""As templates write them, and as `say` takes them."""
+
+
+def read(name: str, ending: str) -> "messages.Catalog":
+    from babel.messages.mofile import read_mo
+    from babel.messages.pofile import read_po
+
+    reader = {"po": read_po, "mo": read_mo}[ending]
+    with (FOLDER / name / "LC_MESSAGES" / f"{DOMAIN}.{ending}").open("rb") as file:
+        return reader(file)
+
+
+def texts(catalogue: "messages.Catalog") -> dict[str | tuple[str, ...], tuple[str, ...]]:
+    """By English text: its translation, in all plural forms."""
+    found = {each.id: each.string for each in catalogue if each.id}
+    return {key: value if isinstance(value, tuple | list) else (value,) for key, value in found.items()}
+
+
+def in_sources() -> set[str | tuple[str, ...]]:
+    from babel.messages.extract import extract_from_dir
+
+    options = {"**/templates/**.html": {"trimmed": "true"}}
+    found = extract_from_dir(ROOT / "qcompare", METHODS, options, keywords=KEYWORDS)
+    return {message for _, _, message, _, _ in found if message}
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_every_text_of_the_sources_is_in_the_catalogue_and_no_other(name: str) -> None:
+    assert set(texts(read(name, "po"))) == in_sources(), "run scripts/texts.sh and translate what it added"
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_every_text_is_translated(name: str) -> None:
+    assert [key for key, forms in texts(read(name, "po")).items() if not all(forms)] == []
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_a_translation_has_the_placeholders_of_its_text(name: str) -> None:
+    def of(text: str) -> set[str]:
+        return set(PLACEHOLDER.findall(text))
+
+    for key, forms in texts(read(name, "po")).items():
+        asked = of(key) if isinstance(key, str) else of(key[-1])
+        assert all(of(form) == asked for form in forms), key
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_what_is_compiled_is_what_is_written(name: str) -> None:
+    written = {key: forms for key, forms in texts(read(name, "po")).items() if all(forms)}
+    assert texts(read(name, "mo")) == written, "run scripts/texts.sh"
+
+
+def test_a_text_is_said_in_the_language_spoken_and_in_english_otherwise() -> None:
+    assert say("Progress") == "Progress"
+    with speaking("zh"):
+        assert (say("Progress"), language()) == ("进度", "zh")
+    assert language() == "en"
+
+
+def test_a_number_takes_its_plural_and_keeps_its_digits_apart() -> None:
+    forms = [say_n("{n} question", "{n} questions", n) for n in (1, 2, 32342)]
+    assert forms == ["1 question", "2 questions", "32\u202f342 questions"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "accepted", "expected"),
+    [
+        (None, "zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        (None, "en-GB,en;q=0.9,zh;q=0.5", "en"),
+        (None, "zh;q=0.1, en;q=0.9", "en"),
+        ("zh", "en-GB", "zh"),
+        ("ZH-hans", "", "zh"),
+        ("klingon", "zh-TW", "zh"),
+        (None, "fr, *;q=0.1", "en"),
+        (None, ";;;q=none,zh", "zh"),
+    ],
+)
+def test_the_address_decides_then_the_browser_then_english(asked: str | None, accepted: str, expected: str) -> None:
+    assert preferred(asked, accepted) == expected
