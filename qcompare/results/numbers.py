@@ -57,9 +57,9 @@ def probability(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.2g}"
 
 
-def count_of(number: int, thing: str) -> str:
-    """A number of things in words: `1 question`, `32 342 questions`."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}".replace(",", "\u202f")
+def count_of(number: int, thing: str, things: str = "") -> str:
+    """A number of things in words: `1 question`, `32 342 questions`; `things` where the plural is not just an s."""
+    return f"{number:,} {thing if number == 1 else things or thing + 's'}".replace(",", "\u202f")
 
 
 def bits(value: float | None) -> str:

@@ -12,12 +12,13 @@ from qcompare.results.selection import BETWEEN, study_names
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.ui.actions import performer
+from qcompare.ui.chosen import cloner
 from qcompare.ui.estimate import estimate
 from qcompare.ui.export import build_export
 from qcompare.ui.form import Asked
 from qcompare.ui.generations import build_generations
 from qcompare.ui.header import build_header
-from qcompare.ui.history import build_history, cloner, picked_study
+from qcompare.ui.history import build_history, comparer, picked_study
 from qcompare.ui.language import SpeakingBlocks, in_all_languages
 from qcompare.ui.new_study import START_ANYWAY, build_new_study, shown
 from qcompare.ui.pages import page
@@ -65,7 +66,7 @@ def _build(settings: Settings, store: Store) -> SpeakingBlocks:
             with _tab("generations"):
                 generations = build_generations(settings, study_id)
             with _tab("history"):
-                history = build_history(settings, study_id)
+                history = build_history(settings, store, study_id)
         clock = _live(store, progress.parts, study_id, job_id)
         seldom = [header.part, *results, export, *generations, *history.parts]
         _when_changed(store, seldom, study_id, job_id)
@@ -75,6 +76,7 @@ def _build(settings: Settings, store: Store) -> SpeakingBlocks:
         progress.rows.pick(picked_job, None, job_id, **QUIET)
         progress.rows.act(performer(settings), None, None, **NOISY).then(*clock, **QUIET)
         history.rows.pick(picked_study, None, study_id, **QUIET)
+        history.rows.compare(comparer(store), history.view, [study_id, tabs], **NOISY)
         history.clone.click(cloner(settings), study_id, [*new.inputs, tabs], **NOISY)
         study_id.change(None, study_id, None, js="(id) => window.qcompare.note('study', id)", **QUIET)
         gr.on([study_id.change, job_id.change], *clock, **QUIET)

@@ -48,6 +48,10 @@ class SharedStore(Store):
         """As `Store.jobs`."""
         return self._remembered(("jobs", study_id, status), lambda: Store.jobs(self, study_id, status))
 
+    def studies(self) -> list[StudyRecord]:
+        """As `Store.studies`."""
+        return self._remembered(("studies",), lambda: Store.studies(self))
+
     def study(self, study_id: str) -> StudyRecord:
         """As `Store.study`."""
         return self._remembered(("study", study_id), lambda: Store.study(self, study_id))

@@ -257,7 +257,7 @@ def test_history_finds_renames_clones_and_deletes(app: str, shared_home: Path, o
     page = open_page(f"{app}?study={study.id}&tab=history")
     expect(page.locator("#qc-chosen")).to_contain_text(study.id)
     page.get_by_label("Name", exact=True).last.fill("Tuesday <b>run")
-    page.get_by_label("Tags").fill("paper, 8B")
+    page.get_by_label("Tags", exact=True).fill("paper, 8B")
     page.get_by_role("button", name="Save").click()
     page.get_by_label("Search").fill("tuesday PAPER")
     rows = page.locator(".qc-history li")
@@ -274,6 +274,24 @@ def test_history_finds_renames_clones_and_deletes(app: str, shared_home: Path, o
     page.get_by_role("button", name="Delete it for good, free").click()
     expect(page.get_by_text("No study matches.")).to_be_visible()
     assert study.id not in [each.id for each in Store(shared_home).studies()]
+
+
+def test_ticked_studies_are_compared_in_one_view_that_survives_a_reload(
+    app: str, shared_home: Path, open_page: Open
+) -> None:
+    older, newer = (finished_study(shared_home, Study(recipes=("bf16", recipe))) for recipe in ("mixed", "tail"))
+    page = open_page(f"{app}?tab=history")
+    for study in (older, newer):
+        page.locator(f'.qc-tick input[data-name="{study.id}"]').check()
+    page.get_by_role("button", name="Compare side by side").click()
+    rows = page.locator(".qc-table tbody tr")
+    expect(rows).to_have_count(3)
+    page.wait_for_url(f"**study={older.id}%2C{newer.id}*")
+    page.reload()
+    expect(rows).to_have_count(3)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    assert {"mixed", "tail"} <= set(download.value.path().read_text().replace("\n", ",").split(","))
 
 
 def test_a_packed_study_is_imported_and_read_only(
