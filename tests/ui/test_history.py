@@ -72,7 +72,8 @@ def test_an_empty_list_says_the_next_step(store: Store) -> None:
 def test_what_a_study_asked_is_told_in_one_line(store: Store) -> None:
     study = add_study(store, Study(model="org/llama-8b", recipes=("bf16",), tasks=("piqa", "mmlu"), limit=None))
     assert asked_in_words(study) == "llama-8b · 1 recipe · 2 tasks · all questions"
-    assert asked_in_words(add_study(store, Study(tasks=(), prompts=("Hi",), recipes=("bf16",)))) == "demo · 1 recipe · 1 prompt"
+    prompts = add_study(store, Study(tasks=(), prompts=("Hi",), recipes=("bf16",)))
+    assert asked_in_words(prompts) == "demo · 1 recipe · 1 prompt"
 
 
 def test_ticked_studies_are_opened_side_by_side(store: Store, home: Path) -> None:
