@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from qcompare.store import Store
+from qcompare.study.presets import TASKS
 from qcompare.study.records import (
     Bits,
     Divergence,
@@ -58,18 +59,44 @@ class Answered:
     stderr: float
 
 
-def answered(recipe: str, tasks: Sequence[str], limit: int = 25) -> Answered:
-    """Right and wrong answers of a recipe: each question has a difficulty that all recipes share."""
+Sizes = Mapping[str, Mapping[str, int]]
+"""Task → leaf task → number of questions."""
+
+
+def few(spec: Study) -> Sizes:
+    """As many questions as a study asks for, mmlu with three subjects."""
+    return {task: dict.fromkeys(_leaves(task, 3), spec.limit or 100) for task in spec.tasks}
+
+
+def many(spec: Study, share: float = 1.0) -> Sizes:
+    """A share of all the questions there are, mmlu with its 57 subjects."""
+    infos = [TASKS[task] for task in spec.tasks]
+    return {
+        info.name: dict.fromkeys(_leaves(info.name, info.subjects), round(share * info.questions / info.subjects))
+        for info in infos
+    }
+
+
+def _leaves(task: str, subjects: int) -> list[str]:
+    return [f"mmlu_subject{i}" for i in range(subjects)] if task == "mmlu" else [task]
+
+
+def answered(recipe: str, sizes: Sizes, story: str = "") -> Answered:
+    """Right and wrong answers of a recipe: each question has a difficulty that all recipes share.
+
+    Args:
+        story: text that every question begins with.
+    """
     own = random.Random(f"own-{recipe}")
     rows, scores = [], []
-    for task in tasks:
-        leaves = [f"mmlu_subject{i}" for i in range(3)] if task == "mmlu" else [task]
-        for leaf in leaves:
+    for task, leaves in sizes.items():
+        first = len(rows)
+        for leaf, questions in leaves.items():
             shared = random.Random(f"shared-{leaf}")
-            for doc_id in range(limit):
+            for doc_id in range(questions):
                 difficulty = 0.85 * shared.random() + 0.15 * own.random()
-                rows.append(_sample(task, leaf, doc_id, float(difficulty < ACCURACY.get(recipe, 0.5))))
-        right = [row["acc"] for row in rows if row["task"] in leaves]
+                rows.append(_sample(task, leaf, doc_id, float(difficulty < ACCURACY.get(recipe, 0.5)), story))
+        right = [row["acc"] for row in rows[first:]]
         mean = sum(right) / len(right)
         scores.append(
             TaskScore(
@@ -88,14 +115,14 @@ def answered(recipe: str, tasks: Sequence[str], limit: int = 25) -> Answered:
     return Answered(scores, pd.DataFrame(rows), average, stderr)
 
 
-def _sample(task: str, leaf: str, doc_id: int, acc: float) -> dict[str, object]:
+def _sample(task: str, leaf: str, doc_id: int, acc: float, story: str) -> dict[str, object]:
     """One question as a job keeps it: four options, of which the first is the answer."""
     return {
         "task": leaf,
         "doc_id": doc_id,
         "doc_hash": f"{leaf}-{doc_id}",
         "prompt_hash": f"{leaf}-{doc_id}-asked",
-        "question": f"Question {doc_id} of {leaf}: <b>which</b> 🦆 is it?",
+        "question": f"{story}Question {doc_id} of {leaf}: <b>which</b> 🦆 is it?",
         "options": [f" option {letter}" for letter in "ABCD"],
         "target": "0",
         "loglikelihoods": [-1.0 if acc else -3.0, -2.0, -4.0, -5.0],
@@ -120,10 +147,11 @@ def layer_config(recipe: str) -> dict[str, str]:
     return {name: "MXFP8" if pick[recipe](block, name) else "MXFP4" for block, name in names}
 
 
-def make_result(study: StudyRecord, job_id: str, **changes: object) -> Result:
+def make_result(study: StudyRecord, job_id: str, found: Answered | None = None, **changes: object) -> Result:
     """A result of one job of a study."""
     recipe, _, budget = job_id.split(".", 1)[1].partition("-")
-    found = answered(recipe, study.spec.tasks, study.spec.limit or 100) if study.spec.tasks else None
+    if found is None and study.spec.tasks:
+        found = answered(recipe, few(study.spec))
     asked = float(budget) if budget else None
     achieved = {"bf16": 16.0, "uniform": 4.0}.get(recipe, (asked or 5.0) - 0.01)
     config = layer_config(recipe)
@@ -170,14 +198,18 @@ def add_study(store: Store, spec: Study | None = None, name: str = "SmolLM2 · M
     return store.add_study(spec, name, [*plain, *mixed])
 
 
-def finish_job(store: Store, study: StudyRecord, job_id: str, **changes: object) -> Result:
+def finish_job(
+    store: Store, study: StudyRecord, job_id: str, found: Answered | None = None, **changes: object
+) -> Result:
     """Publish a made-up result of a job and mark it done."""
-    result = make_result(study, job_id, **changes)
+    recipe = job_id.split(".", 1)[1].partition("-")[0]
+    if found is None and study.spec.tasks:
+        found = answered(recipe, few(study.spec))
+    result = make_result(study, job_id, found, **changes)
     folder = store.folder(job_id)
     with folder.publish() as draft:
         (draft / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
-        if result.tasks:
-            found = answered(result.recipe, study.spec.tasks, study.spec.limit or 100)
+        if result.tasks and found:
             found.samples.to_parquet(draft / "samples.parquet")
     folder.log.write_text("loading the model\nscoring\ndone\n", encoding="utf-8")
     _set_running(store, job_id)

@@ -5,8 +5,10 @@ from itertools import combinations
 
 from qcompare.errors import QCompareError
 from qcompare.results.answers import Answers
+from qcompare.results.resampling import Counts
 from qcompare.results.selection import REFERENCE
-from qcompare.results.statistics import PairedDifference, holm, paired_difference
+from qcompare.results.statistics import PairedDifference, paired_differences
+from qcompare.results.tally import tally
 from qcompare.study.records import Result
 from qcompare.study.spec import Frozen
 
@@ -17,7 +19,7 @@ class Pair(Frozen):
     job_id: str
     other_job_id: str
     difference: PairedDifference
-    """Of the first minus the other; without tasks. Its `p_holm` is corrected for all pairs."""
+    """Of the first minus the other; without tasks. Corrected for all pairs."""
 
 
 def within_group(
@@ -66,47 +68,27 @@ def against(
 
     Corrected by Holm for all results, and task by task for all results and tasks.
     """
-    found: dict[str, PairedDifference] = {}
+    counts: dict[str, dict[str, Counts]] = {}
     why: dict[str, str] = {}
     for result in results:
         if result.job_id == other.job_id or result.job_id not in answers or other.job_id not in answers:
             continue
         try:
-            found[result.job_id] = paired_difference(answers[result.job_id], answers[other.job_id], tasks)
+            counts[result.job_id] = tally(answers[result.job_id], answers[other.job_id], tasks)
         except QCompareError as error:
             why[result.job_id] = str(error)
-    return _corrected(found), why
-
-
-def _corrected(found: Mapping[str, PairedDifference]) -> dict[str, PairedDifference]:
-    whole = holm({job_id: paired.p for job_id, paired in found.items()})
-    cells = holm({(job_id, each.task): each.p for job_id, paired in found.items() for each in paired.tasks})
-    return {
-        job_id: paired.model_copy(
-            update={
-                "p_holm": whole[job_id],
-                "tasks": tuple(each.model_copy(update={"p_holm": cells[job_id, each.task]}) for each in paired.tasks),
-            }
-        )
-        for job_id, paired in found.items()
-    }
+    return paired_differences(counts), why
 
 
 def all_pairs(results: Sequence[Result], answers: Mapping[str, Answers], tasks: Sequence[str]) -> tuple[Pair, ...]:
     """Every two results that answered the same questions, corrected by Holm for all pairs."""
-    found: dict[tuple[str, str], PairedDifference] = {}
-    for ours, theirs in combinations((result for result in results if result.job_id in answers), 2):
+    counts: dict[tuple[str, str], dict[str, Counts]] = {}
+    for ours, theirs in combinations((result.job_id for result in results if result.job_id in answers), 2):
         try:
-            paired = paired_difference(answers[ours.job_id], answers[theirs.job_id], tasks)
+            counts[ours, theirs] = tally(answers[ours], answers[theirs], tasks)
         except QCompareError:
             continue  # why is said beside the row: the same keeps it from being compared with BF16
-        found[ours.job_id, theirs.job_id] = paired.model_copy(update={"tasks": ()})
-    corrected = holm({names: paired.p for names, paired in found.items()})
     return tuple(
-        Pair(
-            job_id=names[0],
-            other_job_id=names[1],
-            difference=paired.model_copy(update={"p_holm": corrected[names]}),
-        )
-        for names, paired in found.items()
+        Pair(job_id=ours, other_job_id=theirs, difference=paired.model_copy(update={"tasks": ()}))
+        for (ours, theirs), paired in paired_differences(counts).items()
     )

@@ -19,14 +19,16 @@ WORDS = {"queued": "waiting its turn", "running": "running now", "success": "no 
 MARKS = {True: "✓", False: "✗", None: ""}
 FILTERS = (
     *(numbers.score, numbers.percent, numbers.points, numbers.bits, numbers.size, numbers.count, numbers.clock),
-    *(numbers.about, numbers.divergence, numbers.probability, numbers.count_of, palette.colour, difference, flips),
+    *(numbers.about, numbers.divergence, numbers.probability, numbers.equals, numbers.count_of),
+    *(palette.colour, difference, flips),
 )
 HINTS: dict[str, str] = {
     "bits": "Average bits of a quantized weight, scales not counted; with scales in small print.",
     "size": "All weights as they would be stored, embeddings and output layer at 16 bits.",
     "average": "Mean accuracy over the tasks; in brackets the share of BF16's, below it that share's interval.",
-    "versus": "Difference of the averages on the same questions, in percentage points, with its 95 % interval. Real: "
-    "chance alone would hardly do it, also when several recipes are compared.",
+    "versus": "Difference of the averages on the same questions, in percentage points, with an interval that holds "
+    "at least 95 times in 100. The more recipes are compared, the wider it is made (Holm), so that it excludes zero "
+    "just where the difference is real: where chance alone would hardly do it.",
     "kl": "How far the predictions are from the original's on held-out text (Kullback–Leibler divergence per token, "
     "0 is the same), and how often both find the same next word most likely. It shows damage before scores do.",
     "flips": "Below it: questions lost and gained against BF16 (grey: may be chance). Click for the questions.",

@@ -57,6 +57,12 @@ def probability(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.2g}"
 
 
+def equals(p: float) -> str:
+    """A p-value after the letter p: `= 0.032`, `< 0.001`."""
+    text = probability(p)
+    return text if text.startswith("<") else f"= {text}"
+
+
 def count_of(number: int, thing: str, things: str = "") -> str:
     """A number of things in words: `1 question`, `32 342 questions`; `things` where the plural is not just an s."""
     return f"{number:,} {thing if number == 1 else things or thing + 's'}".replace(",", "\u202f")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from qcompare.results import numbers, palette
 from qcompare.results.beside import published_beside
-from qcompare.results.statistics import Z95
+from qcompare.results.chance import Z95
 from qcompare.results.table import Comparison, Row
 
 if TYPE_CHECKING:

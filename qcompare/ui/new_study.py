@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from qcompare.results.statistics import visible_difference
+from qcompare.results.resolution import visible_difference
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.presets import DEFAULT_PROMPTS, RECIPES, SCHEME_CHOICES, SIZES, TASKS, Size

@@ -11,16 +11,10 @@ from hypothesis import strategies as st
 
 from qcompare.errors import QCompareError
 from qcompare.results.answers import Answers, read_answers
-from qcompare.results.statistics import (
-    PairedDifference,
-    difference_of_counts,
-    holm,
-    mcnemar,
-    paired_difference,
-    questions_needed,
-    rounded_up,
-    visible_difference,
-)
+from qcompare.results.chance import holm, holm_levels, mcnemar
+from qcompare.results.resampling import Counts
+from qcompare.results.resolution import questions_needed, rounded_up, visible_difference
+from qcompare.results.statistics import PairedDifference, paired_difference, paired_differences
 
 Cells = tuple[float, float, float, float]
 """Probabilities: right in both, lost, gained, wrong in both."""
@@ -32,9 +26,18 @@ def answers(prompts: str = "", **tasks: list[int]) -> Answers:
     return Answers(frame["acc"].sort_index(), prompts)
 
 
+def counted(random: np.random.Generator, sizes: dict[str, int], cells: Cells) -> dict[str, Counts]:
+    """Two recipes on made-up questions, of known truth."""
+    found: dict[str, Counts] = {}
+    for task, size in sizes.items():
+        both, lost, gained, neither = (int(count) for count in random.multinomial(size, cells))
+        found[task] = both, lost, gained, neither
+    return found
+
+
 def drawn(random: np.random.Generator, sizes: dict[str, int], cells: Cells) -> PairedDifference:
-    """Two recipes compared on made-up questions, of known truth."""
-    return difference_of_counts({task: random.multinomial(size, cells) for task, size in sizes.items()})
+    """The two compared."""
+    return paired_differences({"": counted(random, sizes, cells)})[""]
 
 
 def test_difference_is_the_mean_over_tasks_of_the_means() -> None:
@@ -128,12 +131,40 @@ def test_studies_of_equal_recipes_rarely_call_any_difference_real() -> None:
     """Four recipes that are no better or worse than BF16: one of them called real is a false alarm of the study."""
     random, alarms, cell_alarms = np.random.default_rng(11), 0, 0
     for _ in range(STUDIES // 2):
-        found = [drawn(random, SIZES, TRUTHS["no difference"]) for _ in range(4)]
-        alarms += min(holm({n: paired.p for n, paired in enumerate(found)}).values()) < 0.05
-        cells = {(n, each.task): each.p for n, paired in enumerate(found) for each in paired.tasks}
-        cell_alarms += min(holm(cells).values()) < 0.05
+        table = {n: counted(random, SIZES, TRUTHS["no difference"]) for n in range(4)}
+        found = paired_differences(table).values()
+        alarms += any(paired.is_real for paired in found)
+        cell_alarms += any(each.is_real for paired in found for each in paired.tasks)
     assert alarms / (STUDIES // 2) <= 0.06
     assert cell_alarms / (STUDIES // 2) <= 0.06
+
+
+def test_an_interval_leaves_zero_out_just_where_the_difference_is_called_real() -> None:
+    """And is never narrower than that of the recipe alone, so it holds at least as often."""
+    random, seen = np.random.default_rng(5), set()
+    truths = [*TRUTHS.values(), (0.40, 0.11, 0.09, 0.40)]
+    for _ in range(60):
+        table = {n: counted(random, SIZES, cells) for n, cells in enumerate(truths)}
+        for name, paired in paired_differences(table).items():
+            alone = paired_differences({name: table[name]})[name]
+            zero_outside = not paired.low <= 0 <= paired.high
+            assert zero_outside is paired.is_real
+            assert (not (paired.percent_low or 0) <= 100 <= (paired.percent_high or 0)) is paired.is_real
+            assert paired.low <= alone.low and alone.high <= paired.high
+            seen.add((alone.is_real, paired.is_real))
+    assert seen == {(True, True), (True, False), (False, False)}
+
+
+def test_the_tables_intervals_hold_together_where_nothing_differs() -> None:
+    """Four equal recipes: no interval of a study misses the truth in 95 of 100 studies, though each alone would."""
+    random, held, alone, sizes = np.random.default_rng(13), 0, 0, {"a": 200, "b": 150}
+    for _ in range(STUDIES):
+        table = {n: counted(random, sizes, TRUTHS["no difference"]) for n in range(4)}
+        held += all(paired.low <= 0 <= paired.high for paired in paired_differences(table).values())
+        each = [paired_differences({n: count})[n] for n, count in table.items()]
+        alone += all(paired.low <= 0 <= paired.high for paired in each)
+    assert 0.93 <= held / STUDIES <= 0.97
+    assert alone / STUDIES < 0.87
 
 
 def test_mcnemar_is_the_exact_binomial() -> None:
@@ -147,6 +178,12 @@ def test_mcnemar_is_the_exact_binomial() -> None:
 def test_holm_multiplies_the_smallest_by_their_number() -> None:
     assert holm({"x": 0.01, "y": 0.04, "z": 0.03}) == pytest.approx({"x": 0.03, "y": 0.06, "z": 0.06})
     assert holm({}) == {}
+
+
+@given(st.dictionaries(st.integers(), st.floats(0, 1), max_size=12))
+def test_holm_levels_reject_the_same_as_holm(values: dict[int, float]) -> None:
+    levels, corrected = holm_levels(values), holm(values)
+    assert all((values[name] < 1 - levels[name]) is (corrected[name] < 0.05) for name in values)
 
 
 @settings(max_examples=20, deadline=None)
@@ -168,6 +205,14 @@ def test_as_many_questions_as_are_called_for_show_the_difference_four_times_in_f
     sizes = {"a": round(200 * times), "b": round(200 * times)}
     shown = sum(drawn(random, sizes, cells).is_real for _ in range(60))
     assert 0.65 <= shown / 60 <= 0.95
+
+
+def test_a_wider_interval_asks_for_no_more_questions() -> None:
+    """What Holm's rule adds to an interval says nothing about how much the questions resolve."""
+    table = {n: counted(np.random.default_rng(n), {"a": 400}, (0.40, 0.11, 0.09, 0.40)) for n in range(6)}
+    alone, among = paired_differences({0: table[0]})[0], paired_differences(table)[0]
+    assert among.level > alone.level
+    assert questions_needed(among) == pytest.approx(questions_needed(alone), rel=0.1)
 
 
 def test_no_number_of_questions_is_named_for_a_difference_of_nothing() -> None:
