@@ -98,6 +98,12 @@ class Estimates:
             stages={stage: round(value, 2) for stage, value in stages.items()},
         )
 
+    @property
+    def tasks_timed(self) -> bool:
+        """Every task of the study was timed here before, on this model: its time is no rule of thumb."""
+        timed = {stage for past in self._past if not past.result.reused_requests for stage in past.seconds}
+        return bool(timed) and timed >= set(self._study.tasks)
+
     def _grade(self, recipe: str) -> str:
         if any(past.result.recipe == recipe for past in self._past):
             return "own"
@@ -227,13 +233,14 @@ def _alike(stage: str, one: Study, other: Study) -> bool:
 
 def _history(store: Store, facts: ModelFacts, device: str) -> Iterator[Past]:
     """The newest finished jobs of this model on this kind of device that were not interrupted."""
-    done = [job for job in store.jobs(status=Status.SUCCESS) if job.attempts <= 1]
-    specs = {study.id: study.spec for study in store.studies()} if done else {}
+    # An imported study, the recorded one too, ran on another machine.
+    specs = {study.id: study.spec for study in store.studies() if not study.imported}
+    done = [job for job in store.jobs(status=Status.SUCCESS) if job.attempts <= 1 and job.study_id in specs]
     for job in done[: -HISTORY_JOBS - 1 : -1]:
         try:
             result = store.folder(job.id).result()
         except NotFound:
             continue
         same = result.environment.device.partition(":")[0] == device.partition(":")[0]
-        if result.model.name == facts.title and same and job.study_id in specs:
+        if result.model.name == facts.title and same:
             yield Past(specs[job.study_id], job, result)

@@ -39,6 +39,8 @@ class Plan:
     questions: int
     """Questions every recipe answers."""
     device: str
+    tasks_timed: bool = False
+    """Every task was timed on this machine before, so the time is more than a rule of thumb."""
 
     @property
     def seconds(self) -> Range:
@@ -72,7 +74,15 @@ def make_plan(study: Study, settings: Settings) -> Plan:
     Raises:
         QCompareError: the model is not to be had, or a budget is out of reach.
     """
-    facts = describe(study.model, settings)
+    return plan_for(describe(study.model, settings), study, settings)
+
+
+def plan_for(facts: ModelFacts, study: Study, settings: Settings) -> Plan:
+    """As `make_plan`, for a model that is described already.
+
+    Raises:
+        QCompareError: a budget is out of reach, or a scheme does not fit a layer.
+    """
     check_sizes(facts.layers, study.schemes)
     for recipe in study.recipes:
         check_blocks(facts.layers, recipe)
@@ -86,6 +96,7 @@ def make_plan(study: Study, settings: Settings) -> Plan:
         jobs=tuple(_planned(recipe, bits, facts, study, estimates) for recipe, bits in _recipes(study)),
         questions=question_count(study),
         device=device,
+        tasks_timed=estimates.tasks_timed,
     )
 
 

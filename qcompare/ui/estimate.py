@@ -3,10 +3,26 @@
 from dataclasses import dataclass
 
 from qcompare.errors import QCompareError
-from qcompare.jobs.plan import Plan, make_plan
+from qcompare.jobs.plan import Plan, plan_for
 from qcompare.jobs.preflight import notes, problems
+from qcompare.models.facts import ModelFacts
+from qcompare.models.sources import describe
 from qcompare.settings import Settings
+from qcompare.study.presets import SIZES, Size
+from qcompare.study.spec import Study
 from qcompare.ui.form import Asked, budget_range
+
+
+@dataclass(frozen=True)
+class SizeTime:
+    """A ready size, and how long it takes here."""
+
+    size: Size
+    seconds: float | None
+    """None where this machine has not timed its tasks on this model yet."""
+
+
+UNTIMED = tuple(SizeTime(size, None) for size in SIZES)
 
 
 @dataclass(frozen=True)
@@ -24,6 +40,8 @@ class Estimate:
     """Why it cannot fit this machine: numbers, and what would fit."""
     notes: tuple[str, ...] = ()
     """What will be tight."""
+    sizes: tuple[SizeTime, ...] = UNTIMED
+    """The ready sizes for this model and these recipes."""
 
     @property
     def where(self) -> str:
@@ -40,8 +58,17 @@ def estimate(asked: Asked, settings: Settings) -> Estimate:
     except QCompareError as error:
         return Estimate(reach, asked.budget, str(error))
     try:
-        plan = make_plan(study, settings)
+        facts = describe(study.model, settings)
+        plan = plan_for(facts, study, settings)
     except QCompareError as error:
         return Estimate(reach, asked.budget, str(error), study.to_yaml())
     shortage = next(problems(plan, settings), "")
-    return Estimate(plan.bit_range, asked.budget, "", study.to_yaml(), plan, shortage, tuple(notes(plan)))
+    sizes = tuple(_timed(size, facts, study, settings) for size in SIZES)
+    return Estimate(
+        plan.bit_range, asked.budget, "", study.to_yaml(), plan, shortage, tuple(notes(plan)), sizes
+    )  # fmt: skip
+
+
+def _timed(size: Size, facts: ModelFacts, study: Study, settings: Settings) -> SizeTime:
+    plan = plan_for(facts, study.model_copy(update={"tasks": size.tasks, "limit": size.limit}), settings)
+    return SizeTime(size, plan.seconds.likely if plan.tasks_timed else None)

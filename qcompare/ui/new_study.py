@@ -1,17 +1,19 @@
 """New study: three cards (model, compress, measure), the estimate, the study file, and Start."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from qcompare.results import numbers
 from qcompare.results.resolution import visible_difference
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.study.presets import DEFAULT_PROMPTS, RECIPES, SCHEME_CHOICES, SIZES, TASKS, Size
+from qcompare.study.presets import DEFAULT_PROMPTS, RECIPES, SCHEME_CHOICES, TASKS
 from qcompare.study.spec import Study
 from qcompare.ui import form
-from qcompare.ui.estimate import Estimate, estimate
+from qcompare.ui.estimate import UNTIMED, Estimate, SizeTime, estimate
 from qcompare.ui.fill import fill_from_file
 from qcompare.ui.pages import page
 from qcompare.ui.parts import markup
@@ -50,7 +52,7 @@ def build_new_study(settings: Settings) -> NewStudyTab:
         with gr.Column(elem_classes="qc-card", scale=6, min_width=280):
             ticks, compress_inputs = _compress_card(default)
         with gr.Column(elem_classes="qc-card", scale=5, min_width=280):
-            measure_inputs = _measure_card(default)
+            size, measure_inputs = _measure_card(default)
     with gr.Accordion("Study file and command", open=False, elem_id="qc-file"):
         study_file = gr.Code(
             default.to_yaml(), language="yaml", label="study.yaml", interactive=False, lines=10, max_lines=14
@@ -61,7 +63,7 @@ def build_new_study(settings: Settings) -> NewStudyTab:
         told = markup(page("estimate", error="", found=None), elem_id="qc-estimate", scale=1)
         start = gr.Button(START, variant="primary", scale=0, min_width=160, elem_id="qc-go")
     inputs = [*model_inputs, *compress_inputs, *measure_inputs]
-    follow = [facts, compress_inputs[1], ticks, study_file, told, start]
+    follow = [facts, compress_inputs[1], ticks, size, study_file, told, start]
     _follow_changes(settings, inputs, follow)
     # Through the queue: only there can a handler show a message.
     given.upload(
@@ -114,13 +116,13 @@ def _picked_budget(event: gr.EventData) -> float:
     return float(event.budget)
 
 
-def _measure_card(default: Study) -> list[gr.components.Component]:
+def _measure_card(default: Study) -> tuple[gr.Radio, list[gr.components.Component]]:
     markup("<h2>Measure</h2>")
     size = gr.Radio(
-        [*((_size_text(size), size.name) for size in SIZES), ("Custom\nYour own tasks and number", form.CUSTOM)],
-        value=form.size_of(list(default.tasks), default.limit), label="How much", elem_classes="qc-choices",
+        _size_choices(UNTIMED), value=form.size_of(list(default.tasks), default.limit), label="How much",
+        elem_classes="qc-choices",
     )  # fmt: skip
-    with gr.Accordion("Tasks and questions", open=False):
+    with gr.Accordion("Tasks and questions", open=False) as details:
         tasks = gr.CheckboxGroup(
             [(f"{task.title}\n{task.text}", task.name) for task in TASKS.values()],
             value=list(default.tasks), label="Tasks", elem_classes="qc-choices",
@@ -137,20 +139,31 @@ def _measure_card(default: Study) -> list[gr.components.Component]:
         max_lines=8,
     )
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    size.input(_size_values, size, [tasks, limit], **quiet)
-    gr.on([tasks.input, limit.input], form.size_of, [tasks, limit], size, **quiet)
-    return [tasks, limit, prompts]
+    size.input(_size_values, size, [tasks, limit, details], **quiet)
+    gr.on([tasks.change, limit.change], form.size_of, [tasks, limit], size, **quiet)
+    return size, [tasks, limit, prompts]
 
 
-def _size_text(size: Size) -> str:
+def _size_choices(sizes: Sequence[SizeTime]) -> list[tuple[str, str]]:
+    return [
+        *((_size_text(each), each.size.name) for each in sizes),
+        ("Custom\nYour own tasks and number", form.CUSTOM),
+    ]
+
+
+def _size_text(sized: SizeTime) -> str:
+    size = sized.size
+    time = "time not yet known here" if sized.seconds is None else numbers.about(sized.seconds)
     asked = "All questions" if size.limit is None else f"{size.limit} questions a task"
     seen = 100 * visible_difference(size.tasks, size.limit)
-    return f"{size.name}\n{asked}, shows gaps over {seen:.1g} points"
+    return f"{size.name} · {time}\n{asked}, shows gaps over {seen:.1g} points"
 
 
 def _size_values(name: str) -> list[Any]:
     size = form.size_named(name)
-    return [gr.skip(), gr.skip()] if size is None else [list(size.tasks), size.limit]
+    return (
+        [gr.skip(), gr.skip(), gr.Accordion(open=True)] if size is None else [list(size.tasks), size.limit, gr.skip()]
+    )
 
 
 def _follow_changes(settings: Settings, inputs: list[gr.components.Component], follow: list[gr.blocks.Block]) -> None:
@@ -171,6 +184,7 @@ def shown(found: Estimate) -> list[Any]:
         page("facts", facts=found.plan.facts) if found.plan else "",
         gr.update(minimum=low, maximum=high),
         page("ticks", budgets=form.published_budgets(found.reach), chosen=found.budget),
+        gr.update(choices=_size_choices(found.sizes)),
         found.study_file if found.study_file else gr.skip(),
         page("estimate", error=found.error, found=found),
         gr.update(interactive=not found.error, value=START_ANYWAY if found.shortage else START),

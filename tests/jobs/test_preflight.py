@@ -13,6 +13,7 @@ from qcompare.jobs.preflight import DoesNotFit, notes, problems
 from qcompare.jobs.submit import submit
 from qcompare.settings import Settings
 from qcompare.store import Store
+from qcompare.store.packing import pack, unpack
 from qcompare.study.records import Job, Result, StudyRecord
 from qcompare.study.spec import Study
 from tests.synthetic import add_study, make_result
@@ -85,6 +86,19 @@ def test_interrupted_and_reused_runs_teach_nothing_about_tasks(settings: Setting
     finished(store, spec(25, "bf16"), SECONDS | {"hellaswag": 0.001}, reused_requests=400)
     stages = make_plan(spec(100, "bf16"), settings).jobs[0].cost.stages
     assert stages["hellaswag"] > 1
+
+
+def test_runs_of_another_machine_teach_nothing(settings: Settings, tmp_path: Path) -> None:
+    other = Store(tmp_path / "other")
+    unpack(Store(settings.home), pack(other, finished(other, spec(25), SECONDS).id, tmp_path))
+    plan = make_plan(spec(25), settings)
+    assert "rule of thumb" in plan.basis and not plan.tasks_timed
+
+
+def test_the_time_of_a_task_never_run_here_is_known_as_a_guess(settings: Settings) -> None:
+    finished(Store(settings.home), spec(25), SECONDS)
+    assert make_plan(spec(100), settings).tasks_timed
+    assert not make_plan(spec(25, tasks=["mmlu", "piqa"]), settings).tasks_timed
 
 
 def test_without_history_ranges_are_wide_and_the_basis_says_so(settings: Settings) -> None:
