@@ -3,10 +3,10 @@
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from qcompare.errors import ModelUnavailable
 from qcompare.models.config import check_config, read_config
@@ -15,6 +15,7 @@ from qcompare.models.folder import describe_folder, make_facts
 from qcompare.models.headers import Stored
 from qcompare.settings import Settings
 
+T = TypeVar("T")
 TIMEOUT = 5.0
 """Seconds to wait for the hub to answer at all."""
 FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken")
@@ -24,14 +25,22 @@ OTHER_FORMATS = ("*/*", "consolidated*")
 
 def hub_reachable(settings: Settings) -> bool:
     """The hub answers, within a few seconds; never asked when offline is set."""
-    if settings.offline or _switched_off():
-        return False
-    answer: list[bool] = []
+    return not is_offline(settings) and bool(within(TIMEOUT + 1, _answers))
+
+
+def is_offline(settings: Settings) -> bool:
+    """No hub may be asked, by qcompare's own setting or that of the hub's client."""
+    return settings.offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON")
+
+
+def within(seconds: float, ask: Callable[[], T]) -> T | None:
+    """What a question to a network is answered within so many seconds; None after that. It must not raise."""
+    answer: list[T] = []
     # In a thread: looking up a name can hang far longer than any timeout that a client offers.
-    asking = threading.Thread(target=lambda: answer.append(_answers()), daemon=True)
+    asking = threading.Thread(target=lambda: answer.append(ask()), daemon=True)
     asking.start()
-    asking.join(TIMEOUT + 1)
-    return bool(answer and answer[0])
+    asking.join(seconds)
+    return answer[0] if answer else None
 
 
 def describe_hub(repo: str, revision: str | None, model: str, settings: Settings) -> ModelFacts:
@@ -99,7 +108,7 @@ def _cached(repo: str, revision: str | None, settings: Settings) -> Path:
     try:
         return _snapshot(repo, revision, settings, local_files_only=True)
     except LocalEntryNotFoundError:
-        why = "qcompare is set to offline" if settings.offline or _switched_off() else "the hub is not reachable"
+        why = "qcompare is set to offline" if is_offline(settings) else "the hub is not reachable"
         raise ModelUnavailable(
             f"{repo}: {why} and no copy is in the cache; give a folder that holds the model, or use 'demo'"
         ) from None
@@ -158,10 +167,6 @@ def _stored(metadata: Any, sizes: dict[str, int]) -> Stored:
         size_bytes=sum(sizes.get(name, 0) for name in metadata.files_metadata),
         dtypes=frozenset(str(tensor.dtype) for tensor in tensors.values()),
     )
-
-
-def _switched_off() -> bool:
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON")
 
 
 def _answers() -> bool:

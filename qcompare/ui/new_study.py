@@ -15,6 +15,7 @@ from qcompare.study.spec import Study
 from qcompare.ui import form
 from qcompare.ui.estimate import UNTIMED, Estimate, SizeTime, estimate
 from qcompare.ui.fill import fill_from_file
+from qcompare.ui.model_search import build_model_search, picked_model
 from qcompare.ui.pages import page
 from qcompare.ui.parts import markup
 from qcompare.ui.recording import recorded
@@ -48,7 +49,7 @@ def build_new_study(settings: Settings) -> NewStudyTab:
     markup(page("lead", pitch=PITCH, recording=recorded(Store(settings.home))))
     with gr.Row(elem_id="qc-cards", equal_height=True):
         with gr.Column(elem_classes="qc-card", scale=4, min_width=280):
-            facts, model_inputs = _model_card()
+            facts, picks, model_inputs = _model_card(settings)
         with gr.Column(elem_classes="qc-card", scale=6, min_width=280):
             ticks, compress_inputs = _compress_card(default)
         with gr.Column(elem_classes="qc-card", scale=5, min_width=280):
@@ -64,7 +65,7 @@ def build_new_study(settings: Settings) -> NewStudyTab:
         start = gr.Button(START, variant="primary", scale=0, min_width=160, elem_id="qc-go")
     inputs = [*model_inputs, *compress_inputs, *measure_inputs]
     follow = [facts, compress_inputs[1], ticks, size, study_file, told, start]
-    _follow_changes(settings, inputs, follow)
+    _follow_changes(settings, inputs, follow, picks)
     # Through the queue: only there can a handler show a message.
     given.upload(
         lambda path: fill_from_file(path, settings), given, inputs, show_progress="hidden", api_visibility="private"
@@ -72,18 +73,19 @@ def build_new_study(settings: Settings) -> NewStudyTab:
     return NewStudyTab(inputs, start, told, follow)
 
 
-def _model_card() -> tuple[gr.HTML, list[gr.components.Component]]:
+def _model_card(settings: Settings) -> tuple[gr.HTML, gr.HTML, list[gr.components.Component]]:
     markup("<h2>Model</h2>")
     source = gr.Radio([form.DEMO, form.HUB, form.FOLDER], value=form.DEMO, label="Where it comes from")
     name = gr.Textbox(label="Name", visible=False, max_lines=1, elem_id="qc-model")
+    picks = build_model_search(settings, source, name)
     facts = markup(elem_id="qc-facts")
     source.change(_name_field, source, name, queue=False, show_progress="hidden", api_visibility="private")
-    return facts, [source, name]
+    return facts, picks, [source, name]
 
 
 def _name_field(source: str) -> Any:
     labels = {
-        form.HUB: ("Name on the hub", "org/name or org/name@revision"),
+        form.HUB: ("Name on the hub", "type to search; or org/name@revision"),
         form.FOLDER: ("Folder", "/path/to/a/model"),
     }
     label, placeholder = labels.get(source, ("Name", ""))
@@ -166,15 +168,19 @@ def _size_values(name: str) -> list[Any]:
     )
 
 
-def _follow_changes(settings: Settings, inputs: list[gr.components.Component], follow: list[gr.blocks.Block]) -> None:
+def _follow_changes(
+    settings: Settings, inputs: list[gr.components.Component], follow: list[gr.blocks.Block], picks: gr.HTML
+) -> None:
     """Recompute the estimate when a value changes; of many changes in a row only the last counts."""
     source, name, schemes, budget, recipes, tasks, limit, prompts = inputs
     triggers = [widget.change for widget in (source, schemes, budget, recipes, tasks, limit, prompts)]
-    gr.on(
-        [*triggers, name.submit, name.blur],
-        lambda *values: shown(estimate(form.Asked(*values), settings)),
-        inputs, follow, queue=False, show_progress="hidden", trigger_mode="always_last", api_visibility="private",
-    )  # fmt: skip
+    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+    def follow_up(*values: Any) -> list[Any]:
+        return shown(estimate(form.Asked(*values), settings))
+
+    gr.on([*triggers, name.submit, name.blur], follow_up, inputs, follow, trigger_mode="always_last", **quiet)
+    picks.pick(picked_model, None, [name, picks], **quiet).then(follow_up, inputs, follow, **quiet)
 
 
 def shown(found: Estimate) -> list[Any]:

@@ -8,8 +8,24 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def listed(name: str, downloads: int, *tags: str, params: int | None = None) -> dict[str, Any]:
+    """A model as the hub lists it when `downloads`, `safetensors` and `tags` are asked for."""
+    sizes = {"safetensors": {"parameters": {"BF16": params}, "total": params}} if params else {}
+    return {"_id": "621ffdc036468d709f17434d", "id": name, "downloads": downloads, "tags": list(tags), **sizes}
+
+
+LISTED = (
+    listed("org/tiny", 1_200_000, "transformers", "safetensors", "text-generation", params=134_515_008),
+    listed("org/tiny-AWQ", 900_000, "safetensors", "text-generation", "awq", "4-bit", params=30_000_000),
+    listed("other/large", 800_000, "safetensors", "text-generation"),
+    listed("old/pickled", 700_000, "pytorch", "text-generation"),
+)
+"""What the search knows, most downloaded first."""
 
 
 @contextmanager
@@ -32,6 +48,8 @@ def serve_hub(repo: str, folder: Path, gated: bool = False) -> Iterator[str]:
             path = self.path.partition("?")[0].strip("/")
             if not path:
                 return self._send(200, b"hub", {}, with_body)
+            if path == "api/models":
+                return self._search(with_body)
             if repo not in path:
                 return self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"}, with_body)
             if gated:
@@ -66,6 +84,18 @@ def serve_hub(repo: str, folder: Path, gated: bool = False) -> Iterator[str]:
                     for p in files
                 ]
             self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"}, with_body)
+
+        def _search(self, with_body: bool) -> None:
+            """As the hub: names that hold the text, with all the tags, up to a limit."""
+            asked = parse_qs(self.path.partition("?")[2])
+            found = [
+                model
+                for model in LISTED
+                if asked.get("search", [""])[0].lower() in model["id"].lower()
+                and set(asked.get("filter", [])) <= set(model["tags"])
+            ]
+            body = json.dumps(found[: int(asked["limit"][0])]).encode()
+            self._send(200, body, {"Content-Type": "application/json"}, with_body)
 
         def _file(self, body: bytes, with_body: bool) -> None:
             headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{_etag(body)}"', "Accept-Ranges": "bytes"}
