@@ -1,6 +1,7 @@
 """Does a planned study fit this machine? If not: the numbers, and what would fit."""
 
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 
 from qcompare.errors import QCompareError
 from qcompare.jobs.capacity import Capacity, free_disk, of_device, ram
@@ -44,6 +45,22 @@ def problems(plan: Plan, settings: Settings) -> Iterator[str]:
             f"it needs about {_size(needed)} of disk under {settings.home} and {_size(free)} are free: "
             f"free {_size(needed + SPARE_BYTES - free)} ('gc' removes what nothing needs), or choose another home"
         )
+
+
+class Fit(StrEnum):
+    """Does the largest job of a study fit into the memory that this machine has?"""
+
+    YES = "yes"
+    PERHAPS = "perhaps"
+    NO = "no"
+
+
+def memory_fit(plan: Plan) -> tuple[Fit, Capacity]:
+    """Whether the memory suffices, by the estimate, and what there is on the device that computes."""
+    device = of_device(plan.device)
+    if any(job.cost.memory_bytes.low > device.total_bytes for job in plan.jobs):
+        return Fit.NO, device
+    return (Fit.YES if plan.memory_bytes.high <= device.total_bytes else Fit.PERHAPS), device
 
 
 def notes(plan: Plan) -> Iterator[str]:

@@ -36,7 +36,19 @@ def describe_folder(folder: Path, model: str, source: str, title: str, settings:
     stored = read_headers(folder, settings.allow_unsafe_weights)
     if not any((folder / name).is_file() for name in TOKENIZERS):
         raise ModelUnavailable(f"{folder}: has no tokenizer (tokenizer.json); save it beside the model")
-    return make_facts(config, stored, model=model, source=source, title=title, license=None)
+    return make_facts(config, stored, model=model, source=source, title=title, license=_license(folder))
+
+
+def _license(folder: Path) -> str | None:
+    """As the model card beside the weights states it."""
+    import yaml
+    from huggingface_hub import metadata_load
+
+    try:
+        license = (metadata_load(folder / "README.md") or {}).get("license")
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    return license if isinstance(license, str) else None
 
 
 def make_facts(

@@ -18,7 +18,7 @@ from qcompare.settings import Settings
 T = TypeVar("T")
 TIMEOUT = 5.0
 """Seconds to wait for the hub to answer at all."""
-FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken")
+FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken", "README.md")
 OTHER_FORMATS = ("*/*", "consolidated*")
 """The same weights in other formats: subfolders (onnx, original) and Mistral's own file."""
 

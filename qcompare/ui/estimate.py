@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from qcompare.errors import QCompareError
 from qcompare.jobs.plan import Plan, plan_for
-from qcompare.jobs.preflight import notes, problems
+from qcompare.jobs.preflight import Fit, memory_fit, notes, problems
 from qcompare.models.facts import ModelFacts
 from qcompare.models.sources import describe
+from qcompare.results import numbers
 from qcompare.settings import Settings
 from qcompare.study.presets import SIZES, Size
 from qcompare.study.spec import Study
@@ -40,6 +41,8 @@ class Estimate:
     """Why it cannot fit this machine: numbers, and what would fit."""
     notes: tuple[str, ...] = ()
     """What will be tight."""
+    fits: str = ""
+    """Whether the memory suffices, in words."""
     sizes: tuple[SizeTime, ...] = UNTIMED
     """The ready sizes for this model and these recipes."""
 
@@ -65,8 +68,18 @@ def estimate(asked: Asked, settings: Settings) -> Estimate:
     shortage = next(problems(plan, settings), "")
     sizes = tuple(_timed(size, facts, study, settings) for size in SIZES)
     return Estimate(
-        plan.bit_range, asked.budget, "", study.to_yaml(), plan, shortage, tuple(notes(plan)), sizes
+        plan.bit_range, asked.budget, "", study.to_yaml(), plan, shortage, tuple(notes(plan)), _fits(plan), sizes
     )  # fmt: skip
+
+
+def _fits(plan: Plan) -> str:
+    fit, device = memory_fit(plan)
+    need, has = plan.memory_bytes, numbers.size(device.total_bytes)
+    return {
+        Fit.YES: f"Yes, up to {numbers.size(need.high)} of {has}",
+        Fit.PERHAPS: f"Perhaps, {numbers.size(need.low)} to {numbers.size(need.high)} of {has}",
+        Fit.NO: f"No, at least {numbers.size(need.low)} of {has}",
+    }[fit]
 
 
 def _timed(size: Size, facts: ModelFacts, study: Study, settings: Settings) -> SizeTime:

@@ -187,7 +187,7 @@ def shown(found: Estimate) -> list[Any]:
     """An estimate as values for `NewStudyTab.follow`."""
     low, high = found.reach
     return [
-        page("facts", facts=found.plan.facts) if found.plan else "",
+        page("facts", facts=found.plan.facts, fits=found.fits) if found.plan else "",
         gr.update(minimum=low, maximum=high),
         page("ticks", budgets=form.published_budgets(found.reach), chosen=found.budget),
         gr.update(choices=_size_choices(found.sizes)),

@@ -9,7 +9,7 @@ from qcompare.jobs import preflight
 from qcompare.jobs.capacity import Capacity, Holder, ram
 from qcompare.jobs.estimates import START, job_stages, work
 from qcompare.jobs.plan import Plan, make_plan
-from qcompare.jobs.preflight import DoesNotFit, notes, problems
+from qcompare.jobs.preflight import DoesNotFit, Fit, memory_fit, notes, problems
 from qcompare.jobs.submit import submit
 from qcompare.settings import Settings
 from qcompare.store import Store
@@ -144,6 +144,12 @@ def test_what_cannot_fit_is_refused_with_numbers_and_what_would(
     assert "a model of up to about 0.0" in next(problems(plan, settings))
     machine(monkeypatch, 64e9)
     assert list(problems(plan, settings)) == []
+
+
+def test_a_model_fits_perhaps_fits_or_does_not(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    for total, fit in ((64e9, Fit.YES), (4e9, Fit.PERHAPS), (2e9, Fit.NO)):
+        machine(monkeypatch, total)
+        assert memory_fit(plan)[0] is fit
 
 
 def test_a_full_disk_is_foreseen(plan: Plan, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

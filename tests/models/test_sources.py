@@ -105,6 +105,23 @@ def test_a_folder_counts_its_parameters_as_the_loaded_model_does(
     assert describe(str(folder), settings).num_params == model.num_parameters()
 
 
+@pytest.mark.parametrize(
+    ("card", "license"),
+    [
+        ("---\nlicense: apache-2.0\n---\n# A model", "apache-2.0"),
+        ("# A model", None),
+        ("---\nlicense: [\n---\n", None),
+        ("\0\xff", None),
+    ],
+)
+def test_a_folder_has_the_licence_of_its_model_card(
+    settings: Settings, copy: Copy, card: str, license: str | None
+) -> None:
+    folder = copy()
+    (folder / "README.md").write_bytes(card.encode("latin-1"))
+    assert describe(str(folder), settings).license == license
+
+
 def test_a_sharded_folder_is_described_as_a_whole_one(tiny_llama: Path, settings: Settings, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
