@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from qcompare.errors import ModelUnavailable
 from qcompare.models.hub import is_offline, within
 from qcompare.settings import Settings
+from qcompare.words import later
 
 ANSWER_SECONDS = 3.0
 """A hub that takes longer is not there, for somebody who types."""
@@ -16,6 +17,8 @@ UNUSABLE = frozenset(
     ("gguf", "gptq", "awq", "bitsandbytes", "compressed-tensors", "fp8", "mxfp4", "4-bit", "8-bit", "mlx", "onnx")
 )
 """Tags of what is quantized already or in another format."""
+OFFLINE = later("The hub is switched off here (offline). Folders and the demo work.")
+ABSENT = later("The hub cannot be reached now. Folders and the demo work.")
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,10 @@ def search_hub(text: str, settings: Settings) -> tuple[FoundModel, ...]:
         ModelUnavailable: one line: offline is set, or the hub did not answer in time.
     """
     if is_offline(settings):
-        raise ModelUnavailable("The hub is switched off here (offline). Folders and the demo work.")
+        raise ModelUnavailable(OFFLINE)
     found = within(ANSWER_SECONDS, lambda: _ask(text.partition("@")[0].strip()))
     if found is None:
-        raise ModelUnavailable("The hub cannot be reached now. Folders and the demo work.")
+        raise ModelUnavailable(ABSENT)
     return found
 
 

@@ -12,6 +12,7 @@ from qcompare.settings import Settings
 from qcompare.study.presets import SIZES, Size
 from qcompare.study.spec import Study
 from qcompare.ui.form import Asked, budget_range
+from qcompare.words import say
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,12 @@ def estimate(asked: Asked, settings: Settings) -> Estimate:
 
 def _fits(plan: Plan) -> str:
     fit, device = memory_fit(plan)
-    need, has = plan.memory_bytes, numbers.size(device.total_bytes)
+    need = plan.memory_bytes
+    low, high, has = numbers.size(need.low), numbers.size(need.high), numbers.size(device.total_bytes)
     return {
-        Fit.YES: f"Yes, up to {numbers.size(need.high)} of {has}",
-        Fit.PERHAPS: f"Perhaps, {numbers.size(need.low)} to {numbers.size(need.high)} of {has}",
-        Fit.NO: f"No, at least {numbers.size(need.low)} of {has}",
+        Fit.YES: say("Yes, up to {high} of {has}", high=high, has=has),
+        Fit.PERHAPS: say("Perhaps, {low} to {high} of {has}", low=low, high=high, has=has),
+        Fit.NO: say("No, at least {low} of {has}", low=low, has=has),
     }[fit]
 
 

@@ -10,6 +10,7 @@ from qcompare.settings import Settings
 from qcompare.ui import form
 from qcompare.ui.pages import page
 from qcompare.ui.parts import markup
+from qcompare.words import later, say
 
 SEEK = """
 let waiting;
@@ -23,7 +24,7 @@ document.addEventListener('focusin', seek);
 window.qcompare.presses(element, '[data-model]', (pressed) => trigger('pick', {model: pressed.model}));
 """
 """Asks when typing has paused, not at every letter."""
-NO_MATCH = (
+NO_MATCH = later(
     "No model of that name that could be compared (text generation, safetensors). A full org/name may still do."
 )
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -52,12 +53,12 @@ def models_html(text: str, settings: Settings) -> str:
     try:
         online, note = search_hub(text, settings), ""
     except ModelUnavailable as error:
-        online, note = (), str(error)
+        online, note = (), say(str(error))
     if not (held or online or note):
-        note = NO_MATCH
+        note = say(NO_MATCH)
     here = {model.name for model in held}
     groups = [
-        ("On this machine", held),
-        ("On the hub", tuple(model for model in online if model.name not in here)),
+        (say("On this machine"), held),
+        (say("On the hub"), tuple(model for model in online if model.name not in here)),
     ]
     return page("models", groups=groups, note=note)
