@@ -31,6 +31,8 @@ from tests.synthetic import add_study, run_job
 
 START_SECONDS = 60.0
 WARM_SECONDS = 6.0
+LOG_SECONDS = 1.0
+"""As in `assets/log.js`."""
 STAMP = re.compile(r"written at (\d+\.\d+)")
 
 
@@ -55,7 +57,7 @@ def main() -> None:
                 stop = threading.Event()
                 threads = [threading.Thread(target=_write, args=[store, job_id, stop])]
                 threads += [
-                    threading.Thread(target=_watch, args=[address, study.id, number, stop, lags])
+                    threading.Thread(target=_watch, args=[address, job_id, number, stop, lags])
                     for number in range(options.watchers)
                 ]
                 for thread in threads:
@@ -115,12 +117,13 @@ def _write(store: Store, job_id: str, stop: threading.Event) -> None:
             folder.report(Progress(time=time.time(), stage="hellaswag", done=done, total=1000, fraction=fraction))
 
 
-def _watch(address: str, study_id: str, number: int, stop: threading.Event, lags: list[float]) -> None:
-    """A browser: it calls the handlers of the page's clocks, each at its pace."""
+def _watch(address: str, job_id: str, number: int, stop: threading.Event, lags: list[float]) -> None:
+    """A browser: it calls the handlers of the page's clocks, each at its pace, and asks what is new in the log."""
+    study_id = job_id.partition(".")[0]
     with httpx.Client(base_url=address, timeout=30) as client:
         clocks = _clocks(client.get("/config").json())
         due = [time.monotonic() + number / 25 for _ in clocks]  # browsers are not in step
-        newest, stamp = time.time(), ""
+        newest, stamp, offset, asked = time.time(), "", 0, 0.0
         while not stop.wait(max(0.0, min(due) - time.monotonic())):
             first = due.index(min(due))
             handler, seconds = clocks[first]
@@ -131,9 +134,13 @@ def _watch(address: str, study_id: str, number: int, stop: threading.Event, lags
             answer.raise_for_status()
             shown = answer.json()["data"]
             stamp = shown[0] if len(shown) == 1 and isinstance(shown[0], str) else stamp
-            new = [moment for found in STAMP.findall(answer.text) if (moment := float(found)) > newest]
-            lags += [time.time() - moment for moment in new]
-            newest = max(new, default=newest)
+            if time.monotonic() >= asked + LOG_SECONDS:
+                asked = time.monotonic()
+                piece = client.get(f"/log/{job_id}", params={"from": offset}).json()
+                offset = piece["next"]
+                new = [moment for found in STAMP.findall(piece["lines"]) if (moment := float(found)) > newest]
+                lags += [time.time() - moment for moment in new]
+                newest = max(new, default=newest)
 
 
 def _clocks(config: dict[str, Any]) -> list[tuple[int, float]]:

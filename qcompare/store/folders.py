@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from qcompare.errors import NotFound
 from qcompare.store import seal
+from qcompare.store.logs import read_since
 from qcompare.study.records import SCHEMA_VERSION, Progress, Pulse, Result
 
 MAX_EVENT_BYTES = 4096
@@ -67,7 +68,8 @@ class JobFolder:
 
     def log_tail(self, max_bytes: int = 16_000) -> str:
         """The end of the log, whole lines, carriage returns of progress bars resolved."""
-        return resolve_carriage_returns(_tail(self.log, max_bytes))
+        piece = read_since(self.log, 0, max_bytes)
+        return piece.lines + piece.rest
 
     def result(self) -> Result:
         """The published result.
@@ -138,12 +140,3 @@ def _tail(path: Path, max_bytes: int) -> str:
     if size > max_bytes:
         data = data[data.find(b"\n") + 1 :]
     return data.decode("utf-8", errors="replace")
-
-
-def resolve_carriage_returns(text: str) -> str:
-    """Each line as a terminal would show it: what follows the last carriage return.
-
-    >>> resolve_carriage_returns("loading 10%\\rloading 100%\\ndone")
-    'loading 100%\\ndone'
-    """
-    return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))

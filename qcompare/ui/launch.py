@@ -15,6 +15,7 @@ from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.ui.app import build_app
 from qcompare.ui.language import Listening, name_language_in_page
+from qcompare.ui.logs import log_routes
 from qcompare.ui.recording import open_recording
 from qcompare.ui.theme import ASSETS, make_theme, read_asset
 
@@ -53,13 +54,13 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
             quiet=True,
             theme=make_theme(),
             css=STYLE.read_text(encoding="utf-8") + read_asset("style.css"),
-            head=f"<script>{read_asset('page.js')}{read_asset('blind.js')}</script>",
+            head=f"<script>{read_asset('page.js')}{read_asset('log.js')}{read_asset('blind.js')}</script>",
             favicon_path=str(ASSETS / "favicon.png"),
             pwa=True,
             run_history=False,
             ssr_mode=False,
             footer_links=[],
-            app_kwargs={"middleware": [Middleware(Listening)]},
+            app_kwargs={"middleware": [Middleware(Listening)], "routes": log_routes(settings.home)},
         )
     except OSError:
         raise QCompareError(f"port {settings.port} is taken: choose another one with QCOMPARE_PORT") from None

@@ -7,7 +7,7 @@ import pytest
 
 from qcompare.errors import NotFound
 from qcompare.store import Store
-from qcompare.store.folders import resolve_carriage_returns
+from qcompare.store.logs import resolve_carriage_returns
 from qcompare.study.records import Progress, Status
 from qcompare.study.spec import Study
 
