@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -31,7 +32,9 @@ def get(settings: Settings) -> Get:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
             return await client.get(address)
 
-    return lambda address: asyncio.run(ask(address))
+    # in a thread: playwright's loop runs in this one, when tests with a browser came before
+    thread = ThreadPoolExecutor(1)
+    return lambda address: thread.submit(asyncio.run, ask(address)).result()
 
 
 def test_a_log_is_saved_whole_under_the_name_of_its_job(get: Get, job_id: str) -> None:
