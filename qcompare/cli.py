@@ -147,7 +147,7 @@ def logs(
 def show(
     ctx: typer.Context,
     study_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of studies, or their beginnings.")],
-    format: Annotated[str, typer.Option(help="table, json, csv, md, latex or html.")] = "table",
+    format: Annotated[str, typer.Option(help="table, json, csv, md, latex, html, published_md or _latex.")] = "table",
 ) -> None:
     """Print a study's results, or those of several studies of one model side by side."""
     _show(Store(ctx.obj.home), ",".join(study_ids), format)

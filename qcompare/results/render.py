@@ -1,4 +1,4 @@
-"""A comparison as text: `table` for the terminal, `md` in the published layout, `csv` and `json` for programs."""
+"""A comparison as text: `table` for the terminal, `md` and `latex` for papers, `csv` and `json` for programs."""
 
 import csv
 import io
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from qcompare.errors import QCompareError, unknown
 from qcompare.results import numbers
+from qcompare.results.markup import latex_table, markdown, markdown_table, one_line
 from qcompare.results.statistics import PairedDifference, TaskDifference
 from qcompare.results.table import Comparison, Row
 from qcompare.study.records import Status
@@ -64,15 +65,13 @@ def _terminal(comparison: Comparison) -> str:
     console = Console(file=io.StringIO(), width=TERMINAL_WIDTH, color_system=None, legacy_windows=False)
     console.print(table)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
-    return "\n".join([*(line.rstrip() for line in text.rstrip().splitlines()), *_problems(comparison)])
+    return "\n".join([*(line.rstrip() for line in text.rstrip().splitlines()), *problems(comparison)])
 
 
 def _markdown(comparison: Comparison) -> str:
-    header, *lines = ([_escape(cell) for cell in line] for line in _cells(comparison))
-    rule = ["---", *("---:" for _ in header[1:])]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *lines))
-    problems = [_escape(problem) for problem in _problems(comparison)]
-    return "\n\n".join([_escape(_heading(comparison)), table, *problems])
+    header, *lines = _cells(comparison)
+    notes = [markdown(problem) for problem in problems(comparison)]
+    return "\n\n".join([markdown(_heading(comparison)), markdown_table(header, lines), *notes])
 
 
 def _csv(comparison: Comparison) -> str:
@@ -183,7 +182,8 @@ def flips(paired: PairedDifference | TaskDifference | None) -> str:
     return numbers.MISSING if paired is None else f"{numbers.MINUS}{paired.lost} +{paired.gained}"
 
 
-def _problems(comparison: Comparison) -> list[str]:
+def problems(comparison: Comparison) -> list[str]:
+    """What failed, could not be compared, or stands apart, a line each."""
     failed = [f"{row.title} {row.status.value}: {row.error}" for row in comparison.rows if row.error]
     unpaired = [f"{row.title}: {row.unpaired_because}" for row in comparison.rows if row.unpaired_because]
     apart = [
@@ -194,43 +194,11 @@ def _problems(comparison: Comparison) -> list[str]:
     return failed + unpaired + apart
 
 
-def _escape(text: str) -> str:
-    """A cell of a Markdown table: one line, and nothing in it is a column border or HTML."""
-    flat = " ".join(text.split())
-    return flat.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
-
-
 def _latex(comparison: Comparison) -> str:
-    """The published layout: methods down, tasks across, value with percentage of BF16; needs the booktabs package."""
+    """Needs the booktabs package."""
     header, *lines = _cells(comparison)
-    body = [" & ".join(map(_latex_escape, line)) + r" \\" for line in lines]
-    return "\n".join(
-        [
-            *(f"% {problem}" for problem in map(_one_line, _problems(comparison))),
-            rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
-            r"\toprule",
-            " & ".join(map(_latex_escape, header)) + r" \\",
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            f"% {_one_line(_heading(comparison))}",
-        ]
-    )
-
-
-LATEX_SPECIAL = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "%": r"\%", "&": r"\&", "$": r"\$", "#": r"\#", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "±": r"$\pm$", "–": "--", "·": r"$\cdot$",
-}  # fmt: skip
-
-
-def _latex_escape(text: str) -> str:
-    return "".join(LATEX_SPECIAL.get(letter, letter) for letter in _one_line(text))
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    notes = [f"% {one_line(problem)}" for problem in problems(comparison)]
+    return "\n".join([*notes, latex_table(header, lines), f"% {one_line(_heading(comparison))}"])
 
 
 FORMATS: dict[str, Callable[[Comparison], str]] = {

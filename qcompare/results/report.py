@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 QUESTIONS_A_CELL = 3
 """Lost questions shown of each recipe and task."""
 STYLE = Path(__file__).parent / "templates" / "results.css"
+SCRIPT = Path(__file__).parent / "templates" / "figures.js"
+"""Lets figures be saved as PNG, SVG and CSV."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def report(store: Store, study_id: str) -> str:
         comparison=comparison,
         created=time.strftime("%d %B %Y, %H:%M", time.localtime(comparison.created)),
         style=STYLE.read_text(encoding="utf-8"),
+        script=SCRIPT.read_text(encoding="utf-8"),
         plotly=get_plotlyjs(),
         headline=headline_html(comparison),
         table=table_html(comparison),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from qcompare.errors import QCompareError, unknown
+from qcompare.results.published_layout import LAYOUTS, read_columns
 from qcompare.results.render import FORMATS, render
 from qcompare.results.report import report
 from qcompare.results.table import read_comparison
@@ -25,6 +26,10 @@ def _rendered(format: str) -> Callable[[Store, str], bytes]:
     return lambda store, study_id: render(read_comparison(store, study_id), format).encode()
 
 
+def _published(format: str) -> Callable[[Store, str], bytes]:
+    return lambda store, study_id: LAYOUTS[format](read_columns(store, study_id)).encode()
+
+
 def _report(store: Store, study_id: str) -> bytes:
     return report(store, study_id).encode()
 
@@ -42,6 +47,10 @@ FILES: dict[str, Kind] = {
     "html": Kind("Report", "html", "text/html", _report),
     "md": Kind("Markdown", "md", "text/markdown", _rendered("md")),
     "latex": Kind("LaTeX", "tex", "application/x-tex", _rendered("latex")),
+    "published_md": Kind("Markdown, as published", "published.md", "text/markdown", _published("published_md")),
+    "published_latex": Kind(
+        "LaTeX, as published", "published.tex", "application/x-tex", _published("published_latex")
+    ),
     "csv": Kind("CSV", "csv", "text/csv", _rendered("csv")),
     "json": Kind("JSON", "json", "application/json", _rendered("json")),
     "parquet": Kind("Parquet", "parquet", "application/vnd.apache.parquet", _parquet),
@@ -52,10 +61,12 @@ def as_text(store: Store, study_id: str, format: str) -> str:
     """A study, or several, in one of the formats that a terminal can print.
 
     Raises:
-        QCompareError: there is no such format.
+        QCompareError: there is no such format, or the studies cannot stand in one table.
         NotFound: there is no such study.
     """
-    known = [*FORMATS, "html"]
+    known = [*FORMATS, *LAYOUTS, "html"]
     if format not in known:
         raise QCompareError(unknown("format", format, known))
+    if format in LAYOUTS:
+        return LAYOUTS[format](read_columns(store, study_id))
     return report(store, study_id) if format == "html" else render(read_comparison(store, study_id), format)

@@ -10,7 +10,7 @@ from fastapi.middleware import Middleware
 
 from qcompare.errors import QCompareError
 from qcompare.jobs.supervisor import watch_over
-from qcompare.results.report import STYLE
+from qcompare.results.report import SCRIPT, STYLE
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.ui.app import build_app
@@ -19,14 +19,16 @@ from qcompare.ui.logs import log_routes
 from qcompare.ui.recording import open_recording
 from qcompare.ui.theme import ASSETS, make_theme, read_asset
 
+SCRIPTS = ("page.js", "log.js", "blind.js")
 QUEUE_SECONDS = 0.03
 """Between two looks of gradio's queue for a new event: short for a person, long for a processor."""
 
 
 def _warm_up() -> None:
     """Load what the first results page needs while nobody waits for it."""
+    import pandas  # noqa: F401
     import plotly.graph_objects  # noqa: F401
-    import statsmodels.stats.contingency_tables  # noqa: F401
+    import scipy.special  # noqa: F401
 
 
 def launch(settings: Settings, open_browser: bool = False) -> None:
@@ -54,7 +56,7 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
             quiet=True,
             theme=make_theme(),
             css=STYLE.read_text(encoding="utf-8") + read_asset("style.css"),
-            head=f"<script>{read_asset('page.js')}{read_asset('log.js')}{read_asset('blind.js')}</script>",
+            head=f"<script>{''.join(map(read_asset, SCRIPTS))}{SCRIPT.read_text(encoding='utf-8')}</script>",
             favicon_path=str(ASSETS / "favicon.png"),
             pwa=True,
             run_history=False,

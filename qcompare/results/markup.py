@@ -1,0 +1,37 @@
+"""Text as cells of Markdown and LaTeX tables: nothing in it ends the cell or is taken for markup."""
+
+from collections.abc import Sequence
+
+LATEX_SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "%": r"\%", "&": r"\&", "$": r"\$", "#": r"\#", "_": r"\_",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "±": r"$\pm$", "–": "--", "·": r"$\cdot$",
+}  # fmt: skip
+
+
+def one_line(text: str) -> str:
+    """Without line breaks."""
+    return " ".join(text.split())
+
+
+def markdown(text: str) -> str:
+    """A cell of a Markdown table: one line, and nothing in it is a column border or HTML."""
+    return one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+
+
+def latex(text: str) -> str:
+    """A cell of a LaTeX table."""
+    return "".join(LATEX_SPECIAL.get(letter, letter) for letter in one_line(text))
+
+
+def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table whose first column is text and whose others are figures. Cells are escaped."""
+    rule = ["---", *("---:" for _ in header[1:])]
+    shown = [[markdown(cell) for cell in line] for line in (header, *lines)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (shown[0], rule, *shown[1:]))
+
+
+def latex_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """The same as a `tabular` with rules of the booktabs package. Cells are escaped."""
+    shown = [" & ".join(map(latex, line)) + r" \\" for line in (header, *lines)]
+    begin = rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}"
+    return "\n".join([begin, r"\toprule", shown[0], r"\midrule", *shown[1:], r"\bottomrule", r"\end{tabular}"])
