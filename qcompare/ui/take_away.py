@@ -19,7 +19,7 @@ def build_take_away(store: Store, study_id: gr.Textbox) -> gr.Row:
     with gr.Row(visible=False, elem_id="qc-take-away") as row:
         carried = gr.Textbox(visible=False)
         for format, kind in FILES.items():
-            button = gr.Button(kind.title, size="sm", scale=0, min_width=96)
+            button = gr.Button(kind.title, size="sm", scale=0, min_width=max(96, 10 * len(kind.title)))
             button.click(
                 lambda study, format=format: _file(store, study, format), study_id, carried,
                 show_progress="minimal", api_visibility="private",
