@@ -27,14 +27,9 @@ def quantized(recipe: str) -> tuple[Any, Any]:
         return model, tokenizer
     low, high = STUDY.schemes
     if recipe == "mixed":
-        scheme = AutoScheme(
-            avg_bits=STUDY.avg_bits[0],
-            options=[low, high],
-            ignore_scale_zp_bits=True,
-            nsamples=STUDY.calibration.num_samples,
-            seqlen=STUDY.calibration.max_seq_length,
-        )
-        rounder = AutoRound(model, tokenizer, scheme=scheme, dataset=str(demo.bundle().calibration), **PLAIN)
+        text = {"nsamples": STUDY.calibration.num_samples, "seqlen": STUDY.calibration.max_seq_length}
+        scheme = AutoScheme(avg_bits=STUDY.avg_bits[0], options=[low, high], ignore_scale_zp_bits=True, **text)
+        rounder = AutoRound(model, tokenizer, scheme=scheme, dataset=str(demo.bundle().calibration), **text, **PLAIN)
     else:
         layer_config = {name: high for name in raised(recipe, model)}
         rounder = AutoRound(model, tokenizer, scheme=low, layer_config=layer_config, **PLAIN)

@@ -25,13 +25,12 @@ from qcompare.study.spec import Study
 def run_plain(folder: Path) -> tuple[float, dict[str, dict[str, float]]]:
     """The script's seconds, and by recipe those it reports itself."""
     environment = os.environ | {"AR_AUTO_SCHEME_CACHE": str(folder / "scores"), "PYTHONPATH": os.getcwd()}
+    command, told = [sys.executable, "-m", "benchmarks.plain_script"], folder / "stdout"
     started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.plain_script"],
-        cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True,
-    )  # fmt: skip
+    with told.open("w") as stdout:
+        subprocess.run(command, cwd=folder, env=environment, stdout=stdout, check=True)
     seconds = time.perf_counter() - started
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"recipe"')]
+    lines = [json.loads(line) for line in told.read_text().splitlines() if line.startswith('{"recipe"')]
     return seconds, {line["recipe"]: line["seconds"] for line in lines}
 
 

@@ -206,23 +206,21 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint; must not exist yet, or be empty.")],
     format: Annotated[str, typer.Option(help="auto_round or llm_compressor.")] = "auto_round",
     vllm: Annotated[
-        bool, typer.Option("--vllm", help="It is to be served by vLLM: refuse what that cannot load.")
+        bool, typer.Option("--vllm", help="For vLLM: one scheme for layers that it fuses, within the same budget.")
     ] = False,
     push: Annotated[
         str | None, typer.Option(metavar="ORG/NAME", help="Then upload it to the hub with your token (HF_TOKEN).")
     ] = None,
 ) -> None:
     """Write a measured recipe as a real checkpoint, load it again and compare."""
-    from qcompare.jobs.exports import check_fused, find_job, start
+    from qcompare.jobs.exports import find_job, start
     from qcompare.models.push import check_name, push_folder, read_token
     from qcompare.terminal import export_summary, watch_export
 
     token = read_token(push, _ask_unseen) if push and check_name(push) else None
     store = Store(ctx.obj.home)
     job = find_job(store, study_id, recipe)
-    if vllm:
-        check_fused(store, job, ctx.obj)
-    process = start(store, job, format, out, ctx.obj)
+    process = start(store, job, format, out, ctx.obj, fused=vllm)
     for line in watch_export(store, job.id, format, process):
         print(line, file=sys.stderr, flush=True)
     text, done = export_summary(store, job.id, format)

@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from qcompare.evaluate.scoring.encode import Encoded
+from qcompare.evaluate.encodings import KeptEncodings
+from qcompare.evaluate.scoring.encode import Encoded, Pair
 from qcompare.evaluate.scoring.lm import PackedLM
 from qcompare.evaluate.scoring.sums import Scores
 from qcompare.recipes.schemes import library_scheme
@@ -121,8 +122,19 @@ class KeepingLM(PackedLM):
     """The packed scorer, asking what is kept first and keeping what it computes, chunk by chunk."""
 
     kept: KeptScores | None = None
+    encodings: KeptEncodings | None = None
     reused = 0
     """Requests answered from what was kept."""
+
+    def _encode(self, pairs: list[Pair]) -> list[Encoded]:
+        if self.encodings is None:
+            return super()._encode(pairs)
+        found = self.encodings.get(dict.fromkeys(pairs))
+        if missing := [pair for pair in dict.fromkeys(pairs) if pair not in found]:
+            new = dict(zip(missing, super()._encode(missing), strict=True))
+            self.encodings.put(new)
+            found |= new
+        return [found[pair] for pair in pairs]
 
     def _score(self, requests: list[Encoded]) -> Scores:
         if self.kept is None:

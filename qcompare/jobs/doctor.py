@@ -53,11 +53,13 @@ def _device(settings: Settings) -> Finding:
 
 
 def _compiler() -> Finding:
+    import torch
+
     from qcompare.quantize.simulate import can_compile
 
-    if can_compile():
-        return Finding("compiler", True, "simulated formats run compiled")
-    return Finding("compiler", True, "none: simulated formats run correctly but slowly; installing g++ helps")
+    if can_compile() or not torch.cuda.is_available():
+        return Finding("compiler", True, "simulated formats run at full speed")
+    return Finding("compiler", True, "no triton: simulated formats run correctly but slowly; installing it helps")
 
 
 def _disk(settings: Settings) -> Finding:

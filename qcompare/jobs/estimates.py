@@ -191,7 +191,7 @@ class Estimates:
 
 
 def job_stages(recipe: str, study: Study) -> Iterator[str]:
-    """The stages of a job, in their order, as `jobs.worker` names them."""
+    """The stages of a job, in their order, as `jobs.run` names them."""
     yield from (START, "fetching the model", "choosing layers", "loading the model")
     if study.divergence:
         yield "reading held-out text"

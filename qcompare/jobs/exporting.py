@@ -1,8 +1,8 @@
 """A measured recipe as a real checkpoint: written, loaded again in a fresh process, compared, and only then done.
 
-`python -m qcompare.jobs.exporting JOB_ID FORMAT FOLDER` is the process that does it; `exports.start` starts it.
-Everything is written beside the target and renamed onto it at the end: what stops an export leaves nothing that looks
-done.
+`python -m qcompare.jobs.exporting JOB_ID FORMAT FOLDER [fused]` is the process that does it; `exports.start` starts
+it. Everything is written beside the target and renamed onto it at the end: what stops an export leaves nothing that
+looks done.
 """
 
 import errno
@@ -29,6 +29,8 @@ from qcompare.jobs.processes import child_environment
 from qcompare.models.config import read_config
 from qcompare.models.facts import ModelFacts
 from qcompare.quantize.export import check_format
+from qcompare.recipes.bits import count
+from qcompare.recipes.groups import torn_groups
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.presets import RECIPES
@@ -61,12 +63,17 @@ class Compared:
 class Export:
     """The steps of one export."""
 
-    def __init__(self, store: Store, job: Job, format: str, target: Path, settings: Settings) -> None:
+    def __init__(
+        self, store: Store, job: Job, format: str, target: Path, settings: Settings, fused: bool = False
+    ) -> None:
+        """``fused``: for a server such as vLLM, which wants one scheme in layers that it fuses."""
         from qcompare.models.machine import pick_device, pick_dtype
 
         self.store, self.job, self.format, self.target, self.settings = store, job, format, target, settings
-        self.study: Study = store.study(job.study_id).spec
-        self.result: Result = store.folder(job.id).result()
+        study: Study = store.study(job.study_id).spec
+        self.study = study.model_copy(update={"shared_layers": True}) if fused else study
+        self.measured: Result = store.folder(job.id).result()
+        self.config = self.measured.layer_config
         self.device = pick_device(settings.device, job.device)
         # compressed-tensors keeps MX layers in bfloat16; everything else is compared in the dtype it was measured in
         self.dtype = "bfloat16" if format == "llm_compressor" else pick_dtype(self.device, settings.dtype)
@@ -79,8 +86,8 @@ class Export:
         Raises:
             QCompareError: it cannot be done, or the checkpoint is not what was measured. No target is left.
         """
-        check_format(self.result.layer_config, self.format)
-        check_target(self.target, self.result.size_bytes)
+        check_format(self.config, self.format)
+        check_target(self.target, self.measured.size_bytes)
         draft = Path(tempfile.mkdtemp(prefix=".qcompare-export-", dir=self.target.parent))
         try:
             report = self._write(draft / "checkpoint", draft)
@@ -94,8 +101,11 @@ class Export:
     def _write(self, folder: Path, work: Path) -> ExportReport:
         with self._stage("fetching the model"):
             facts = self.building.fetch()
-        if self.building.local.revision != self.result.model.revision:
+        if self.building.local.revision != self.measured.model.revision:
             raise JobError(f"{facts.title} has changed since it was measured: run the study again, then export")
+        if self.study.shared_layers and torn_groups(facts.layers, self.config):
+            with self._stage("giving layers that are fused one scheme"):
+                self.config = self.building.layer_config(facts, lambda done, total: None)
         with self._stage("computing the measured model's answer"):
             expected = self._expected(work)
         with self._stage("writing the checkpoint"):
@@ -113,7 +123,7 @@ class Export:
 
         if RECIPES[self.job.recipe].checkpoint_scheme:
             return {}  # it was measured from the checkpoint itself
-        config = self.result.layer_config
+        config = self.config
         model, tokenizer = self.building.load()
         model, tokenizer = self.building.quantize(model, tokenizer, config, work / "unused", lambda done, total: None)
         found = {"reloaded.npy": prompt_logits(model, tokenizer, PROMPT)}
@@ -138,7 +148,7 @@ class Export:
         stored = str(config.get("dtype") or config.get("torch_dtype") or self.dtype)
         dtype = stored if self.dtype == "float32" else self.dtype
         model, tokenizer = load(self.building.local, self.device, dtype, self.settings, False)
-        pack(model, tokenizer, self.result.layer_config, self.building.rounding(), self.format, folder, self.device)
+        pack(model, tokenizer, self.config, self.building.rounding(), self.format, folder, self.device)
 
     def _reloaded(self, folder: Path, work: Path, expected: dict[str, Any], facts: ModelFacts) -> ExportReport:
         import numpy
@@ -188,7 +198,7 @@ class Export:
     def _check_layers(self, names: list[str]) -> None:
         from qcompare.recipes.schemes import quantized
 
-        wanted = set(quantized(self.result.layer_config))
+        wanted = set(quantized(self.config))
         if missing := sorted(wanted - set(names)):
             raise JobError(
                 f"{len(missing)} of {len(wanted)} layers are not quantized in the checkpoint, such as {missing[0]}; "
@@ -196,10 +206,12 @@ class Export:
             )
 
     def _document(self, folder: Path, report: ExportReport, facts: ModelFacts) -> None:
-        from qcompare.recipes.groups import torn_groups
-
-        fits = not torn_groups(facts.layers, self.result.layer_config)
-        (folder / "README.md").write_text(model_card(self.result, facts.layers, report, fits), encoding="utf-8")
+        exported = self.measured.model_copy(
+            update={"layer_config": self.config, "bits": count(facts.layers, self.config, self.job.avg_bits)}
+        )
+        changed = sum(self.measured.layer_config.get(name) != scheme for name, scheme in self.config.items())
+        fits = not torn_groups(facts.layers, self.config)
+        (folder / "README.md").write_text(model_card(exported, facts.layers, report, fits, changed), encoding="utf-8")
         (folder / "study.yaml").write_text(self.study.to_yaml(), encoding="utf-8")
 
     @contextmanager
@@ -209,12 +221,12 @@ class Export:
         yield
 
 
-def main(job_id: str, format: str, target: str) -> int:
+def main(job_id: str, format: str, target: str, fused: str = "") -> int:
     """Run an export to its end and note the outcome."""
     settings = Settings()
     store = Store(settings.home)
     try:
-        report = Export(store, store.job(job_id), format, Path(target), settings).run()
+        report = Export(store, store.job(job_id), format, Path(target), settings, bool(fused)).run()
     except Exception as error:
         if not isinstance(error, QCompareError):
             traceback.print_exc()

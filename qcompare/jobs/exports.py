@@ -11,9 +11,7 @@ import psutil
 
 from qcompare.errors import InvalidStudy
 from qcompare.jobs.processes import alive, child_environment
-from qcompare.models.sources import describe
 from qcompare.quantize.export import check_format
-from qcompare.recipes.groups import torn_groups
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import ExportState, Job, Status
@@ -71,20 +69,6 @@ def _lives(pid: int) -> bool:
         return False
 
 
-def check_fused(store: Store, job: Job, settings: Settings) -> None:
-    """Refuse a recipe that vLLM cannot load because layers that it fuses hold different schemes.
-
-    Raises:
-        InvalidStudy: says how many, and what to do.
-    """
-    layers = describe(store.study(job.study_id).spec.model, settings).layers
-    if torn := torn_groups(layers, store.folder(job.id).result().layer_config):
-        raise InvalidStudy(
-            f"{len(torn)} groups of layers that vLLM fuses hold two schemes, such as that of {torn[0]}: "
-            "run the study with 'shared_layers: true' and export that, or leave out --vllm"
-        )
-
-
 def _state_file(store: Store, job_id: str, format: str) -> Path:
     return store.folder(job_id).path / "exports" / f"{format}.json"
 
@@ -110,8 +94,13 @@ def _name(job: Job) -> str:
     return job.recipe if job.avg_bits is None else f"{job.recipe}-{job.avg_bits:g}"
 
 
-def start(store: Store, job: Job, format: str, target: Path, settings: Settings) -> "subprocess.Popen[bytes]":
+def start(
+    store: Store, job: Job, format: str, target: Path, settings: Settings, fused: bool = False
+) -> "subprocess.Popen[bytes]":
     """Start an export in a process of its own; `export_state` tells how it goes.
+
+    Args:
+        fused: layers that vLLM fuses get one scheme each, where the recipe gave them two; the budget stays.
 
     Raises:
         QCompareError: it cannot be done; nothing was started.
@@ -126,7 +115,7 @@ def start(store: Store, job: Job, format: str, target: Path, settings: Settings)
     folder = store.folder(job.id).path
     with (folder / "exports" / f"{format}.log").open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "qcompare.jobs.exporting", job.id, format, str(target)],
+            [sys.executable, "-m", "qcompare.jobs.exporting", job.id, format, str(target), *["fused"][:fused]],
             env=child_environment(settings), cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             start_new_session=True,
         )  # fmt: skip

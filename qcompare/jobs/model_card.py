@@ -10,10 +10,14 @@ from qcompare.study.records import ExportReport, Result
 Z95 = 1.96
 
 
-def model_card(result: Result, layers: Sequence[LinearLayer], report: ExportReport, fits_vllm: bool) -> str:
+def model_card(
+    result: Result, layers: Sequence[LinearLayer], report: ExportReport, fits_vllm: bool, changed: int = 0
+) -> str:
     """The card as Markdown.
 
     Args:
+        result: what was measured, with the exported layers.
+        changed: layers that hold another scheme than when they were measured.
         layers: those of the model, with their sizes.
         fits_vllm: no fused group holds two schemes.
     """
@@ -23,7 +27,7 @@ def model_card(result: Result, layers: Sequence[LinearLayer], report: ExportRepo
             f"# {result.model.name}, {name}, {report.format} format",
             _recipe(result, report),
             _layer_table(result, layers),
-            _scores(result),
+            _scores(result, changed),
             _check(report),
             _loading(report, fits_vllm),
             "Versions: " + ", ".join(f"{name} {number}" for name, number in result.environment.libraries.items()),
@@ -61,10 +65,12 @@ def _layer_table(result: Result, layers: Sequence[LinearLayer]) -> str:
     return "\n".join(["| scheme | layers | weights | share |", "|---|---:|---:|---:|", *rows])
 
 
-def _scores(result: Result) -> str:
+def _scores(result: Result, changed: int) -> str:
     if not result.tasks:
         return "No benchmarks were run."
     how = "with these formats simulated in memory" if result.simulated else "on this checkpoint"
+    if changed:
+        how += f", when {changed} layers held another scheme (layers that vLLM fuses were given one since)"
     rows = []
     for score in result.tasks:
         interval = "–" if score.stderr is None else f"± {Z95 * score.stderr:.4f}"
@@ -104,7 +110,7 @@ def _loading(report: ExportReport, fits_vllm: bool) -> str:
         "```bash\nvllm serve FOLDER\n```"
         if fits_vllm
         else "vLLM does not load it: q/k/v or gate/up of some blocks hold two schemes, and vLLM fuses them. "
-        "Compare with `shared_layers: true` to get one that it can fuse."
+        "Export with `--vllm` to get one that it can fuse."
     )
     return f"""With transformers (and {package} installed):
 

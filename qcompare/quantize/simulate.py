@@ -1,24 +1,22 @@
-"""Simulated quantization in memory, with auto-round's own rounding functions.
+"""Simulated quantization in memory, with the values of auto-round's own rounding functions.
 
 Weights are rounded once, in place. Activations are rounded at every call, in front of each quantized linear layer,
 as `auto_round.wrapper.WrapperWALayer` does; linear layers that read the same tensor (q/k/v, gate/up) share one
 rounding. The accuracy is that of the format; speed and memory are not.
 """
 
-import shutil
 import threading
 from collections.abc import Callable, Mapping
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import JobError
+from qcompare.recipes.microscaling import Microscaling, Rounding
 from qcompare.recipes.schemes import library_scheme, quantized
 
 if TYPE_CHECKING:
     import torch
-
-Rounding = Callable[["torch.Tensor"], "torch.Tensor"]
-"""A function that rounds a tensor of shape (rows, features) to a format; same shape and dtype."""
 
 
 def simulate(
@@ -114,16 +112,11 @@ def activation_rounding(scheme: str) -> Rounding:
     return _rounding(function, preset.act_bits, preset.act_group_size, data_type)
 
 
-@cache
 def _rounding(function: Callable[..., Any], bits: int, group_size: int, data_type: str) -> Rounding:
-    """auto-round's function with its arguments; compiled where that is bitwise the same (ten times faster)."""
-
-    def eager(x: "torch.Tensor") -> "torch.Tensor":
-        return function(x, bits=bits, group_size=group_size, data_type=data_type)[0]
-
-    # Compiled code keeps scales of integer formats in float32 where auto-round rounds them to float16.
-    exact = not data_type.removeprefix("rtn_").startswith("int")
-    return compiled(eager) if exact and can_compile() else eager
+    """Our own rounding for microscaling floats, on CUDA as one fused kernel; auto-round's function for the rest."""
+    if microscaling := Microscaling.of(function, data_type, bits, group_size):
+        return compiled(microscaling.round) if can_compile() else microscaling.round
+    return lambda x: function(x, bits=bits, group_size=group_size, data_type=data_type)[0]
 
 
 def compiled(function: Rounding) -> Rounding:
@@ -136,11 +129,7 @@ def compiled(function: Rounding) -> Rounding:
 
 @cache
 def can_compile() -> bool:
-    """Whether torch.compile finds what it needs: a C++ compiler on the CPU, triton on CUDA."""
+    """Whether compiling pays and can be done: on CUDA with triton. On a CPU it costs more than it brings."""
     import torch
 
-    if torch.cuda.is_available():
-        from importlib.util import find_spec
-
-        return find_spec("triton") is not None
-    return any(shutil.which(name) for name in ("g++", "clang++", "c++"))
+    return torch.cuda.is_available() and find_spec("triton") is not None

@@ -42,18 +42,19 @@ def build_export(settings: Settings, store: Store) -> Part:
         with gr.Row(equal_height=True):
             recipe = gr.Dropdown([], label="Recipe", scale=2, min_width=200)
             format = gr.Radio(FORMAT_CHOICES, value=FORMATS[0], label="Format", elem_classes="qc-choices", scale=4)
+        fused = gr.Checkbox(label="For vLLM: one scheme for layers that it fuses, within the same budget")
         button = gr.Button("Write checkpoint", scale=0, min_width=200)
         told = markup()
-    button.click(_starter(settings, store), [recipe, format], None, **QUIET)
+    button.click(_starter(settings, store), [recipe, format, fused], None, **QUIET)
     return Part("export", [fold, recipe, told], _token, _show)
 
 
-def _starter(settings: Settings, store: Store) -> Callable[[str | None, str], None]:
-    def begin(job_id: str | None, format: str) -> None:
+def _starter(settings: Settings, store: Store) -> Callable[[str | None, str, bool], None]:
+    def begin(job_id: str | None, format: str, fused: bool) -> None:
         try:
             if not job_id:
                 raise QCompareError("choose a recipe first")
-            start(store, store.job(job_id), format, target(settings, job_id, format), settings)
+            start(store, store.job(job_id), format, target(settings, job_id, format), settings, fused)
         except QCompareError as error:
             gr.Warning(escape(str(error), quote=False))
 

@@ -1,5 +1,6 @@
 """Exports: a measured recipe becomes a checkpoint that another process loads, or nothing is left."""
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ import pytest
 import yaml
 
 from qcompare.errors import InvalidStudy
-from qcompare.jobs.exports import check_fused, check_target, export_state, find_job, note, start
+from qcompare.jobs.exports import check_target, export_state, find_job, note, start
 from qcompare.jobs.submit import submit
+from qcompare.models.sources import describe
+from qcompare.recipes.groups import torn_groups
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import ExportReport, ExportState, Job, Status
@@ -54,9 +57,9 @@ def measure(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Measured]
     return run
 
 
-def exported(measured: Measured, recipe: str, format: str, out: Path) -> ExportReport:
+def exported(measured: Measured, recipe: str, format: str, out: Path, fused: bool = False) -> ExportReport:
     job = find_job(measured.store, measured.study_id, recipe)
-    start(measured.store, job, format, out, measured.settings).wait()
+    start(measured.store, job, format, out, measured.settings, fused).wait()
     state = export_state(measured.store, job.id, format)
     assert state is not None
     assert state.status is Status.SUCCESS, state.error
@@ -125,13 +128,26 @@ def test_an_export_whose_process_died_is_a_failed_one_and_one_that_lives_is_not_
     assert (state.status, state.error) == (Status.FAILED, "its process was ended; nothing was kept")
 
 
-def test_what_vllm_cannot_fuse_is_refused_when_asked_for_it(settings: Settings) -> None:
-    """The made-up mixed recipe has the demo model's layers and puts schemes inside fused groups."""
-    study = finished_study(settings.home, Study(recipes=("mixed", "tail")))
-    store = Store(settings.home)
-    with pytest.raises(InvalidStudy, match=r"groups of layers that vLLM fuses hold two schemes.*shared_layers: true"):
-        check_fused(store, find_job(store, study.id, "mixed"), settings)
-    check_fused(store, find_job(store, study.id, "tail"), settings)
+def test_for_vllm_layers_that_it_fuses_get_one_scheme(
+    measure: Callable[..., Measured], tiny_llama: Path, settings: Settings, tmp_path: Path
+) -> None:
+    text = tmp_path / "text.jsonl"
+    text.write_text(
+        "\n".join(json.dumps({"text": f"{n}. " + "The capital of France is Paris. " * 20}) for n in range(8))
+    )
+    calibration = {"dataset": str(text), "num_samples": 4, "max_seq_length": 32}
+    measured = measure(tiny_llama, recipes=("mixed",), avg_bits=(4.9,), calibration=calibration)
+    layers = describe(str(tiny_llama), settings).layers
+    assert torn_groups(layers, measured.store.folder(measured.job.id).result().layer_config)
+    out = tmp_path / "out"
+    report = exported(measured, "mixed", "auto_round", out, fused=True)
+    assert report.max_difference == 0.0
+    schemes = json.loads((out / "config.json").read_text())["quantization_config"]["extra_config"]
+    bits = {name: schemes.get(name, {}).get("bits", 4) for name in (layer.name for layer in layers)}
+    assert not torn_groups(layers, bits)
+    assert len(set(bits.values())) == 2
+    assert "vllm serve" in (out / "README.md").read_text()
+    assert "shared_layers: true" in (out / "study.yaml").read_text()
 
 
 def test_targets_that_cannot_take_a_checkpoint_are_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The mixed recipe is auto-round's own choice."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ import pytest
 import torch
 
 from qcompare.models.sources import describe
+from qcompare.recipes import autoscheme
 from qcompare.recipes.allocate import allocate
-from qcompare.recipes.autoscheme import Scoring, autoscheme_compressor, layer_losses
+from qcompare.recipes.autoscheme import LayerLosses, Scoring, autoscheme_compressor, layer_losses
 from qcompare.recipes.groups import layer_groups
+from qcompare.recipes.microscaling import Microscaling
 from qcompare.recipes.schemes import library_scheme
 from qcompare.settings import Settings
 
@@ -88,3 +91,22 @@ def test_what_was_scored_once_is_not_scored_again(
     text.write_text(text.read_text() + json.dumps({"text": "other words " * 40}))
     with pytest.raises(AssertionError, match="scored again"):
         layer_losses(never, ("MXFP4", "MXFP8"), scoring(text), "cpu", tmp_path / "scores")
+
+
+def test_our_roundings_are_used_and_change_no_loss(
+    tiny_llama: Path, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rounded: list[torch.Size] = []
+    plain = Microscaling.round
+    monkeypatch.setattr(Microscaling, "round", lambda self, x: rounded.append(x.shape) or plain(self, x))
+
+    def losses(folder: str) -> LayerLosses:
+        return layer_losses(lambda: load(tiny_llama), ("MXFP4", "MXFP8"), scoring(text), "cpu", tmp_path / folder)
+
+    ours = losses("ours")
+    assert rounded
+    monkeypatch.setattr(autoscheme, "_our_roundings", nullcontext)
+    rounded.clear()
+    assert losses("theirs") == ours
+    assert not rounded

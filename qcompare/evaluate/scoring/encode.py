@@ -4,20 +4,17 @@ lm-eval encodes context and context + continuation for every request; options of
 Here distinct texts go to the tokenizer together, which a fast tokenizer spreads over the cores.
 """
 
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 Pair = tuple[str, str]
 Encoded = tuple[list[int], list[int]]
 
 
-def encode_pairs(lm: Any, pairs: Sequence[Pair], known: MutableMapping[Pair, Encoded] | None = None) -> list[Encoded]:
-    """(context tokens, continuation tokens) of each (context, continuation).
-
-    ``lm`` is an lm-eval HFLM. ``known`` holds pairs encoded before (same tokenizer and settings) and gains the new.
-    """
-    known = {} if known is None else known
-    new = [pair for pair in dict.fromkeys(pairs) if pair not in known]
+def encode_pairs(lm: Any, pairs: Sequence[Pair]) -> list[Encoded]:
+    """(context tokens, continuation tokens) of each (context, continuation); ``lm`` is an lm-eval HFLM."""
+    encoded: dict[Pair, Encoded] = {}
+    new = list(dict.fromkeys(pairs))
     split = [_without_trailing_spaces(context, continuation) for context, continuation in new]
     texts = dict.fromkeys(
         text for context, continuation in split if context for text in (context, context + continuation)
@@ -25,12 +22,12 @@ def encode_pairs(lm: Any, pairs: Sequence[Pair], known: MutableMapping[Pair, Enc
     tokens = dict(zip(texts, _encode_texts(lm, texts), strict=True))
     for pair, (context, continuation) in zip(new, split, strict=True):
         if pair[0] == "":
-            known[pair] = _encode_bare(lm, continuation)
+            encoded[pair] = _encode_bare(lm, continuation)
         else:
             beginning = tokens[context] if context else lm.tok_encode(context)
             whole = tokens[context + continuation] if context else lm.tok_encode(continuation)
-            known[pair] = (beginning, whole[len(beginning) :])
-    return [known[pair] for pair in pairs]
+            encoded[pair] = (beginning, whole[len(beginning) :])
+    return [encoded[pair] for pair in pairs]
 
 
 def _without_trailing_spaces(context: str, continuation: str) -> Pair:

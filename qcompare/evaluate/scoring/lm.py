@@ -5,7 +5,7 @@ Generation, rolling log-likelihoods, chat templates and encoding rules are HFLM'
 
 import threading
 from collections import Counter
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from typing import Any
 
 from lm_eval.models.huggingface import HFLM
@@ -44,12 +44,11 @@ class PackedLM(HFLM):  # type: ignore[misc]
         batch_size: int = 16,
         progress: Progress = lambda done, total: None,
         choice: Choice | None = None,
-        encodings: MutableMapping[Pair, Encoded] | None = None,
     ) -> None:
         """``row_tokens`` fixes the budget (all recipes of a study use one); ``batch_size`` is for generation.
 
         ``progress`` is called with tokens done and tokens in all; ``choice`` is what a trial on the unquantized model
-        found, None tries this one; ``encodings`` carries encoded requests from one recipe to the next.
+        found, None tries this one.
         """
         super().__init__(
             pretrained=model,
@@ -61,7 +60,6 @@ class PackedLM(HFLM):  # type: ignore[misc]
         self.budget = default_budget(model) if row_tokens is None else Budget(row_tokens)
         self.workers = workers or Workers.for_model(model)
         self.progress = progress
-        self.encodings: MutableMapping[Pair, Encoded] = {} if encodings is None else encodings
         self.choice: Choice = choice or choose_way(model, self.max_length, self.workers)
         self.path = self.choice.way
         self.counts: Counter[str] = Counter()
@@ -71,10 +69,13 @@ class PackedLM(HFLM):  # type: ignore[misc]
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> Scores:
         """(log-likelihood, greedy) of each lm-eval request."""
         pairs = [request.args for request in requests]
-        encoded = encode_pairs(self, pairs, self.encodings)
+        encoded = self._encode(pairs)
         return self._loglikelihood_tokens(
             [(pair, *tokens) for pair, tokens in zip(pairs, encoded, strict=True)], disable_tqdm=disable_tqdm
         )
+
+    def _encode(self, pairs: list[Pair]) -> list[Encoded]:
+        return encode_pairs(self, pairs)
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         """The greedy continuation of each request, in padded batches of `batch_size`; HFLM's own."""

@@ -1,0 +1,194 @@
+"""The steps of one job, from the model's name to its result.
+
+The only place that puts models, recipes, quantization and evaluation together.
+"""
+
+from typing import Any
+
+from qcompare.errors import ModelUnavailable
+from qcompare.jobs.building import Building, stored_size
+from qcompare.jobs.stages import Stages
+from qcompare.settings import Settings
+from qcompare.store import JobFolder
+from qcompare.store.seal import reusable
+from qcompare.study.records import Job, Result
+from qcompare.study.spec import Study
+
+
+class Run:
+    """The steps of one job, each a method; what later steps need is kept as attributes."""
+
+    def __init__(self, study: Study, job: Job, settings: Settings, stages: Stages, folder: JobFolder) -> None:
+        from qcompare.models.machine import pick_device, pick_dtype
+
+        self.study, self.job, self.settings, self.stages, self.folder = study, job, settings, stages, folder
+        self.device = pick_device(settings.device, job.device)
+        self.dtype = pick_dtype(self.device, settings.dtype)
+        self.building = Building(study, job.recipe, job.avg_bits, settings, self.device, self.dtype)
+        self.reference: Any = None
+        self.scorer: str = study.scorer
+        self.row_tokens: int | None = None
+        self.choice: Any = None
+        self.reused = 0
+
+    def result(self) -> tuple[Result, Any]:
+        """All steps in order: the result and one row per question."""
+        from qcompare.evaluate.benchmarks import average
+        from qcompare.jobs.environment import environment, peak_memory_bytes
+        from qcompare.models.facts import ModelFacts
+        from qcompare.recipes.bits import count, stored_bytes
+        from qcompare.recipes.schemes import quantized
+        from qcompare.study.records import ModelRef
+
+        with self.stages.stage("fetching the model"):
+            facts: ModelFacts = self.building.fetch()
+        with self.stages.stage("choosing layers") as report:
+            config = self.building.layer_config(facts, report)
+        model, tokenizer = self._quantized_model(config)
+        scores, questions = self._evaluate(model, tokenizer, config)
+        difference = self._divergence(model)
+        generations = self._generate(model, tokenizer)
+        mean, stderr = average(scores)
+        local, checkpoint = self.building.local, self.building.checkpoint
+        size = stored_size(checkpoint) if checkpoint else stored_bytes(facts.layers, config, facts.num_params)
+        result = Result(
+            study_id=self.job.study_id,
+            job_id=self.job.id,
+            recipe=self.job.recipe,
+            model=ModelRef(
+                name=facts.title,
+                source=local.source,
+                revision=local.revision,
+                num_params=facts.num_params,
+                num_quantized_params=facts.num_quantized_params,
+            ),
+            layer_config=config,
+            bits=count(facts.layers, config, self.job.avg_bits),
+            size_bytes=size,
+            tasks=scores,
+            average=mean,
+            average_stderr=stderr,
+            generations=generations,
+            divergence=difference,
+            scorer=self.scorer,
+            row_tokens=self.row_tokens,
+            reused_requests=self.reused,
+            rounding=self.building.rounding().label if quantized(config) and not checkpoint else "rtn",
+            awq=self.building.awq,
+            simulated=bool(quantized(config)) and not checkpoint,
+            calibration=self.building.calibration_text,
+            add_bos_token=self.add_bos_token,
+            seed=self.study.seed,
+            seconds=self.stages.seconds(),
+            peak_memory_bytes=peak_memory_bytes(self.device),
+            environment=environment(self.device, self.dtype),
+        )
+        return result, questions
+
+    def _quantized_model(self, config: dict[str, str]) -> tuple[Any, Any]:
+        from qcompare.evaluate.benchmarks import scoring_choice
+
+        with self.stages.stage("loading the model"):
+            model, tokenizer = self.building.load()
+            if self.study.tasks and self.study.scorer == "packed":
+                self.choice = scoring_choice(model, tokenizer)
+        if self.study.divergence:
+            with self.stages.stage("reading held-out text") as report:
+                self.reference = self._reference(model, tokenizer, report)
+        if config:
+            with self.stages.stage("quantizing layers") as report:
+                model, tokenizer = self.building.quantize(
+                    model, tokenizer, config, self.folder.path / "checkpoint", report
+                )
+        return model, tokenizer
+
+    def _reference(self, model: Any, tokenizer: Any, report: Any) -> Any:
+        """What the original model makes of the held-out text; None where there is none to be had."""
+        from qcompare.evaluate.held_out import original_states, passages
+
+        assert self.study.divergence
+        try:
+            text = passages(self.study.divergence, tokenizer, self.settings, print)
+        except ModelUnavailable as error:
+            print(f"no KL divergence: {error}")
+            return None
+        kept = self.settings.home / "references" / self.building.local.revision
+        with reusable(kept / f"{self.device.partition(':')[0]}-{self.dtype}", print) as cache:
+            return text, original_states(model, text, cache, report)
+
+    def _divergence(self, model: Any) -> Any:
+        from qcompare.evaluate.divergence import divergence
+
+        if self.reference is None:
+            return None
+        with self.stages.stage("comparing predictions") as report:
+            text, states = self.reference
+            return divergence(model, states, text, report)
+
+    def _evaluate(self, model: Any, tokenizer: Any, config: dict[str, str]) -> tuple[list[Any], Any]:
+        import pandas
+
+        from qcompare.evaluate import benchmarks
+        from qcompare.evaluate.scoring.memory import StudyBudget, reuse_freed_memory
+        from qcompare.evaluate.tasks import task_manager
+
+        self.add_bos_token = benchmarks.default_add_bos_token(self.study.add_bos_token, model, tokenizer)
+        options = benchmarks.Options(
+            limit=self.study.limit,
+            batch_size=self.study.batch_size,
+            add_bos_token=self.add_bos_token,
+            seed=self.study.seed,
+        )
+        if not self.study.tasks:
+            return [], pandas.DataFrame()
+        scores, tables = [], []
+        tasks = task_manager(self.study.tasks, self.settings, report=print)
+        reuse_freed_memory()
+        budget = StudyBudget(self.folder.path.parent / "row_tokens")
+        lm = benchmarks.language_model(self.study.scorer, model, tokenizer, options, budget.read(), self.choice)
+        self._keep(lm, config)
+        for task in self.study.tasks:
+            with self.stages.stage(task) as report:
+                lm.progress = report
+                asked = benchmarks.Asked(task, tasks.runs_as[task], tasks.data[task], self.study.examples(task))
+                score, table = benchmarks.run_task(lm, asked, tasks.manager, options)
+                scores.append(score)
+                tables.append(table)
+        self.scorer, self.reused = lm.path, getattr(lm, "reused", 0)
+        if self.study.scorer == "packed":
+            self.row_tokens = lm.budget.tokens
+            budget.note(lm.budget.tokens)
+        return scores, pandas.concat(tables, ignore_index=True)
+
+    def _keep(self, lm: Any, config: dict[str, str]) -> None:
+        """Let the scorer share tokens with the study's other recipes, and keep and use scores of this very model."""
+        if self.study.scorer != "packed":
+            return
+        from qcompare.evaluate.encodings import KeptEncodings
+        from qcompare.evaluate.kept import Identity, KeptScores, scheme_definitions
+        from qcompare.jobs.environment import library_versions
+        from qcompare.models.machine import device_name
+
+        revision, versions = self.building.local.revision, library_versions()
+        tokens = {"model": revision, "add_bos_token": self.add_bos_token, "libraries": versions}
+        lm.encodings = KeptEncodings(self.folder.path.parent / "encodings.sqlite", tokens)
+        if self.building.checkpoint or (config and self.study.rounding != "rtn"):
+            return  # what a checkpoint or a search came out as is not known beforehand
+        identity = Identity(
+            model_revision=revision,
+            layer_config=config,
+            schemes=scheme_definitions(config),
+            rounding="rtn",
+            dtype=self.dtype,
+            device=f"{self.device.partition(':')[0]} {device_name(self.device)}",
+            scorer=f"{lm.path} {lm.budget.tokens}",
+            max_length=lm.max_length,
+            libraries=versions,
+        )
+        lm.kept = KeptScores(self.settings.home / "kept", identity)
+
+    def _generate(self, model: Any, tokenizer: Any) -> list[Any]:
+        from qcompare.evaluate.generate import generate
+
+        with self.stages.stage("answering prompts") as report:
+            return generate(model, tokenizer, self.study.prompts, self.study.max_new_tokens, report)

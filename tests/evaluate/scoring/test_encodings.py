@@ -1,0 +1,47 @@
+"""Encoded requests: read back as they were, and only for the same tokenizer and settings."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qcompare.evaluate.encodings import KeptEncodings
+from qcompare.evaluate.kept import KeepingLM
+
+from .conftest import tiny_model
+
+IDENTITY = {"model": "abc", "add_bos_token": None}
+tokens = st.lists(st.integers(0, 2**32 - 1), max_size=5)
+texts = st.text(max_size=5)
+
+
+@given(encodings=st.dictionaries(st.tuples(texts, texts), st.tuples(tokens, tokens), max_size=8))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+def test_what_is_kept_is_read_back(tmp_path: Path, encodings: dict[Any, Any]) -> None:
+    KeptEncodings(tmp_path / "kept.sqlite", IDENTITY).put(encodings)
+    assert KeptEncodings(tmp_path / "kept.sqlite", IDENTITY).get(encodings) == encodings
+
+
+@pytest.mark.parametrize("other", [{"model": "abd"}, {"add_bos_token": True}])
+def test_another_tokenizer_or_setting_finds_nothing(tmp_path: Path, other: dict[str, Any]) -> None:
+    pair = ("Who?", " me")
+    KeptEncodings(tmp_path / "kept.sqlite", IDENTITY).put({pair: ([1], [2])})
+    assert KeptEncodings(tmp_path / "kept.sqlite", IDENTITY | other).get([pair]) == {}
+
+
+def test_a_second_recipe_tokenises_nothing(tmp_path: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = [("The quick fox", " jumps"), ("The quick fox", " sleeps"), ("", "A dog"), ("Why? ", " so")]
+
+    def model() -> KeepingLM:
+        lm = KeepingLM(tiny_model("llama"), tokenizer, row_tokens=64)
+        lm.encodings = KeptEncodings(tmp_path / "kept.sqlite", IDENTITY)
+        return lm
+
+    first = model()._encode(pairs)
+    assert first == KeepingLM(tiny_model("llama"), tokenizer, row_tokens=64)._encode(pairs)
+    second = model()
+    monkeypatch.setattr(second, "tok_encode", None)
+    monkeypatch.setattr(second, "tokenizer", None)
+    assert second._encode(pairs) == first
