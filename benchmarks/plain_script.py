@@ -1,10 +1,11 @@
 """What a user would write without qcompare: auto-round and lm-eval, one recipe after another. The peer of `study`.
 
-    python -m benchmarks.plain_script
+    python -m benchmarks.plain_script [--limit 25]
 
 The recipes, calibration text, questions and prompts of the demo study; one line of JSON a recipe.
 """
 
+import argparse
 import json
 import re
 import time
@@ -63,6 +64,9 @@ def main() -> None:
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
 
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--limit", type=int, default=STUDY.limit, help="questions a task")
+    limit = parser.parse_args().limit
     demo.quiet()
     tasks = demo.tasks()
     for recipe in STUDY.recipes:
@@ -72,7 +76,7 @@ def main() -> None:
         found = simple_evaluate(
             model=HFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH_SIZE),
             tasks=list(STUDY.tasks),
-            limit=STUDY.limit,
+            limit=limit,
             task_manager=tasks.manager,
         )
         answers(model, tokenizer)

@@ -87,7 +87,7 @@ def arithmetic(model: Any, lm: Any, requests: Sequence[Any]) -> float:
     from qcompare.evaluate.scoring.plan import make_plan
     from qcompare.evaluate.scoring.sequences import unique_sequences
 
-    plan = make_plan(unique_sequences(encode_pairs(lm, [r.args for r in requests], {}), lm.max_length))
+    plan = make_plan(unique_sequences(encode_pairs(lm, [r.args for r in requests]), lm.max_length))
     head = model.get_output_embeddings().weight.numel()
     body = sum(
         p.numel() for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n

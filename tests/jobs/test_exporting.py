@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,16 @@ def measure(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Measured]
         return done[study.to_yaml()]
 
     return run
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def exported(measured: Measured, recipe: str, format: str, out: Path, fused: bool = False) -> ExportReport:
@@ -148,6 +159,21 @@ def test_for_vllm_layers_that_it_fuses_get_one_scheme(
     assert len(set(bits.values())) == 2
     assert "vllm serve" in (out / "README.md").read_text()
     assert "shared_layers: true" in (out / "study.yaml").read_text()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="a full disk needs one of its own: root")
+def test_a_disk_that_fills_up_leaves_no_target_and_says_so(
+    measure: Callable[..., Measured], tiny_llama: Path, small_disk: Path
+) -> None:
+    """There is room for the weights, as estimated, but not for the tokenizer too."""
+    measured = measure(tiny_llama, recipes=("head", "rtn_fp8_dynamic"))
+    job = find_job(measured.store, measured.study_id, "head")
+    assert start(measured.store, job, "auto_round", small_disk / "out", measured.settings).wait() == 1
+    state = export_state(measured.store, job.id, "auto_round")
+    assert state
+    assert (state.error or "").endswith("is full: free some space; nothing was kept")
+    assert list(small_disk.iterdir()) == []
+    assert measured.store.folder(job.id).result_file.exists()
 
 
 def test_targets_that_cannot_take_a_checkpoint_are_refused(tmp_path: Path) -> None:
