@@ -20,7 +20,7 @@ EXPONENT_BITS = 0x7F800000
 SCALE_LIMIT = 127
 """Largest exponent of a scale, and with a minus the smallest."""
 HALF = 1.5 * 2**23
-"""Added to a number below 2**22 and taken away again, it rounds that number to a whole one, halves to even."""
+"""Added to a number within ±2**22 and taken away again, it rounds that number to a whole one, halves to even."""
 BELOW_HALF = 0.5 - 2**-25
 """The float32 before one half: auto-round adds a half to it, which gives one, and so rounds it up."""
 
@@ -72,12 +72,12 @@ class Microscaling:
         import torch
 
         features = x.shape[-1]
-        padded = torch.nn.functional.pad(x, (0, -features % self.group_size))
+        missing = -features % self.group_size
+        padded = torch.nn.functional.pad(x, (0, missing)) if missing else x
         groups = padded.reshape(-1, self.group_size).to(torch.float32)
         exponent = self._scale_exponent(groups.abs().amax(-1, keepdim=True))
         scaled = torch.mul(groups, torch.pow(2.0, -exponent)).clamp_(-self.max_value, self.max_value)
-        self._round_elements(scaled)
-        rounded = scaled.mul_(torch.pow(2.0, exponent)).reshape(padded.shape)
+        rounded = self._rounded_elements(scaled).mul_(torch.pow(2.0, exponent)).reshape(padded.shape)
         return rounded[..., :features].to(x.dtype)
 
     def _scale_exponent(self, largest: "torch.Tensor") -> "torch.Tensor":
@@ -88,14 +88,14 @@ class Microscaling:
         found.masked_fill_(largest == 0, 1.0)
         return found.sub_(0 if self.round_up else self.max_exponent).clamp_(-SCALE_LIMIT, SCALE_LIMIT)
 
-    def _round_elements(self, scaled: "torch.Tensor") -> None:
-        """Round numbers within ±max_value to the small float's, in place."""
+    def _rounded_elements(self, scaled: "torch.Tensor") -> "torch.Tensor":
+        """Numbers within ±max_value rounded to the small float's; what is given may be overwritten."""
         import torch
 
+        below_half = scaled.abs() == BELOW_HALF * 2.0 ** (self.min_exponent - self.mantissa_bits)
+        if torch.compiler.is_compiling() or below_half.any():
+            scaled = torch.where(below_half, 2 * scaled, scaled)
         power = scaled.view(torch.int32).bitwise_and(EXPONENT_BITS).view(torch.float32)
         power.clamp_(min=2.0**self.min_exponent)
-        step = 2.0 ** (self.min_exponent - self.mantissa_bits)
-        for sign in (1.0, -1.0):
-            scaled.masked_fill_(scaled == sign * BELOW_HALF * step, sign * step)
-        power.mul_(HALF * 2.0**-self.mantissa_bits)
-        scaled.add_(power).sub_(power)
+        factor = HALF * 2.0**-self.mantissa_bits
+        return scaled.add_(power, alpha=factor).sub_(power, alpha=factor)
