@@ -5,7 +5,6 @@ it. Everything is written beside the target and renamed onto it at the end: what
 looks done.
 """
 
-import errno
 import json
 import os
 import shutil
@@ -230,8 +229,9 @@ def main(job_id: str, format: str, target: str, fused: str = "") -> int:
     except Exception as error:
         if not isinstance(error, QCompareError):
             traceback.print_exc()
-        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        text = f"the disk of {target} is full: free some space; nothing was kept" if full else explain(error).text
+        failure = explain(error)
+        full = failure.kind == "disk"
+        text = f"the disk of {target} is full: free some space; nothing was kept" if full else failure.text
         note(store, job_id, format, ExportState(status=Status.FAILED, stage="failed", error=text))
         return 1
     note(store, job_id, format, ExportState(status=Status.SUCCESS, stage="done", report=report))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,14 +59,15 @@ def measure(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Measured]
     return run
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 64 kB."""
-    folder = tmp_path / "disk"
+@contextmanager
+def disk(folder: Path, size: int) -> Iterator[Path]:
+    """A disk of so many bytes."""
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True)
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def exported(measured: Measured, recipe: str, format: str, out: Path, fused: bool = False) -> ExportReport:
@@ -163,16 +165,18 @@ def test_for_vllm_layers_that_it_fuses_get_one_scheme(
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="a full disk needs one of its own: root")
 def test_a_disk_that_fills_up_leaves_no_target_and_says_so(
-    measure: Callable[..., Measured], tiny_llama: Path, small_disk: Path
+    measure: Callable[..., Measured], tiny_llama: Path, tmp_path: Path
 ) -> None:
     """There is room for the weights, as estimated, but not for the tokenizer too."""
     measured = measure(tiny_llama, recipes=("head", "rtn_fp8_dynamic"))
     job = find_job(measured.store, measured.study_id, "head")
-    assert start(measured.store, job, "auto_round", small_disk / "out", measured.settings).wait() == 1
+    size = measured.store.folder(job.id).result().size_bytes
+    with disk(tmp_path / "disk", int(1.3 * size)) as small:
+        assert start(measured.store, job, "auto_round", small / "out", measured.settings).wait() == 1
+        assert list(small.iterdir()) == []
     state = export_state(measured.store, job.id, "auto_round")
     assert state
     assert (state.error or "").endswith("is full: free some space; nothing was kept")
-    assert list(small_disk.iterdir()) == []
     assert measured.store.folder(job.id).result_file.exists()
 
 
