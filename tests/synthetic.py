@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from qcompare.store import Store
+from qcompare.study.layers import LayerScores
 from qcompare.study.presets import TASKS
 from qcompare.study.records import (
     Bits,
@@ -147,6 +148,16 @@ def layer_config(recipe: str) -> dict[str, str]:
     return {name: "MXFP8" if pick[recipe](block, name) else "MXFP4" for block, name in names}
 
 
+def layer_scores(spec: Study) -> LayerScores:
+    """Made-up sensitivities: layers that the made-up mixed recipe raises cost most at the low scheme."""
+    low, high = spec.schemes[0], spec.schemes[-1]
+    names = list(layer_config("mixed"))
+    raised = {name for name, scheme in layer_config("mixed").items() if scheme != "MXFP4"}
+    at_low = {name: 1 + n / 1000 + (3 if name in raised else 0) for n, name in enumerate(names)}
+    bits = {scheme: dict.fromkeys(names, 1000 * width) for scheme, width in ((low, 4), (high, 8))}
+    return LayerScores(losses={low: at_low, high: {name: loss / 16 for name, loss in at_low.items()}}, bits=bits)
+
+
 def make_result(study: StudyRecord, job_id: str, found: Answered | None = None, **changes: object) -> Result:
     """A result of one job of a study."""
     recipe, _, budget = job_id.split(".", 1)[1].partition("-")
@@ -209,6 +220,8 @@ def finish_job(
     folder = store.folder(job_id)
     with folder.publish() as draft:
         (draft / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
+        if recipe == "mixed":
+            (draft / "layers.json").write_text(layer_scores(study.spec).model_dump_json(), encoding="utf-8")
         if result.tasks and found:
             found.samples.to_parquet(draft / "samples.parquet")
     folder.log.write_text("loading the model\nscoring\ndone\n", encoding="utf-8")

@@ -10,6 +10,7 @@ from filelock import FileLock
 from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.settings import Settings
 from qcompare.store.seal import reusable
+from qcompare.study.layers import LayerScores
 from qcompare.study.presets import RECIPES, RecipeInfo
 from qcompare.study.records import AwqReport
 from qcompare.study.spec import Study
@@ -30,6 +31,8 @@ class Building:
     """The model's files, after `fetch`."""
     calibration_text: str | None = None
     """Text and amount that decided something, in words."""
+    layer_scores: LayerScores | None = None
+    """By what layers were chosen; recipes that score them only."""
     awq: AwqReport | None = None
     checkpoint: Path | None = None
     """Folder of the compressed checkpoint that the model was loaded from; None for simulated ones."""
@@ -74,8 +77,18 @@ class Building:
         scores.parent.mkdir(parents=True, exist_ok=True)
         # Of several jobs at once, one scores; the others wait and use its work.
         with FileLock(f"{scores}.lock"), reusable(scores, print) as kept:
-            means = Means(load_checked, device=self.device, calibration=dataset, score_cache=kept, report=report)
+            means = Means(load_checked, self.device, dataset, kept, report, lambda losses: self._keep(facts, losses))
             return layer_config(self.recipe.name, asked, means)
+
+    def _keep(self, facts: ModelFacts, losses: dict[str, dict[str, float]]) -> None:
+        from qcompare.recipes.bits import layer_bits
+
+        counted = self.study.ignore_scale_zp_bits
+        bits = {
+            scheme: {layer.name: layer_bits(layer, scheme, counted) for layer in facts.layers}
+            for scheme in self.study.schemes
+        }
+        self.layer_scores = LayerScores(losses=losses, bits=bits)
 
     def quantize(
         self, model: Any, tokenizer: Any, layer_config: dict[str, str], folder: Path, report: Report

@@ -8,7 +8,7 @@ from typing import Any
 
 from qcompare.models.facts import LinearLayer
 from qcompare.recipes.allocate import allocate
-from qcompare.recipes.autoscheme import Scoring, layer_losses
+from qcompare.recipes.autoscheme import LayerLosses, Scoring, layer_losses
 from qcompare.recipes.bits import LayerConfig, check_budget, names
 from qcompare.recipes.edges import edge_config
 from qcompare.recipes.groups import Group, layer_groups
@@ -52,6 +52,8 @@ class Means:
     score_cache: Path
     """Folder for layer scores of this model revision."""
     report: Callable[[int, int], None]
+    scored: Callable[[LayerLosses], None] = lambda losses: None
+    """Told the scores by which layers are chosen."""
 
 
 def config_from_sizes(recipe: str, asked: Asked) -> LayerConfig | None:
@@ -104,6 +106,7 @@ def _mixed(asked: Asked, means: Means) -> LayerConfig:
     )
     started = time.perf_counter()
     losses = layer_losses(means.load_model, study.schemes, scoring, means.device, means.score_cache, means.report)
+    means.scored(losses)
     scored = time.perf_counter()
     config = allocate(asked.groups, study.schemes, losses, asked.budget, study.ignore_scale_zp_bits)
     chosen = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import sqrt
 from typing import TYPE_CHECKING
 
 from qcompare.results import numbers, palette
@@ -12,14 +13,17 @@ from qcompare.results.plots import (
     divergence_against_bits,
     style,
 )
-from qcompare.results.table import Comparison
+from qcompare.results.table import Comparison, Row
 from qcompare.study.presets import TASKS
+from qcompare.words import say
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 LOSS_TO_GAIN = [[0.0, palette.VERMILION], [0.5, "rgba(134, 140, 150, 0.15)"], [1.0, palette.BLUE]]
 """Orange to blue: told apart by colour-blind eyes; every cell also bears its figure."""
+SMALLEST_BUBBLE, LARGEST_BUBBLE = 8, 44
+"""Pixels of a bubble that stands for no distance, and what the furthest adds to it."""
 STAGE_COLOURS = (
     palette.BLUE,
     palette.ORANGE,
@@ -94,6 +98,68 @@ def describe_divergence(comparison: Comparison) -> str:
     return f"KL divergence to BF16 on held-out text, lower is nearer: {'; '.join(found)}." if found else ""
 
 
+def size_bubbles(comparison: Comparison) -> "Figure":
+    """Accuracy against size; the larger a bubble, the further the recipe's predictions are from BF16's."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    rows = _sized(comparison)
+    furthest = max((_distance(row) for row in rows), default=0.0) or 1.0
+    for position, row in enumerate(sorted(rows, key=lambda row: (row.size_bytes or 0, row.average or 0))):
+        kl = numbers.divergence(row.divergence.kl if row.divergence else None)
+        hover = f"<b>{row.title}</b><br>{numbers.size(row.size_bytes)}, {numbers.score(row.average)}, KL {kl}"
+        figure.add_scatter(
+            x=[(row.size_bytes or 0) / 1e6],
+            y=[row.average],
+            name=row.title,
+            mode="markers+text",
+            text=[row.title],
+            textposition="top center" if position % 2 else "bottom center",
+            marker={
+                "size": [SMALLEST_BUBBLE + LARGEST_BUBBLE * sqrt(_distance(row) / furthest)],
+                "color": palette.colour(row.recipe),
+                "opacity": 0.75,
+                "line": {"width": 1, "color": palette.TEXT},
+            },
+            customdata=[hover],
+            hovertemplate="%{customdata}<extra></extra>",
+            cliponaxis=False,
+        )
+    style(figure, comparison)
+    sizes = [(row.size_bytes or 0) / 1e6 for row in rows]
+    scores = [row.average or 0.0 for row in rows]
+    figure.update_xaxes(title=say("size, MB"), range=_with_room(sizes, 0.25))
+    figure.update_yaxes(title=say("accuracy"), range=_with_room(scores, 0.35))
+    return figure
+
+
+def _sized(comparison: Comparison) -> list[Row]:
+    return [row for row in comparison.scored if row.size_bytes]
+
+
+def _distance(row: Row) -> float:
+    return row.divergence.kl if row.divergence else 0.0
+
+
+def _with_room(values: list[float], share: float) -> tuple[float, float]:
+    """Axis range that cuts no bubble."""
+    room = share * (max(values) - min(values)) or 0.1 * max(values) or 1.0
+    return min(values) - room, max(values) + room
+
+
+def describe_sizes(comparison: Comparison) -> str:
+    """The bubbles in words."""
+    parts = [
+        say("{recipe} {size} with {score}", recipe=row.title, size=numbers.size(row.size_bytes),
+            score=numbers.score(row.average))
+        for row in _sized(comparison)
+    ]  # fmt: skip
+    if not parts:
+        return ""
+    bubbles = say("The larger a bubble, the further the predictions are from BF16’s (KL divergence).")
+    return f"{bubbles} {'; '.join(parts)}."
+
+
 def time_by_stage(comparison: Comparison) -> "Figure":
     """Where the time went: one bar a recipe, one colour a stage."""
     import plotly.graph_objects as go
@@ -137,6 +203,7 @@ KINDS: tuple[FigureKind, ...] = (
     FigureKind("Accuracy against bits", accuracy_against_bits, describe_accuracy),
     FigureKind("Change on each task", change_heatmap, describe_changes),
     FigureKind("Distance from BF16 against bits", divergence_against_bits, describe_divergence),
+    FigureKind("Size, accuracy and distance from BF16", size_bubbles, describe_sizes),
     FigureKind("Where the time went", time_by_stage, describe_times),
 )
 """In the order of the page."""

@@ -2,14 +2,17 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qcompare.results import palette
 from qcompare.results.plots import FONT
 from qcompare.results.selection import Selection
+from qcompare.results.sensitivity import CHOSEN_BY_SCORES, Sensitivity, sensitivities
+from qcompare.study.layers import LayerScores
 from qcompare.study.records import Result
+from qcompare.words import say
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -30,6 +33,14 @@ class LayerMap:
     """Scheme by (projection, block)."""
     asked: tuple[str, ...]
     """The schemes of its study, low to high."""
+    sensitivity: Mapping[tuple[str, int], Sensitivity]
+    """Scores by (projection, block); empty where none were stored."""
+
+    @property
+    def ranked(self) -> list[Sensitivity]:
+        """The layers of a recipe that was chosen by their scores, the one where a bit buys most first."""
+        found = sorted(self.sensitivity.values(), key=lambda each: each.rank)
+        return found if any(each.worth is not None for each in found) else []
 
     @property
     def text(self) -> str:
@@ -41,16 +52,29 @@ class LayerMap:
         most = ", ".join(f"{name} {n}" for name, n in Counter(name for name, _ in raised).most_common(3))
         blocks = [block for _, block in raised]
         span = f"blocks {min(blocks)} to {max(blocks)}"
-        return f"{self.title}: {len(raised)} of {len(self.schemes)} layers at {high}, in {span}; most often {most}."
+        found = f"{self.title}: {len(raised)} of {len(self.schemes)} layers at {high}, in {span}; most often {most}."
+        return " ".join((found, *self._about_scores()))
+
+    def _about_scores(self) -> Iterator[str]:
+        if self.recipe != CHOSEN_BY_SCORES:
+            return
+        if not self.ranked:
+            yield say("How sensitive the layers are was not stored with this study.")
+            return
+        names = ", ".join(each.layer for each in self.ranked[:3])
+        yield say("A bit buys most in {layers}.", layers=names)
 
 
-def layer_map(result: Result, title: str, asked: tuple[str, ...]) -> LayerMap:
+def layer_map(result: Result, title: str, asked: tuple[str, ...], scores: LayerScores | None = None) -> LayerMap:
     """Lay the layers of a result on a grid. Layers outside numbered blocks are left out."""
-    schemes: dict[tuple[str, int], str] = {}
-    for name, scheme in result.layer_config.items():
+    places: dict[str, tuple[str, int]] = {}
+    for name in result.layer_config:
         match = _BLOCK.match(name)
         if match:
-            schemes[match["rest"].split(".")[-1], int(match["block"])] = scheme
+            places[name] = match["rest"].split(".")[-1], int(match["block"])
+    schemes = {place: result.layer_config[name] for name, place in places.items()}
+    by_scores = result.recipe == CHOSEN_BY_SCORES
+    scored = sensitivities(result.layer_config, asked, scores, by_scores) if scores else []
     return LayerMap(
         title=title,
         recipe=result.recipe,
@@ -58,16 +82,21 @@ def layer_map(result: Result, title: str, asked: tuple[str, ...]) -> LayerMap:
         projections=tuple(dict.fromkeys(projection for projection, _ in schemes)),
         schemes=schemes,
         asked=asked,
+        sensitivity={places[each.layer]: each for each in scored if each.layer in places},
     )
 
 
-def layer_maps(selection: Selection) -> tuple[LayerMap, ...]:
-    """Maps of the recipes that mix schemes: one scheme everywhere needs no map."""
+def layer_maps(selection: Selection, scores: Mapping[str, LayerScores]) -> tuple[LayerMap, ...]:
+    """Maps of the recipes that mix schemes: one scheme everywhere needs no map.
+
+    Args:
+        scores: by study id; may lack some.
+    """
     asked = {study.id: study.spec.schemes for study in selection.studies}
     titles = selection.titles
     mixing = (result for result in selection.results if len(set(result.layer_config.values())) > 1)
     return tuple(
-        layer_map(result, titles[result.job_id], asked[result.study_id])
+        layer_map(result, titles[result.job_id], asked[result.study_id], scores.get(result.study_id))
         for result in mixing
         if result.job_id not in selection.repeats
     )
@@ -123,5 +152,12 @@ def _heatmap(each: LayerMap, schemes: Sequence[str]) -> object:
         showscale=False,
         xgap=2,
         ygap=2,
-        hovertemplate="block %{x}, %{y}: %{text}<extra></extra>",
+        customdata=[[_hover(each, (name, block)) for block in each.blocks] for name in each.projections],
+        hovertemplate="block %{x}, %{y}: %{text}%{customdata}<extra></extra>",
     )
+
+
+def _hover(each: LayerMap, place: tuple[str, int]) -> str:
+    """The score of a layer, in further lines."""
+    found = each.sensitivity.get(place)
+    return "" if found is None else "".join(f"<br>{line}" for line in (found.figures, found.why) if line)

@@ -15,6 +15,7 @@ from qcompare.results.html import fragment, headline_html, questions_html, table
 from qcompare.results.layer_map import layer_map_figure, layer_maps
 from qcompare.results.questions import read_questions
 from qcompare.results.selection import Selection, read_selection
+from qcompare.results.sensitivity import read_layer_scores
 from qcompare.results.side_by_side import side_by_side
 from qcompare.results.table import Comparison, compare
 from qcompare.store import Store
@@ -38,6 +39,8 @@ class Drawn:
     html: str
     words: str
     """What it shows, for those who do not see it."""
+    more: str = ""
+    """HTML below it."""
 
 
 @dataclass(frozen=True)
@@ -71,24 +74,25 @@ def report(store: Store, study_id: str) -> str:
         plotly=get_plotlyjs(),
         headline=headline_html(comparison),
         table=table_html(comparison),
-        figures=_figures(comparison, selection),
+        figures=_figures(store, comparison, selection),
         lost=_lost(store, comparison),
         generations=fragment("generations", prompts=side_by_side(selection)),
         study_files=[(study.name, study.spec.to_yaml()) for study in selection.studies],
     )
 
 
-def _figures(comparison: Comparison, selection: Selection) -> list[Drawn]:
+def _figures(store: Store, comparison: Comparison, selection: Selection) -> list[Drawn]:
     drawn = []
     if comparison.scored:
         for kind in KINDS:
             words = kind.describe(comparison)
             if words:
                 drawn.append(Drawn(kind.title, _html(kind.draw(comparison)), words))
-    maps = layer_maps(selection)
+    maps = layer_maps(selection, read_layer_scores(store, selection))
     if maps:
         words = " ".join(each.text for each in maps)
-        drawn.append(Drawn("Which layer got which scheme", _html(layer_map_figure(maps)), words))
+        more = fragment("layers", maps=maps)
+        drawn.append(Drawn("Which layer got which scheme", _html(layer_map_figure(maps)), words, more))
     return drawn
 
 

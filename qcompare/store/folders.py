@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from qcompare.errors import NotFound
 from qcompare.store import seal
 from qcompare.store.logs import read_since
+from qcompare.study.layers import LayerScores
 from qcompare.study.records import SCHEMA_VERSION, Progress, Pulse, Result
 
 MAX_EVENT_BYTES = 4096
@@ -38,6 +39,7 @@ class JobFolder:
         self.published = path / "result"
         self.result_file = self.published / "result.json"
         self.samples_file = self.published / "samples.parquet"
+        self.layers_file = self.published / "layers.json"
 
     def progress(self) -> Progress | None:
         """The newest complete event, read from the end of the file."""
@@ -90,6 +92,13 @@ class JobFolder:
                 f"{SCHEMA_VERSION}: install the version that wrote it"
             )
         return Result.model_validate(values)
+
+    def layer_scores(self) -> LayerScores | None:
+        """How sensitive the model's layers are; None for recipes that do not score them, and for older results."""
+        try:
+            return LayerScores.model_validate_json(self.layers_file.read_text(encoding="utf-8"))
+        except (OSError, ValidationError):
+            return None
 
     @contextmanager
     def publish(self) -> Iterator[Path]:

@@ -10,6 +10,7 @@ from qcompare.results.figures import KINDS
 from qcompare.results.html import headline_html, table_html
 from qcompare.results.layer_map import layer_map_figure, layer_maps
 from qcompare.results.selection import Selection, read_selection
+from qcompare.results.sensitivity import read_layer_scores
 from qcompare.results.table import Comparison, compare
 from qcompare.store import Store
 from qcompare.ui.pages import empty, page
@@ -57,7 +58,7 @@ def _show(place: Place) -> list[Any]:
         shown,
         table_html(comparison),
         *_figures(comparison),
-        *_layers(selection),
+        *_layers(place.store, selection),
     ]
 
 
@@ -74,11 +75,12 @@ def _figures(comparison: Comparison) -> list[Any]:
     return values
 
 
-def _layers(selection: Selection) -> list[Any]:
-    maps = layer_maps(selection)
+def _layers(store: Store, selection: Selection) -> list[Any]:
+    maps = layer_maps(selection, read_layer_scores(store, selection))
     if not maps:
         return [gr.update(visible=False), None, ""]
-    return _drawn(layer_map_figure(maps), [each.text for each in maps])
+    shown, figure, words = _drawn(layer_map_figure(maps), [each.text for each in maps])
+    return [shown, figure, words + page("layers", maps=maps)]
 
 
 def _drawn(figure: Any, lines: list[str]) -> list[Any]:

@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 
 from qcompare.results import palette
-from qcompare.results.figures import KINDS, change_heatmap
-from qcompare.results.layer_map import layer_map_figure, layer_maps
+from qcompare.results.figures import KINDS, change_heatmap, size_bubbles
+from qcompare.results.layer_map import LayerMap, layer_map_figure, layer_maps
 from qcompare.results.plots import Point, accuracy_against_bits, accuracy_bars, best_trade_offs, describe_accuracy
 from qcompare.results.selection import read_selection
+from qcompare.results.sensitivity import read_layer_scores
 from qcompare.results.table import Comparison, read_comparison
 from qcompare.store import Store
 from qcompare.study.presets import RECIPES as ALL_RECIPES
+from qcompare.study.records import StudyRecord
 from qcompare.study.spec import Study
 from tests.synthetic import RECIPES, finished_study
 
@@ -59,9 +61,45 @@ def test_plots_of_missing_scores_do_not_fail(home: Path) -> None:
     assert describe_accuracy(empty) == "No scores yet."
 
 
+def maps_of(home: Path, study: StudyRecord) -> tuple[LayerMap, ...]:
+    selection = read_selection(Store(home), study.id)
+    return layer_maps(selection, read_layer_scores(Store(home), selection))
+
+
+def test_a_layer_says_what_it_costs_its_rank_and_what_a_bit_buys(home: Path) -> None:
+    *_, mixed = maps_of(home, finished_study(home))
+    first, last_raised = mixed.ranked[0], next(each for each in reversed(mixed.ranked) if each.scheme == "MXFP8")
+    assert (first.rank, first.layers, last_raised.worth) == (1, 210, 1.0)
+    assert first.loss_low == pytest.approx(16 * first.loss_high)
+    assert first.worth is not None and first.worth > 1
+    assert mixed.ranked[-1].worth is not None and mixed.ranked[-1].worth < 1
+    assert "a bit would buy" in mixed.ranked[-1].why and "a bit buys" in first.why
+    assert first.figures in str(layer_map_figure((mixed,)).data[0].customdata)
+    assert f"A bit buys most in {first.layer}" in mixed.text
+
+
+def test_recipes_that_were_not_chosen_by_scores_show_them_but_no_reason(home: Path) -> None:
+    head, *_ = maps_of(home, finished_study(home))
+    assert len(head.sensitivity) == 210 and head.ranked == []
+    assert "rank 1 of 210" in str(layer_map_figure((head,)).data[0].customdata)
+
+
+def test_an_older_study_says_that_its_scores_were_not_stored(home: Path) -> None:
+    study = finished_study(home)
+    Store(home).folder(f"{study.id}.mixed-5").layers_file.unlink()
+    *_, mixed = maps_of(home, study)
+    assert "was not stored" in mixed.text and mixed.ranked == []
+    assert set(layer_map_figure((mixed,)).data[0].customdata[0]) == {""}
+
+
+def test_bubbles_grow_with_the_distance_from_bf16(finished: Comparison) -> None:
+    sizes = {trace.name: trace.marker.size[0] for trace in size_bubbles(finished).data}
+    assert sizes["BF16"] < sizes["Mixed"] < sizes["Tail high"] < sizes["Head high"] < sizes["Uniform"]
+
+
 def test_layer_maps_show_only_recipes_that_mix(home: Path) -> None:
     study = finished_study(home)
-    maps = layer_maps(read_selection(Store(home), study.id))
+    maps = maps_of(home, study)
     assert [each.recipe for each in maps] == ["head", "tail", "mixed"]
     assert maps[0].blocks == tuple(range(30))
     assert maps[0].projections[-1] == "down_proj"
@@ -69,13 +107,13 @@ def test_layer_maps_show_only_recipes_that_mix(home: Path) -> None:
 
 def test_layer_map_says_in_words_where_the_high_scheme_lies(home: Path) -> None:
     study = finished_study(home)
-    head = layer_maps(read_selection(Store(home), study.id))[0]
+    head = maps_of(home, study)[0]
     assert head.text.startswith("Head high: 56 of 210 layers at MXFP8, in blocks 22 to 29")
 
 
 def test_layer_map_figure_has_a_panel_a_recipe(home: Path) -> None:
     study = finished_study(home)
-    maps = layer_maps(read_selection(Store(home), study.id))
+    maps = maps_of(home, study)
     figure = layer_map_figure(maps)
     assert len(figure.data) == 3
     assert sum(cell == 1 for line in figure.data[0].z for cell in line) == 56
