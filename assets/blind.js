@@ -7,26 +7,28 @@ window.qcompare.blind = {
     root.querySelectorAll(".qc-columns").forEach((columns) => {
       const articles = [...columns.children];
       articles.map((article) => [Math.random(), article]).sort((a, b) => a[0] - b[0]).forEach(([, article], n) => {
-        article.querySelector("h4").dataset.letter = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[n] ?? String(n + 1);
+        const letter = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[n] ?? String(n + 1);
+        article.querySelector("h4").dataset.letter = root.dataset.saidLetter + letter;
         article.querySelector(".qc-vote").setAttribute("aria-pressed", "false");
         columns.append(article); // moved, not only shown elsewhere: a screen reader must not tell either
       });
     });
-    this.say(root, "Names are hidden and the order is shuffled. Vote for the best answer to each prompt.");
+    this.say(root, root.dataset.saidStart);
   },
   vote(root, button) {
     const prompt = button.closest(".qc-prompt");
     prompt.querySelectorAll(".qc-vote").forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
     this.votes[[...root.querySelectorAll(".qc-prompt")].indexOf(prompt)] = button.closest("article").dataset.title;
     const all = root.querySelectorAll(".qc-prompt").length;
-    this.say(root, `${Object.keys(this.votes).length} of ${all} voted.`);
+    this.say(root, root.dataset.saidVoted.replace("{n}", Object.keys(this.votes).length).replace("{total}", all));
   },
   reveal(root) {
     root.dataset.blind = "off";
     const tally = {};
     Object.values(this.votes).forEach((title) => (tally[title] = (tally[title] ?? 0) + 1));
     const counted = Object.entries(tally).sort((a, b) => b[1] - a[1]).map(([title, votes]) => `${title} ${votes}`);
-    this.say(root, counted.length ? `Your votes: ${counted.join(", ")}.` : "No votes.");
+    const { saidTally, saidNone } = root.dataset;
+    this.say(root, counted.length ? saidTally.replace("{votes}", counted.join(", ")) : saidNone);
   },
   say(root, text) {
     root.querySelector(".qc-tally").textContent = text;

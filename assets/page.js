@@ -62,6 +62,12 @@ if (!["new", null].includes(new URL(window.location.href).searchParams.get("tab"
   document.documentElement.classList.add("qc-opening");
   setTimeout(() => document.documentElement.classList.remove("qc-opening"), 6000);
 }
+// A language that the address names stays when a link of ours leads to another tab.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest('a[href^="?"]');
+  const asked = new URL(window.location.href).searchParams.get("lang");
+  if (link && asked && !link.search.includes("lang=")) link.search += `&lang=${asked}`;
+}, true);
 document.addEventListener("click", (event) => {
   if (!event.target.closest(".qc-theme")) return;
   const dark = document.body.classList.toggle("dark");

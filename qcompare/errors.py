@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from qcompare.words import say
+
 
 class QCompareError(Exception):
     """Base of every error that is meant for the user; anything else is a bug."""
@@ -32,6 +34,8 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     """
     names = list(known)
     near = get_close_matches(str(name), names, n=1, cutoff=0.5)
-    hint = f" did you mean '{near[0]}'?" if near else ""
     shown = str(name) if len(str(name)) <= 60 else str(name)[:57] + "…"
-    return f"unknown {kind} '{shown}':{hint} Known: {', '.join(names)}"
+    said = {"kind": say(kind), "name": shown, "known": ", ".join(names)}
+    if near:
+        return say("unknown {kind} '{name}': did you mean '{near}'? Known: {known}", near=near[0], **said)
+    return say("unknown {kind} '{name}': Known: {known}", **said)

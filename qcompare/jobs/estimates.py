@@ -19,6 +19,7 @@ from qcompare.store import Store
 from qcompare.study.presets import RECIPES, TASKS
 from qcompare.study.records import Cost, Job, Range, Result, Status
 from qcompare.study.spec import Study
+from qcompare.words import later
 
 TOKENS_PER_QUESTION = {
     "lambada_openai": 90,
@@ -33,7 +34,7 @@ CPU_FLOPS_PER_CORE = 70e9
 GPU_FLOPS = 1e14
 SIMULATION_FACTOR = 1.3
 """Time of a simulated format over that of the original model."""
-START = "starting"
+START = later("starting")
 """What passes before the first stage: Python and its libraries."""
 START_SECONDS = 12.0
 COPY_BYTES_PER_SECOND = 100e6
@@ -50,9 +51,9 @@ MEMORY_SHARES = {"own": 0.12, "other": 0.25, "none": 0.4}
 ONCE = {"fetching the model": 1.0, "choosing layers": 10.0, "reading held-out text": 1.0}
 """Stages whose outcome later jobs use, and the seconds that takes them at most."""
 BASIS = {
-    "own": "this machine's earlier runs of this model",
-    "other": "this machine's earlier runs of this model with other recipes",
-    "none": "a rule of thumb, nothing measured yet",
+    "own": later("this machine's earlier runs of this model"),
+    "other": later("this machine's earlier runs of this model with other recipes"),
+    "none": later("a rule of thumb, nothing measured yet"),
 }
 
 

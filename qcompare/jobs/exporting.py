@@ -35,6 +35,7 @@ from qcompare.store import Store
 from qcompare.study.presets import RECIPES
 from qcompare.study.records import ExportReport, ExportState, Job, Result, Status
 from qcompare.study.spec import Study
+from qcompare.words import later
 
 PROMPT = "The capital of France is Paris, and it is famous for the Eiffel Tower, its museums and its food."
 SAME = 0.9
@@ -98,20 +99,20 @@ class Export:
         return report
 
     def _write(self, folder: Path, work: Path) -> ExportReport:
-        with self._stage("fetching the model"):
+        with self._stage(later("fetching the model")):
             facts = self.building.fetch()
         if self.building.local.revision != self.measured.model.revision:
             raise JobError(f"{facts.title} has changed since it was measured: run the study again, then export")
         if self.study.shared_layers and torn_groups(facts.layers, self.config):
-            with self._stage("giving layers that are fused one scheme"):
+            with self._stage(later("giving layers that are fused one scheme")):
                 self.config = self.building.layer_config(facts, lambda done, total: None)
-        with self._stage("computing the measured model's answer"):
+        with self._stage(later("computing the measured model's answer")):
             expected = self._expected(work)
-        with self._stage("writing the checkpoint"):
+        with self._stage(later("writing the checkpoint")):
             self._pack(folder)
-        with self._stage("loading it in a fresh process"):
+        with self._stage(later("loading it in a fresh process")):
             report = self._reloaded(folder, work, expected, facts)
-        with self._stage("writing the model card"):
+        with self._stage(later("writing the model card")):
             self._document(folder, report, facts)
         return report
 

@@ -13,15 +13,16 @@ from qcompare.errors import QCompareError
 from qcompare.settings import Settings
 from qcompare.study.records import Job
 from qcompare.study.spec import Study, parse_study
+from qcompare.words import later, say
 
 KINDS: dict[str, str] = {
-    "memory": "Memory ran out.",
-    "killed": "The system ended the process.",
-    "access": "The model is gated or private, or its name is wrong.",
-    "disk": "The disk is full.",
-    "nan": "The calibration came out as not a number.",
-    "compiler": "A compiler or a compiled kernel is missing.",
-    "network": "The network is gone.",
+    "memory": later("Memory ran out."),
+    "killed": later("The system ended the process."),
+    "access": later("The model is gated or private, or its name is wrong."),
+    "disk": later("The disk is full."),
+    "nan": later("The calibration came out as not a number."),
+    "compiler": later("A compiler or a compiled kernel is missing."),
+    "network": later("The network is gone."),
 }
 """What happened, by kind."""
 
@@ -36,11 +37,11 @@ SIGNS: tuple[tuple[str, str], ...] = (
 """Kind and what its messages contain, the first match counts."""
 
 ADVICE: dict[str, str] = {
-    "memory": "Choose a smaller model, or a device with more memory.",
-    "disk": "Free some space ('gc' removes what nothing needs), then resume.",
-    "nan": "Compute in float32, or choose another calibration text.",
-    "compiler": "Install g++ (or triton on a GPU), or go on uncompiled: the same numbers, more slowly.",
-    "network": "Resume when it is back; what was fetched is kept.",
+    "memory": later("Choose a smaller model, or a device with more memory."),
+    "disk": later("Free some space ('gc' removes what nothing needs), then resume."),
+    "nan": later("Compute in float32, or choose another calibration text."),
+    "compiler": later("Install g++ (or triton on a GPU), or go on uncompiled: the same numbers, more slowly."),
+    "network": later("Resume when it is back; what was fetched is kept."),
 }
 """What to do, by kind."""
 
@@ -77,7 +78,7 @@ def explain(error: BaseException) -> Failure:
     first = f"{type(error).__name__}: {lines[0][:300] if lines else 'no message'}"
     if kind is None:
         return Failure(None, first)
-    return Failure(kind, f"{KINDS[kind]} {ADVICE[kind]} ({first})" if kind in ADVICE else first)
+    return Failure(kind, f"{say(KINDS[kind])} {say(ADVICE[kind])} ({first})" if kind in ADVICE else first)
 
 
 def _kind(error: BaseException) -> str | None:
@@ -111,11 +112,11 @@ def remedy(job: Job, study: Study, stage: str, device: str) -> Remedy | None:
             found = _less_memory(study, stage, device)
             return None if found.changes.items() <= job.changes.items() else found
         case "disk" | "network" | "access":
-            return Remedy("Retry", {})
+            return Remedy(say("Retry"), {})
         case "nan":
-            return Remedy("Retry in float32", {"dtype": "float32"})
+            return Remedy(say("Retry in float32"), {"dtype": "float32"})
         case "compiler":
-            return Remedy("Retry uncompiled", {"TORCHDYNAMO_DISABLE": "1"})
+            return Remedy(say("Retry uncompiled"), {"TORCHDYNAMO_DISABLE": "1"})
     return None
 
 
@@ -123,17 +124,19 @@ def _less_memory(study: Study, stage: str, device: str) -> Remedy:
     if stage == "choosing layers" and study.calibration.max_seq_length > MIN_TEXT:
         tokens = study.calibration.max_seq_length // 2
         return Remedy(
-            f"Retry with shorter calibration texts ({tokens} tokens)", {"calibration.max_seq_length": tokens}
+            say("Retry with shorter calibration texts ({n} tokens)", n=tokens), {"calibration.max_seq_length": tokens}
         )
     if stage in ("reading held-out text", "comparing predictions") and study.divergence:
         tokens = study.divergence.max_seq_length // 2
-        return Remedy(f"Retry with shorter held-out texts ({tokens} tokens)", {"divergence.max_seq_length": tokens})
+        return Remedy(
+            say("Retry with shorter held-out texts ({n} tokens)", n=tokens), {"divergence.max_seq_length": tokens}
+        )
     if stage in study.tasks and study.batch_size > 1:
         batch = study.batch_size // 2
-        return Remedy(f"Retry with batches of {batch}", {"batch_size": batch})
+        return Remedy(say("Retry with batches of {n}", n=batch), {"batch_size": batch})
     if device.startswith("cuda"):
-        return Remedy("Retry on the CPU", {"device": "cpu"})
-    return Remedy("Retry in bfloat16, half the memory", {"dtype": "bfloat16"})
+        return Remedy(say("Retry on the CPU"), {"device": "cpu"})
+    return Remedy(say("Retry in bfloat16, half the memory"), {"dtype": "bfloat16"})
 
 
 def changed(study: Study, settings: Settings, changes: Mapping[str, Any]) -> tuple[Study, Settings, dict[str, str]]:

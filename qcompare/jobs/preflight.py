@@ -11,6 +11,7 @@ from qcompare.models.hub import in_cache
 from qcompare.recipes.build import FROM_SIZES
 from qcompare.settings import Settings
 from qcompare.study.records import Range
+from qcompare.words import say
 
 BUNDLE_BYTES = 1_000_000_000
 """What fetching the demo bundle takes at most, its wheels and drafts included."""
@@ -29,21 +30,27 @@ def check(plan: Plan, settings: Settings) -> None:
         DoesNotFit: one line: what it needs, what there is, what would fit.
     """
     for problem in problems(plan, settings):
-        raise DoesNotFit(f"{problem}; or run it anyway")
+        raise DoesNotFit(say("{problem}; or run it anyway", problem=problem))
 
 
 def problems(plan: Plan, settings: Settings) -> Iterator[str]:
     """Why a study cannot fit, one line each; nothing when it can."""
     device = of_device(plan.device)
-    kind = "GPU memory" if plan.device.startswith("cuda") else "memory"
+    kind = say("GPU memory") if plan.device.startswith("cuda") else say("memory")
     yield from _memory(plan, kind, device, lambda job: job.cost.memory_bytes)
     if plan.device.startswith("cuda"):
         yield from _memory(plan, "RAM", ram(), lambda job: job.cost.ram_bytes)
     needed, free = disk_needed(plan, settings), free_disk(settings.home)
     if needed + SPARE_BYTES > free:
         yield (
-            f"it needs about {_size(needed)} of disk under {settings.home} and {_size(free)} are free: "
-            f"free {_size(needed + SPARE_BYTES - free)} ('gc' removes what nothing needs), or choose another home"
+            say(
+                "it needs about {needed} of disk under {home} and {free} are free: free {more} "
+                "('gc' removes what nothing needs), or choose another home",
+                needed=_size(needed),
+                home=settings.home,
+                free=_size(free),
+                more=_size(needed + SPARE_BYTES - free),
+            )
         )
 
 
@@ -68,9 +75,11 @@ def notes(plan: Plan) -> Iterator[str]:
     device = of_device(plan.device)
     if plan.memory_bytes.low > device.free_bytes and plan.memory_bytes.low <= device.total_bytes:
         held = ", ".join(f"{h.name} (pid {h.pid}) {_size(h.num_bytes)}" for h in device.holders[:3])
-        yield f"only {_size(device.free_bytes)} of {_size(device.total_bytes)} memory are free now" + (
-            f": {held}" if held else ""
-        )
+        sizes = {"free": _size(device.free_bytes), "total": _size(device.total_bytes)}
+        if held:
+            yield say("only {free} of {total} memory are free now: {holders}", holders=held, **sizes)
+        else:
+            yield say("only {free} of {total} memory are free now", **sizes)
 
 
 def disk_needed(plan: Plan, settings: Settings) -> int:
@@ -89,17 +98,25 @@ def _memory(plan: Plan, kind: str, has: Capacity, needs: Callable[[PlannedJob], 
     job = max(too_large, key=lambda job: needs(job).likely)
     need = needs(job)
     yield (
-        f"{job.recipe} needs {_size(need.low)} to {_size(need.high)} of {kind} ({job.cost.basis}) and this machine "
-        f"has {_size(has.total_bytes)}: {_suggestion(plan, too_large, has, need)}"
+        say(
+            "{recipe} needs {low} to {high} of {kind} ({basis}) and this machine has {total}: {suggestion}",
+            recipe=job.recipe,
+            low=_size(need.low),
+            high=_size(need.high),
+            kind=kind,
+            basis=say(job.cost.basis),
+            total=_size(has.total_bytes),
+            suggestion=_suggestion(plan, too_large, has, need),
+        )
     )
 
 
 def _suggestion(plan: Plan, too_large: list[PlannedJob], has: Capacity, need: Range) -> str:
     others = sorted({job.recipe for job in plan.jobs} - {job.recipe for job in too_large})
     if others and all(job.recipe not in FROM_SIZES for job in too_large):
-        return f"leave it out ({', '.join(others)} would fit)"
+        return say("leave it out ({others} would fit)", others=", ".join(others))
     params = plan.facts.num_params * has.total_bytes / need.likely
-    return f"a model of up to about {params / 1e9:.2g} billion parameters would fit"
+    return say("a model of up to about {n} billion parameters would fit", n=f"{params / 1e9:.2g}")
 
 
 def _size(num_bytes: float) -> str:

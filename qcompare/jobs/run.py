@@ -13,6 +13,7 @@ from qcompare.store import JobFolder
 from qcompare.store.seal import reusable
 from qcompare.study.records import Job, Result
 from qcompare.study.spec import Study
+from qcompare.words import later
 
 
 class Run:
@@ -40,9 +41,9 @@ class Run:
         from qcompare.recipes.schemes import quantized
         from qcompare.study.records import ModelRef
 
-        with self.stages.stage("fetching the model"):
+        with self.stages.stage(later("fetching the model")):
             facts: ModelFacts = self.building.fetch()
-        with self.stages.stage("choosing layers") as report:
+        with self.stages.stage(later("choosing layers")) as report:
             config = self.building.layer_config(facts, report)
         model, tokenizer = self._quantized_model(config)
         scores, questions = self._evaluate(model, tokenizer, config)
@@ -88,15 +89,15 @@ class Run:
     def _quantized_model(self, config: dict[str, str]) -> tuple[Any, Any]:
         from qcompare.evaluate.benchmarks import scoring_choice
 
-        with self.stages.stage("loading the model"):
+        with self.stages.stage(later("loading the model")):
             model, tokenizer = self.building.load()
             if self.study.tasks and self.study.scorer == "packed":
                 self.choice = scoring_choice(model, tokenizer)
         if self.study.divergence:
-            with self.stages.stage("reading held-out text") as report:
+            with self.stages.stage(later("reading held-out text")) as report:
                 self.reference = self._reference(model, tokenizer, report)
         if config:
-            with self.stages.stage("quantizing layers") as report:
+            with self.stages.stage(later("quantizing layers")) as report:
                 model, tokenizer = self.building.quantize(
                     model, tokenizer, config, self.folder.path / "checkpoint", report
                 )
@@ -121,7 +122,7 @@ class Run:
 
         if self.reference is None:
             return None
-        with self.stages.stage("comparing predictions") as report:
+        with self.stages.stage(later("comparing predictions")) as report:
             text, states = self.reference
             return divergence(model, states, text, report)
 
@@ -190,5 +191,5 @@ class Run:
     def _generate(self, model: Any, tokenizer: Any) -> list[Any]:
         from qcompare.evaluate.generate import generate
 
-        with self.stages.stage("answering prompts") as report:
+        with self.stages.stage(later("answering prompts")) as report:
             return generate(model, tokenizer, self.study.prompts, self.study.max_new_tokens, report)

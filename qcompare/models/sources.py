@@ -15,6 +15,7 @@ from qcompare.models.layers import linear_layers, num_params
 from qcompare.models.loading import load
 from qcompare.models.manifest import demo_manifest
 from qcompare.settings import Settings
+from qcompare.words import later, say
 
 __all__ = ["LocalModel", "Source", "absolute", "describe", "fetch", "load", "resolve"]
 
@@ -44,20 +45,20 @@ def resolve(model: str, settings: Settings) -> Source:
     model = model.strip()
     if len(model.splitlines()) > 1 or "\0" in model:
         raise ModelUnavailable(
-            "the model's name has line breaks: give demo, org/name[@revision] or a folder (./name)"
+            say("the model's name has line breaks: give demo, org/name[@revision] or a folder (./name)")
         )
     if model == DEMO:
-        return Source("demo bundle")
+        return Source(later("demo bundle"))
     if model.startswith(("/", "./", "../", "~", ".\\")) or model in (".", "..") or _exists(model):
-        return Source("folder", folder=_path(model))
+        return Source(later("folder"), folder=_path(model))
     if match := HUB_ID.fullmatch(model):
-        return Source("hub", repo=match["repo"], revision=match["revision"])
-    near = " Did you mean 'demo'?" if get_close_matches(model, [DEMO], cutoff=0.6) else ""
+        return Source(later("hub"), repo=match["repo"], revision=match["revision"])
     shown = model if len(model) <= 60 else model[:57] + "…"
-    raise ModelUnavailable(
-        f"unknown model '{shown}': it is no folder here and no hub id.{near} "
-        "Give demo, org/name[@revision] or a folder (./name)"
-    )
+    if get_close_matches(model, [DEMO], cutoff=0.6):
+        text = later("unknown model '{model}': it is no folder here and no hub id. Did you mean 'demo'? {ways}")
+    else:
+        text = later("unknown model '{model}': it is no folder here and no hub id. {ways}")
+    raise ModelUnavailable(say(text, model=shown, ways=say("Give demo, org/name[@revision] or a folder (./name)")))
 
 
 def absolute(model: str, settings: Settings) -> str:

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from qcompare.words import say, say_n
+
 _WORD = re.compile(r"\S+")
 
 
@@ -23,9 +25,10 @@ class Agreement:
     def note(self) -> str:
         """In words: `same for 41 words`."""
         if self.identical:
-            return "word for word the same"
-        count = f"{self.same_words} word{'' if self.same_words == 1 else 's'}"
-        return f"same for {count}" if self.word else f"same for {count}, then ends"
+            return say("word for word the same")
+        if self.word:
+            return say_n("same for {n} word", "same for {n} words", self.same_words)
+        return say_n("same for {n} word, then ends", "same for {n} words, then ends", self.same_words)
 
 
 def agreement(reference: str, text: str) -> Agreement:

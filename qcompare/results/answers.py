@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from qcompare.errors import QCompareError
 from qcompare.store import Store
 from qcompare.study.records import Result
+from qcompare.words import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,11 +37,11 @@ def read_answers(samples_file: Path) -> Answers:
     try:
         frame = pd.read_parquet(samples_file, columns=["task", "doc_id", "prompt_hash", "acc"])
     except (OSError, ValueError, KeyError):
-        raise QCompareError(f"the answers of {job} cannot be read") from None
+        raise QCompareError(say("the answers of {job} cannot be read", job=job)) from None
     frame = frame.sort_values(["task", "doc_id"])
     right = frame.set_index(["task", "doc_id"])["acc"].astype(float)
     if not right.isin([0.0, 1.0]).all() or not right.index.is_unique:
-        raise QCompareError(f"the answers of {job} are not one right or wrong a question")
+        raise QCompareError(say("the answers of {job} are not one right or wrong a question", job=job))
     hashes = pd.util.hash_pandas_object(frame["prompt_hash"], index=False)
     return Answers(right, hashlib.sha256(hashes.to_numpy().tobytes()).hexdigest())
 

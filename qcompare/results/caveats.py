@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from qcompare.results.numbers import count_of
+from qcompare.results.numbers import questions
 from qcompare.results.table import Comparison
 from qcompare.study.records import AwqReport
+from qcompare.words import say, say_n
 
 RECORDED = "recording"
 """Tag of the study that comes with the app."""
@@ -16,50 +17,62 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
     """What limits a comparison: how much was asked, on which data, and what was not measured."""
     notes = []
     if RECORDED in comparison.tags:
-        when = f"{datetime.fromtimestamp(comparison.created):%d %B %Y}"
-        notes.append(f"A recording, made by this app on {when}{_on(comparison)}.")
+        notes.append(_recording(comparison))
     if comparison.questions:
-        notes.append(f"{count_of(comparison.questions, 'question')} a recipe.")
+        notes.append(say("{questions} a recipe.", questions=questions(comparison.questions)))
     if any(row.simulated and not row.is_reference for row in comparison.rows):
-        notes.append("Simulated formats: accuracy is faithful, speed is not measured.")
+        notes.append(say("Simulated formats: accuracy is faithful, speed is not measured."))
     for row in comparison.rows:
         if row.awq:
             notes.append(f"{row.title}: {_mappings(row.awq)}.")
     if labels := sorted({row.rounding for row in comparison.rows if row.rounding and row.rounding != "rtn"}):
-        notes.append(f"Rounding: {', '.join(labels)}; the published tables round to nearest.")
+        notes.append(say("Rounding: {names}; the published tables round to nearest.", names=say(", ").join(labels)))
     if any("demo" in source for source in comparison.data):
-        notes.append(f"Questions from the demo bundle{_data_differs(comparison)}.")
+        notes.append(_bundle(comparison))
     if comparison.repeated:
-        notes.append(f"The same in several studies, shown once: {', '.join(comparison.repeated)}.")
+        notes.append(
+            say("The same in several studies, shown once: {names}.", names=say(", ").join(comparison.repeated))
+        )
     for number, apart in enumerate(comparison.set_apart[1:], start=1):
         names = [row.title for row in comparison.rows if row.group == number]
-        notes.append(f"Not compared: {', '.join(names)} ({apart}).")
+        notes.append(say("Not compared: {names} ({reason}).", names=say(", ").join(names), reason=apart))
     failed = [row.title for row in comparison.rows if row.error]
     if failed:
-        notes.append(f"Failed and left out: {', '.join(failed)}.")
+        notes.append(say("Failed and left out: {names}.", names=say(", ").join(failed)))
     return tuple(notes)
 
 
-def _on(comparison: Comparison) -> str:
-    """The machine of a recording."""
+def _recording(comparison: Comparison) -> str:
+    """When it was recorded, and on which machine."""
+    when = f"{datetime.fromtimestamp(comparison.created):%Y-%m-%d}"
     machine = next((row.environment for row in comparison.rows if row.environment), None)
-    return f" on another machine ({machine.device_name})" if machine else ""
+    if machine is None:
+        return say("A recording, made by this app on {day}.", day=when)
+    return say(
+        "A recording, made by this app on {day} on another machine ({machine}).",
+        day=when,
+        machine=machine.device_name,
+    )
 
 
 def _mappings(awq: AwqReport) -> str:
     """`60 mappings applied, 30 skipped (v_proj → o_proj)`: skipped ones by their kind."""
     kinds = dict.fromkeys(" → ".join(end.rpartition(".")[2] for end in name.split(" → ")) for name in awq.skipped)
-    skipped = f", {len(awq.skipped)} skipped ({', '.join(kinds)})" if kinds else ""
-    return f"{len(awq.applied)} mappings applied{skipped}"
+    applied = say_n("{n} mapping applied", "{n} mappings applied", len(awq.applied))
+    if not kinds:
+        return applied
+    return say("{applied}, {n} skipped ({kinds})", applied=applied, n=len(awq.skipped), kinds=say(", ").join(kinds))
 
 
-def _data_differs(comparison: Comparison) -> str:
-    """What makes scores on the bundle's data differ from published ones."""
+def _bundle(comparison: Comparison) -> str:
+    """That the questions are the bundle's, and what makes scores on them differ from published ones."""
     notes = []
     if "lambada_openai" in comparison.study.tasks:
-        notes.append("LAMBADA without its paragraph breaks")
+        notes.append(say("LAMBADA without its paragraph breaks"))
     if "gsm8k" in comparison.study.tasks:
-        notes.append("GSM8K with other worked examples, so not its standard score")
+        notes.append(say("GSM8K with other worked examples, so not its standard score"))
     if comparison.study.num_fewshot and NO_TRAINING_DATA & set(comparison.study.tasks):
-        notes.append("few-shot examples from the validation questions")
-    return f" ({', '.join(notes)})" if notes else ""
+        notes.append(say("few-shot examples from the validation questions"))
+    if not notes:
+        return say("Questions from the demo bundle.")
+    return say("Questions from the demo bundle ({differences}).", differences=say(", ").join(notes))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from qcompare.results.answers import Answers
 from qcompare.study.records import Result
+from qcompare.words import say
 
 SAME_ANSWERS = frozenset({"packed", "padded", "whole", "lm_eval"})
 """Scorers that stand beside each other: which one a job takes is decided by a trial against lm-eval's own answers."""
@@ -28,35 +29,35 @@ def set_apart(ours: Result, theirs: Result, answers: Mapping[str, Answers]) -> s
         answers: by job id; where those of a job lack, its questions are taken to be those of its study.
     """
     found = [
-        *_named("model revision", ours.model.revision[:12], theirs.model.revision[:12]),
+        *_named(say("model revision"), ours.model.revision[:12], theirs.model.revision[:12]),
         *_tasks_apart(ours, theirs),
-        *_named("start-of-text token", ours.add_bos_token, theirs.add_bos_token),
-        *_named("compute dtype", ours.environment.dtype, theirs.environment.dtype),
+        *_named(say("start-of-text token"), ours.add_bos_token, theirs.add_bos_token),
+        *_named(say("compute dtype"), ours.environment.dtype, theirs.environment.dtype),
     ]
     if not {ours.scorer, theirs.scorer} <= SAME_ANSWERS:
-        found += _named("scorer", ours.scorer, theirs.scorer)
+        found += _named(say("scorer"), ours.scorer, theirs.scorer)
     ours_put, theirs_put = answers.get(ours.job_id), answers.get(theirs.job_id)
     if not found and ours_put and theirs_put:
         if not ours_put.right.index.equals(theirs_put.right.index):
-            found.append("other questions")
+            found.append(say("other questions"))
         elif ours_put.prompts != theirs_put.prompts:
-            found.append("questions put differently (template or few-shot examples)")
-    return ", ".join(found)
+            found.append(say("questions put differently (template or few-shot examples)"))
+    return say(", ").join(found)
 
 
 def _tasks_apart(ours: Result, theirs: Result) -> list[str]:
     theirs_by_name = {score.task: score for score in theirs.tasks}
     if {score.task for score in ours.tasks} != set(theirs_by_name):
-        return ["other tasks"]
+        return [say("other tasks")]
     found = []
     for score in ours.tasks:
         other = theirs_by_name[score.task]
-        found += _named(f"{score.task}: task version", score.version, other.version)
-        found += _named(f"{score.task}: few-shot examples", score.num_fewshot, other.num_fewshot)
-        found += _named(f"{score.task}: data", score.data, other.data)
-        found += _named(f"{score.task}: questions", score.n, other.n)
+        found += _named(say("{task}: task version", task=score.task), score.version, other.version)
+        found += _named(say("{task}: few-shot examples", task=score.task), score.num_fewshot, other.num_fewshot)
+        found += _named(say("{task}: data", task=score.task), score.data, other.data)
+        found += _named(say("{task}: questions", task=score.task), score.n, other.n)
     return found
 
 
 def _named(what: str, ours: object, theirs: object) -> list[str]:
-    return [] if ours == theirs else [f"{what} {ours} instead of {theirs}"]
+    return [] if ours == theirs else [say("{what} {ours} instead of {theirs}", what=what, ours=ours, theirs=theirs)]

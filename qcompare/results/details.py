@@ -4,9 +4,11 @@ from math import hypot
 
 from qcompare.results.chance import Z95
 from qcompare.results.finding import Finding, name_of, questions_to_settle
-from qcompare.results.numbers import count_of, divergence, equals, percent, points
+from qcompare.results.numbers import divergence, equals, percent, points, questions
 from qcompare.results.resolution import shown_difference
 from qcompare.results.statistics import PairedDifference
+from qcompare.results.table import Row
+from qcompare.words import later, say
 
 EDGES = ("head", "tail")
 
@@ -15,13 +17,22 @@ def plain_details(finding: Finding) -> tuple[str, ...]:
     """What is kept, what surprises, what would settle the rest; the most important first."""
     best, paired = finding.best, finding.best.versus_bf16
     if paired is None:
-        return (f"No interval: {best.unpaired_because}.",) if best.unpaired_because else ()
-    said = []
-    if paired.percent_low is not None and paired.percent_high is not None:
-        low, high = paired.percent_low, paired.percent_high
-        named = "It" if finding.beaten or not finding.open else f"The highest, {name_of(finding, best)},"
-        said.append(f"{named} keeps between {low:.0f} and {high:.0f} of 100 of BF16’s correct answers.")
-    return (*said, *_closest(finding), *_surprise(finding), *what_would_settle(finding))
+        return _no_interval(best)
+    return (*_kept(finding, paired), *_closest(finding), *_surprise(finding), *what_would_settle(finding))
+
+
+def _no_interval(row: Row) -> tuple[str, ...]:
+    return (say("No interval: {reason}.", reason=row.unpaired_because),) if row.unpaired_because else ()
+
+
+def _kept(finding: Finding, paired: PairedDifference) -> tuple[str, ...]:
+    if paired.percent_low is None or paired.percent_high is None:
+        return ()
+    ends = {"low": f"{paired.percent_low:.0f}", "high": f"{paired.percent_high:.0f}"}
+    if finding.beaten or not finding.open:
+        return (say("It keeps between {low} and {high} of 100 of BF16’s correct answers.", **ends),)
+    text = later("The highest, {recipe}, keeps between {low} and {high} of 100 of BF16’s correct answers.")
+    return (say(text, recipe=name_of(finding, finding.best), **ends),)
 
 
 def _closest(finding: Finding) -> tuple[str, ...]:
@@ -39,8 +50,8 @@ def _closest(finding: Finding) -> tuple[str, ...]:
     (kl, error, name), (next_kl, next_error, next_name) = found[:2]
     if next_kl - kl <= Z95 * hypot(error, next_error):
         return ()
-    figures = f"KL {divergence(kl)}, next {next_name} with {divergence(next_kl)}"
-    return (f"Word by word, {name} predicts most like BF16 ({figures}).",)
+    text = later("Word by word, {recipe} predicts most like BF16 (KL {kl}, next {next} with {next_kl}).")
+    return (say(text, recipe=name, kl=divergence(kl), next=next_name, next_kl=divergence(next_kl)),)
 
 
 def _surprise(finding: Finding) -> tuple[str, ...]:
@@ -48,11 +59,11 @@ def _surprise(finding: Finding) -> tuple[str, ...]:
     beaten = {rival.row.recipe for rival in finding.beaten}
     level = {rival.row.recipe for rival in finding.open}
     if finding.best.recipe == "uniform":
-        return ("No gain from the other recipes’ extra bits is shown: uniform is smallest and scores highest.",)
+        return (say("No gain from the other recipes’ extra bits is shown: uniform is smallest and scores highest."),)
     if finding.best.recipe in EDGES and "mixed" in beaten:
-        return ("Here a simple rule does better than choosing layers by their sensitivity.",)
+        return (say("Here a simple rule does better than choosing layers by their sensitivity."),)
     if "uniform" in level:
-        return ("No gain over uniform, the smallest, is shown.",)
+        return (say("No gain over uniform, the smallest, is shown."),)
     return ()
 
 
@@ -61,40 +72,48 @@ def what_would_settle(finding: Finding) -> tuple[str, ...]:
     if not finding.open:
         return ()
     nearest = finding.open[0]
-    ours, theirs = name_of(finding, finding.best), name_of(finding, nearest.row)
+    names = {"ours": name_of(finding, finding.best), "theirs": name_of(finding, nearest.row)}
     needed = questions_to_settle(finding)
     if needed is None:
-        gap = f"{abs(nearest.paired.difference) * 100:.1f} points"
-        return (f"More questions would hardly settle {ours} against {theirs}: they are {gap} apart.",)
+        gap = f"{abs(nearest.paired.difference) * 100:.1f}"
+        text = later("More questions would hardly settle {ours} against {theirs}: they are {points} points apart.")
+        return (say(text, points=gap, **names),)
     if not finding.beaten and finding.comparison.reference is not None:
         return ()
-    return (f"About {count_of(needed, 'question')} would probably settle {ours} against {theirs}.",)
+    text = later("About {questions} would probably settle {ours} against {theirs}.")
+    return (say(text, questions=questions(needed), **names),)
 
 
 def expert_details(finding: Finding) -> tuple[str, ...]:
     """Figures, intervals and corrections behind the claim."""
     best, paired = finding.best, finding.best.versus_bf16
     if paired is None:
-        return (f"No interval: {best.unpaired_because}.",) if best.unpaired_because else ()
+        return _no_interval(best)
     quantized = sum(1 for row in finding.comparison.scored if not row.is_reference)
-    share = (
-        f"{percent(paired.percent)} of BF16 [{paired.percent_low:.1f}, {paired.percent_high:.1f}], "
-        if paired.percent_low is not None
-        else ""
-    )
-    said = [f"{best.title}: {share}{_figures(paired)}; Holm over {quantized}."]
+    said = [_against_reference(best, paired, quantized)]
     nearest = (*finding.open, *finding.beaten)[:1]
     if nearest:
-        pairs = len(finding.comparison.pairs)
-        said.append(f"Nearest, {nearest[0].row.title}: {_figures(nearest[0].paired)}; Holm over {pairs} pairs.")
-    said.append(
+        pairs, figures = len(finding.comparison.pairs), _figures(nearest[0].paired)
+        text = later("Nearest, {recipe}: {figures}; Holm over {n} pairs.")
+        said.append(say(text, recipe=nearest[0].row.title, figures=figures, n=pairs))
+    text = later(
         "Paired bootstrap stratified by task; intervals are 95 % or wider, as Holm’s rule asks, and leave zero out "
-        "just where p < 0.05. On this study’s questions a difference to BF16 shows from about "
-        f"{100 * shown_difference(paired):.1f} points."
+        "just where p < 0.05. On this study’s questions a difference to BF16 shows from about {points} points."
     )
+    said.append(say(text, points=f"{100 * shown_difference(paired):.1f}"))
     return tuple(said)
+
+
+def _against_reference(row: Row, paired: PairedDifference, quantized: int) -> str:
+    said = {"recipe": row.title, "figures": _figures(paired), "n": quantized}
+    if paired.percent_low is None or paired.percent_high is None:
+        return say("{recipe}: {figures}; Holm over {n}.", **said)
+    share = f"[{paired.percent_low:.1f}, {paired.percent_high:.1f}]"
+    text = later("{recipe}: {percent} of BF16 {interval}, {figures}; Holm over {n}.")
+    return say(text, percent=percent(paired.percent), interval=share, **said)
 
 
 def _figures(paired: PairedDifference) -> str:
     ends = f"[{points(paired.low)}, {points(paired.high)}]"
-    return f"{points(paired.difference)} points {ends}, p {equals(paired.p_holm)}"
+    said = {"points": points(paired.difference), "interval": ends, "p": equals(paired.p_holm)}
+    return say("{points} points {interval}, p {p}", **said)

@@ -13,9 +13,10 @@ from qcompare.results.plots import (
     divergence_against_bits,
     style,
 )
+from qcompare.results.statistics import TaskDifference
 from qcompare.results.table import Comparison, Row
 from qcompare.study.presets import TASKS
-from qcompare.words import say
+from qcompare.words import later, say
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -57,10 +58,7 @@ def change_heatmap(comparison: Comparison) -> "Figure":
         ["" if cell is None else f"{numbers.points(cell.difference)}{'' if cell.is_real else ' ?'}" for cell in line]
         for line in cells
     ]
-    hovers = [
-        ["" if cell is None else f"{cell.lost} lost, {cell.gained} gained of {cell.questions}" for cell in line]
-        for line in cells
-    ]
+    hovers = [["" if cell is None else _counts(cell) for cell in line] for line in cells]
     widest = max((abs(value) for line in values for value in line if value is not None), default=1.0) or 1.0
     figure = go.Figure(
         go.Heatmap(
@@ -75,6 +73,10 @@ def change_heatmap(comparison: Comparison) -> "Figure":
     return figure
 
 
+def _counts(cell: TaskDifference) -> str:
+    return say("{lost} lost, {gained} gained of {n}", lost=cell.lost, gained=cell.gained, n=cell.questions)
+
+
 def describe_changes(comparison: Comparison) -> str:
     """The heatmap in words: the largest loss of each recipe."""
     parts = []
@@ -82,10 +84,20 @@ def describe_changes(comparison: Comparison) -> str:
         changes = row.versus_bf16.tasks if row.versus_bf16 else ()
         if changes:
             worst = min(changes, key=lambda change: change.difference)
-            parts.append(f"{row.title} {numbers.points(worst.difference)} on {TASKS[worst.task].title}")
+            parts.append(
+                say(
+                    "{recipe} {points} on {task}",
+                    recipe=row.title,
+                    points=numbers.points(worst.difference),
+                    task=TASKS[worst.task].title,
+                )
+            )
     if not parts:
         return ""
-    return f"Change against BF16 in points; a question mark: may be chance. Largest loss: {'; '.join(parts)}."
+    return say(
+        "Change against BF16 in points; a question mark: may be chance. Largest loss: {losses}.",
+        losses=say("; ").join(parts),
+    )
 
 
 def describe_divergence(comparison: Comparison) -> str:
@@ -95,7 +107,11 @@ def describe_divergence(comparison: Comparison) -> str:
         for row in comparison.scored
         if row.divergence and not row.is_reference
     ]
-    return f"KL divergence to BF16 on held-out text, lower is nearer: {'; '.join(found)}." if found else ""
+    return (
+        say("KL divergence to BF16 on held-out text, lower is nearer: {values}.", values=say("; ").join(found))
+        if found
+        else ""
+    )
 
 
 def size_bubbles(comparison: Comparison) -> "Figure":
@@ -171,19 +187,19 @@ def time_by_stage(comparison: Comparison) -> "Figure":
     for n, stage in enumerate(stages):
         again, colour = divmod(n, len(STAGE_COLOURS))
         figure.add_bar(
-            name=stage,
+            name=say(stage),
             orientation="h",
             y=names,
             x=[row.seconds.get(stage) for row in rows],
             marker={"color": STAGE_COLOURS[colour], "pattern": {"shape": "/" if again else ""}},
-            hovertemplate=f"%{{y}}, {stage}: %{{x:.0f}} s<extra></extra>",
+            hovertemplate=f"%{{y}}, {say(stage)}: %{{x:.0f}} s<extra></extra>",
         )
     style(figure, comparison)
     legend = {"orientation": "h", "y": -0.35, "traceorder": "normal"}
     figure.update_layout(barmode="stack", showlegend=True, legend=legend)
     figure.update_layout(height=figure.layout.height + 90)
     figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 14})
-    figure.update_xaxes(title="seconds")
+    figure.update_xaxes(title=say("seconds"))
     return figure
 
 
@@ -194,16 +210,24 @@ def describe_times(comparison: Comparison) -> str:
         if row.seconds:
             longest = max(row.seconds, key=lambda stage: row.seconds[stage])
             total = numbers.clock(sum(row.seconds.values()))
-            parts.append(f"{row.title} {total}, most of it {longest} ({numbers.clock(row.seconds[longest])})")
-    return "; ".join(parts) + "." if parts else ""
+            parts.append(
+                say(
+                    "{recipe} {total}, most of it {stage} ({time})",
+                    recipe=row.title,
+                    total=total,
+                    stage=say(longest),
+                    time=numbers.clock(row.seconds[longest]),
+                )
+            )
+    return say("{values}.", values=say("; ").join(parts)) if parts else ""
 
 
 KINDS: tuple[FigureKind, ...] = (
-    FigureKind("Accuracy and its 95 % interval", accuracy_bars, describe_accuracy),
-    FigureKind("Accuracy against bits", accuracy_against_bits, describe_accuracy),
-    FigureKind("Change on each task", change_heatmap, describe_changes),
-    FigureKind("Distance from BF16 against bits", divergence_against_bits, describe_divergence),
-    FigureKind("Size, accuracy and distance from BF16", size_bubbles, describe_sizes),
-    FigureKind("Where the time went", time_by_stage, describe_times),
+    FigureKind(later("Accuracy and its interval (95 %)"), accuracy_bars, describe_accuracy),
+    FigureKind(later("Accuracy against bits"), accuracy_against_bits, describe_accuracy),
+    FigureKind(later("Change on each task"), change_heatmap, describe_changes),
+    FigureKind(later("Distance from BF16 against bits"), divergence_against_bits, describe_divergence),
+    FigureKind(later("Size, accuracy and distance from BF16"), size_bubbles, describe_sizes),
+    FigureKind(later("Where the time went"), time_by_stage, describe_times),
 )
 """In the order of the page."""

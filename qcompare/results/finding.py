@@ -7,9 +7,11 @@ pairs.
 from dataclasses import dataclass
 
 from qcompare.results.resolution import questions_needed, rounded_up
+from qcompare.results.selection import title
 from qcompare.results.statistics import PairedDifference
 from qcompare.results.table import Comparison, Row
 from qcompare.study.presets import RECIPES, TASKS
+from qcompare.words import ENGLISH, language, say
 
 
 @dataclass(frozen=True)
@@ -67,26 +69,30 @@ def at_bits(finding: Finding) -> str:
     """The budget, as a sentence begins; nothing where several would have to be named."""
     several = len(finding.comparison.study.avg_bits) > 1
     bits = finding.best.avg_bits
-    return "" if bits is None or several else f"at {bits:g} bits "
+    return "" if bits is None or several else say("at {bits} bits ", bits=f"{bits:g}")
 
 
 def name_of(finding: Finding, row: Row) -> str:
     """A recipe inside a sentence."""
-    known = RECIPES.get(row.recipe)
-    name = f"the {known.title.lower()} recipe" if known else f"the recipe {row.recipe}"
-    several = len(finding.comparison.study.avg_bits) > 1
-    named = f"{name} at {row.avg_bits:g} bits" if several and row.avg_bits is not None else name
-    return f"{named} ({row.label})" if row.label else named
+    name = title(row.recipe)
+    said = (
+        say("the {name} recipe", name=name.lower()) if row.recipe in RECIPES else say("the recipe {name}", name=name)
+    )
+    if len(finding.comparison.study.avg_bits) > 1 and row.avg_bits is not None:
+        said = say("{recipe} at {bits} bits", recipe=said, bits=f"{row.avg_bits:g}")
+    return f"{said} ({row.label})" if row.label else said
 
 
 def listed(names: list[str]) -> str:
-    """Recipes in a row, "recipe" said once."""
-    short = [names[0], *(name.removeprefix("the ") for name in names[1:])]
+    """Recipes in a row, in English with "recipe" said once."""
     if len(names) == 1:
         return names[0]
-    if all(name.endswith(" recipe") for name in short):
-        short = [
-            *(name.removesuffix(" recipe") for name in short[:-1]),
-            short[-1].removesuffix(" recipe") + " recipes",
-        ]
-    return f"{', '.join(short[:-1])} and {short[-1]}"
+    *some, last = _shortened(names) if language() == ENGLISH else names
+    return say("{some} and {last}", some=say(", ").join(some), last=last)
+
+
+def _shortened(names: list[str]) -> list[str]:
+    short = [names[0], *(name.removeprefix("the ") for name in names[1:])]
+    if not all(name.endswith(" recipe") for name in short):
+        return short
+    return [*(name.removesuffix(" recipe") for name in short[:-1]), short[-1] + "s"]

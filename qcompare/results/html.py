@@ -12,27 +12,38 @@ from qcompare.results.render import difference, flips
 from qcompare.results.table import Comparison, Row
 from qcompare.results.verdict import verdict
 from qcompare.study.presets import TASKS, TaskInfo
-from qcompare.words import gettext, ngettext
+from qcompare.words import gettext, later, ngettext
 
 TEMPLATES = Path(__file__).parent / "templates"
-WORDS = {"queued": "waiting its turn", "running": "running now", "success": "no scores", "cancelled": "cancelled"}
+WORDS = {
+    "queued": later("waiting its turn"), "running": later("running now"), "success": later("no scores"),
+    "cancelled": later("cancelled"),
+}  # fmt: skip
 MARKS = {True: "✓", False: "✗", None: ""}
 FILTERS = (
     *(numbers.score, numbers.percent, numbers.points, numbers.bits, numbers.size, numbers.count, numbers.clock),
-    *(numbers.about, numbers.divergence, numbers.probability, numbers.equals, numbers.count_of),
+    *(numbers.about, numbers.divergence, numbers.probability, numbers.equals, numbers.questions),
     *(palette.colour, difference, flips),
 )
 HINTS: dict[str, str] = {
-    "bits": "Average bits of a quantized weight, scales not counted; with scales in small print.",
-    "size": "All weights as they would be stored, embeddings and output layer at 16 bits.",
-    "average": "Mean accuracy over the tasks; in brackets the share of BF16's, below it that share's interval.",
-    "versus": "Difference of the averages on the same questions, in percentage points, with an interval that holds "
-    "at least 95 times in 100. The more recipes are compared, the wider it is made (Holm), so that it excludes zero "
-    "just where the difference is real: where chance alone would hardly do it.",
-    "kl": "How far the predictions are from the original's on held-out text (Kullback–Leibler divergence per token, "
-    "0 is the same), and how often both find the same next word most likely. It shows damage before scores do.",
-    "flips": "Below it: questions lost and gained against BF16 (grey: may be chance). Click for the questions.",
-    "stderr": "Share of right answers ± standard error.",
+    "bits": later("Average bits of a quantized weight, scales not counted; with scales in small print."),
+    "size": later("All weights as they would be stored, embeddings and output layer at 16 bits."),
+    "average": later(
+        "Mean accuracy over the tasks; in brackets the share of BF16's, below it that share's interval."
+    ),
+    "versus": later(
+        "Difference of the averages on the same questions, in percentage points, with an interval that holds "
+        "at least 95 times in 100. The more recipes are compared, the wider it is made (Holm), so that it excludes "
+        "zero just where the difference is real: where chance alone would hardly do it."
+    ),
+    "kl": later(
+        "How far the predictions are from the original's on held-out text (Kullback–Leibler divergence per token, "
+        "0 is the same), and how often both find the same next word most likely. It shows damage before scores do."
+    ),
+    "flips": later(
+        "Below it: questions lost and gained against BF16 (grey: may be chance). Click for the questions."
+    ),
+    "stderr": later("Share of right answers ± standard error."),
 }
 """What a column means, shown on hover."""
 
@@ -48,7 +59,7 @@ def environment(*folders: Path) -> Environment:
         extensions=["jinja2.ext.i18n"],
     )
     found.policies["ext.i18n.trimmed"] = True
-    found.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
+    found.install_gettext_callables(gettext, ngettext, newstyle=False)  # type: ignore[attr-defined]
     found.filters.update({filter_.__name__: filter_ for filter_ in FILTERS})
     return found
 

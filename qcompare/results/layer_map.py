@@ -48,11 +48,14 @@ class LayerMap:
         high = self.asked[-1]
         raised = [place for place, scheme in self.schemes.items() if scheme == high]
         if not raised:
-            return f"{self.title}: no layer at {high}."
-        most = ", ".join(f"{name} {n}" for name, n in Counter(name for name, _ in raised).most_common(3))
+            return say("{title}: no layer at {high}.", title=self.title, high=high)
+        most = say(", ").join(f"{name} {n}" for name, n in Counter(name for name, _ in raised).most_common(3))
         blocks = [block for _, block in raised]
-        span = f"blocks {min(blocks)} to {max(blocks)}"
-        found = f"{self.title}: {len(raised)} of {len(self.schemes)} layers at {high}, in {span}; most often {most}."
+        found = say(
+            "{title}: {n} of {total} layers at {high}, in blocks {first} to {last}; most often {most}.",
+            title=self.title, n=len(raised), total=len(self.schemes), high=high, first=min(blocks), last=max(blocks),
+            most=most,
+        )  # fmt: skip
         return " ".join((found, *self._about_scores()))
 
     def _about_scores(self) -> Iterator[str]:
@@ -125,13 +128,17 @@ def layer_map_figure(maps: Sequence[LayerMap]) -> "Figure":
     figure.update_annotations(font={"size": 14, "color": palette.TEXT}, x=0, xanchor="left")
     figure.update_yaxes(autorange="reversed", automargin=True, fixedrange=True, showgrid=False, zeroline=False)
     figure.update_xaxes(fixedrange=True, showgrid=False, zeroline=False)
-    figure.update_xaxes(title="block, from input to output", row=len(maps), col=1)
+    figure.update_xaxes(title=say("block, from input to output"), row=len(maps), col=1)
     return figure
 
 
 def _legend(schemes: Sequence[str]) -> str:
-    between = f", {', '.join(schemes[1:-1])} between" if len(schemes) > 2 else ""
-    return f"{schemes[-1]} in colour, {schemes[0]} in grey{between}"
+    low, *between, high = schemes
+    if between:
+        return say(
+            "{high} in colour, {low} in grey, {between} between", high=high, low=low, between=say(", ").join(between)
+        )
+    return say("{high} in colour, {low} in grey", high=high, low=low)
 
 
 def _heatmap(each: LayerMap, schemes: Sequence[str]) -> object:
@@ -153,7 +160,7 @@ def _heatmap(each: LayerMap, schemes: Sequence[str]) -> object:
         xgap=2,
         ygap=2,
         customdata=[[_hover(each, (name, block)) for block in each.blocks] for name in each.projections],
-        hovertemplate="block %{x}, %{y}: %{text}%{customdata}<extra></extra>",
+        hovertemplate=say("block") + " %{x}, %{y}: %{text}%{customdata}<extra></extra>",
     )
 
 

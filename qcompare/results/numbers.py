@@ -1,5 +1,9 @@
 """How numbers are written, the same on screen and in the terminal. What is missing is a dash, never a zero."""
 
+from datetime import datetime
+
+from qcompare.words import later, say, say_n
+
 MISSING = "–"
 MINUS = "−"
 
@@ -63,9 +67,14 @@ def equals(p: float) -> str:
     return text if text.startswith("<") else f"= {text}"
 
 
-def count_of(number: int, thing: str, things: str = "") -> str:
-    """A number of things in words: `1 question`, `32 342 questions`; `things` where the plural is not just an s."""
-    return f"{number:,} {thing if number == 1 else things or thing + 's'}".replace(",", "\u202f")
+def questions(number: int) -> str:
+    """A number of questions in words: `1 question`, `32 342 questions`."""
+    return say_n("{n} question", "{n} questions", number)
+
+
+def day(moment: float) -> str:
+    """A moment in seconds since 1970, to the minute, the same in every language: `2026-11-21 06:39`."""
+    return f"{datetime.fromtimestamp(moment):%Y-%m-%d %H:%M}"
 
 
 def bits(value: float | None) -> str:
@@ -124,11 +133,16 @@ def about(seconds: float) -> str:
     >>> about(37), about(360), about(9000)
     ('about 40 s', 'about 6 min', 'about 2.5 h')
     """
+    return say("about {time}", time=duration(seconds))
+
+
+def duration(seconds: float) -> str:
+    """The same without the word: `6 min`."""
     if seconds < 55:
-        return f"about {max(10, round(seconds / 10) * 10)} s"
+        return say("{n} s", n=_in_unit(seconds, "s"))
     if seconds < 5400:
-        return f"about {max(1, round(seconds / 60))} min"
-    return f"about {seconds / 3600:.2g} h"
+        return say("{n} min", n=_in_unit(seconds, "min"))
+    return say("{n} h", n=f"{seconds / 3600:.2g}")
 
 
 def span(low: float, high: float) -> str:
@@ -137,9 +151,13 @@ def span(low: float, high: float) -> str:
     >>> span(170, 310), span(12, 31), span(4000, 9000)
     ('3 to 5 min', '10 to 30 s', '1.1 to 2.5 h')
     """
-    unit = about(high).rsplit(" ", 1)[1]
+    unit = "s" if high < 55 else "min" if high < 5400 else "h"
     ends = [_in_unit(seconds, unit) for seconds in (low, high)]
-    return f"{ends[0]} {unit}" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]} {unit}"
+    number = ends[0] if ends[0] == ends[1] else say("{low} to {high}", low=ends[0], high=ends[1])
+    return say(IN_UNIT[unit], n=number)
+
+
+IN_UNIT = {"s": later("{n} s"), "min": later("{n} min"), "h": later("{n} h")}
 
 
 def _in_unit(seconds: float, unit: str) -> str:

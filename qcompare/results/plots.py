@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from qcompare.results import numbers, palette
 from qcompare.results.beside import published_beside
 from qcompare.results.chance import Z95
+from qcompare.results.selection import title
 from qcompare.results.table import Comparison, Row
+from qcompare.words import say
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -49,7 +51,7 @@ def accuracy_bars(comparison: Comparison) -> "Figure":
         categoryorder="array", categoryarray=names, range=[len(names) - 0.5, -0.5], showgrid=False,
         tickfont={"size": 14}, ticklabelstandoff=8, tickvals=names,
     )  # fmt: skip
-    figure.update_xaxes(title="accuracy", range=[0, 1.3 * max(map(_upper, rows), default=1.0)])
+    figure.update_xaxes(title=say("accuracy"), range=[0, 1.3 * max(map(_upper, rows), default=1.0)])
     return figure
 
 
@@ -63,20 +65,21 @@ def accuracy_against_bits(comparison: Comparison) -> "Figure":
     figure = _against_bits(comparison, points, rising=True)
     _add_published(figure, comparison)
     _reference_line(figure, comparison)
-    figure.update_yaxes(title="accuracy")
+    figure.update_yaxes(title=say("accuracy"))
     return figure
 
 
 def _add_published(figure: "Figure", comparison: Comparison) -> None:
     """Open diamonds for published averages of the same model, labelled as such."""
     for printed in published_beside(comparison):
+        name = say("{recipe}, published", recipe=title(printed.recipe))
         figure.add_scatter(
             x=[printed.bits],
             y=[printed.value],
-            name=f"{printed.recipe}, published",
+            name=name,
             mode="markers",
             marker={"size": 12, "symbol": "diamond-open", "color": palette.colour(printed.recipe)},
-            hovertemplate=f"{printed.recipe}, published: {printed.value:.4f}<br>{printed.source}<extra></extra>",
+            hovertemplate=f"{name}: {printed.value:.4f}<br>{printed.source}<extra></extra>",
         )
 
 
@@ -88,7 +91,7 @@ def divergence_against_bits(comparison: Comparison) -> "Figure":
         if row.bits and row.divergence and not row.is_reference
     ]
     figure = _against_bits(comparison, points, rising=False)
-    figure.update_yaxes(title="KL divergence, nats a token", rangemode="tozero")
+    figure.update_yaxes(title=say("KL divergence, nats a token"), rangemode="tozero")
     return figure
 
 
@@ -111,7 +114,7 @@ def _against_bits(comparison: Comparison, points: Sequence[Point], rising: bool)
     figure.add_trace(
         go.Scatter(
             x=[point.bits for point in front], y=[point.value for point in front],
-            mode="lines", name="best trade-offs",
+            mode="lines", name=say("best trade-offs"),
             line={"color": palette.GREY, "width": 1.5, "shape": "hv"}, hoverinfo="skip",
         )
     )  # fmt: skip
@@ -119,8 +122,9 @@ def _against_bits(comparison: Comparison, points: Sequence[Point], rising: bool)
         figure.add_trace(_mark(point, "top left" if position % 2 == 0 else "top right"))
     style(figure, comparison)
     _budget_lines(figure, comparison)
-    counting = "without scales" if comparison.study.ignore_scale_zp_bits else "with scales"
-    figure.update_xaxes(title=f"average bits, {counting}", range=_bit_span(comparison))
+    without = comparison.study.ignore_scale_zp_bits
+    counted = say("average bits, without scales") if without else say("average bits, with scales")
+    figure.update_xaxes(title=counted, range=_bit_span(comparison))
     return figure
 
 
@@ -156,17 +160,27 @@ def best_trade_offs(points: Sequence[Point], rising: bool) -> list[Point]:
     return front
 
 
+def _at_bits(recipe: str, bits: str) -> str:
+    return say("{recipe} at {bits} bits", recipe=recipe, bits=bits)
+
+
 def describe_accuracy(comparison: Comparison) -> str:
     """The two accuracy figures in words, for those who do not see them."""
     parts = []
     for row in comparison.scored:
-        at = f" at {numbers.bits(_counted_bits(row, comparison))} bits" if row.bits else ""
-        parts.append(f"{row.title}{at}: {numbers.score_with_error(row.average, row.average_stderr)}")
+        bits = numbers.bits(_counted_bits(row, comparison)) if row.bits else ""
+        name = _at_bits(row.title, bits) if row.bits else row.title
+        parts.append(f"{name}: {numbers.score_with_error(row.average, row.average_stderr)}")
     if not parts:
-        return "No scores yet."
-    printed = [f"{each.recipe} at {each.bits:g} bits {each.value:.4f}" for each in published_beside(comparison)]
-    beside = f" Published, as open diamonds: {'; '.join(printed)}." if printed else ""
-    return f"Average accuracy ± standard error. {'; '.join(parts)}.{beside}"
+        return say("No scores yet.")
+    said = say("Average accuracy ± standard error. {values}.", values=say("; ").join(parts))
+    printed = [
+        _at_bits(title(each.recipe), f"{each.bits:g}") + f": {each.value:.4f}"
+        for each in published_beside(comparison)
+    ]
+    if not printed:
+        return said
+    return said + " " + say("Published, as open diamonds: {values}.", values=say("; ").join(printed))
 
 
 def _counted_bits(row: Row, comparison: Comparison) -> float:
@@ -196,7 +210,7 @@ def _budget_lines(figure: "Figure", comparison: Comparison) -> None:
     for budget in comparison.study.avg_bits:
         figure.add_vline(
             x=budget, line={"dash": "dot", "color": palette.GREY, "width": 1.5},
-            annotation={"text": f"budget {budget:g}", "font": {"color": palette.TEXT}},
+            annotation={"text": say("budget {bits}", bits=f"{budget:g}"), "font": {"color": palette.TEXT}},
             annotation_position="bottom left",
         )  # fmt: skip
 
@@ -215,9 +229,11 @@ def _hover(row: Row) -> str:
     lines = [f"<b>{row.title}</b>", numbers.score_with_percent(row.average, row.percent_of_bf16)]
     if row.average is not None and row.average_stderr is not None:
         low, high = row.average - Z95 * row.average_stderr, row.average + Z95 * row.average_stderr
-        lines.append(f"95 % interval {low:.4f} to {high:.4f}")
+        lines.append(say("Interval (95 %): {low} to {high}", low=f"{low:.4f}", high=f"{high:.4f}"))
     if row.bits:
-        lines.append(f"{numbers.bits(row.bits.achieved)} bits, {numbers.size(row.size_bytes)}")
+        lines.append(
+            say("{bits} bits, {size}", bits=numbers.bits(row.bits.achieved), size=numbers.size(row.size_bytes))
+        )
     return "<br>".join(lines)
 
 

@@ -11,12 +11,14 @@ from qcompare.errors import QCompareError
 from qcompare.results.selection import REFERENCE, Selection, read_selection
 from qcompare.store import Store
 from qcompare.study.records import Job
+from qcompare.words import later, say
 
 if TYPE_CHECKING:
     import pandas as pd
 
 KINDS: Mapping[str, str] = {
-    "lost": "Lost", "gained": "Gained", "both": "Right in both", "neither": "Wrong in both",
+    "lost": later("Lost"), "gained": later("Gained"), "both": later("Right in both"),
+    "neither": later("Wrong in both"),
 }  # fmt: skip
 """How a question stands against BF16."""
 PAGE = 10
@@ -118,7 +120,7 @@ def _frame(store: Store, job_id: str, task: str) -> "pd.DataFrame":
     try:
         return _read(file, file.stat().st_mtime_ns, task)
     except (OSError, ValueError, KeyError):
-        raise QCompareError(f"the answers of {job_id} cannot be read") from None
+        raise QCompareError(say("the answers of {job} cannot be read", job=job_id)) from None
 
 
 @lru_cache(FRAMES_KEPT)

@@ -10,6 +10,7 @@ from qcompare.results.markup import latex_table, markdown, markdown_table, one_l
 from qcompare.results.statistics import PairedDifference, TaskDifference
 from qcompare.results.table import Comparison, Row
 from qcompare.study.records import Status
+from qcompare.words import say
 
 TERMINAL_WIDTH = 240
 """Wide enough for a row of eight tasks: a table that wraps cannot be read or grepped."""
@@ -133,29 +134,31 @@ def _json(comparison: Comparison) -> str:
 def _heading(comparison: Comparison) -> str:
     model = comparison.model.name if comparison.model else comparison.study.model
     tasks = ", ".join(comparison.study.tasks)
-    return f"{model}: average accuracy across {tasks or 'no tasks'}"
+    if not tasks:
+        return say("{model}: average accuracy across no tasks", model=model)
+    return say("{model}: average accuracy across {tasks}", model=model, tasks=tasks)
 
 
 def _cells(comparison: Comparison) -> list[list[str]]:
     """The table as text, header first."""
     tasks = comparison.study.tasks
     header = [
-        "Recipe",
-        "Average",
-        "vs BF16, points (95 %)",
-        "lost/gained",
+        say("Recipe"),
+        say("Average"),
+        say("vs BF16, points (95 %)"),
+        say("lost/gained"),
         *tasks,
         "KL",
-        "Bits",
-        "with scales",
-        "Size",
+        say("Bits"),
+        say("with scales"),
+        say("Size"),
     ]
     return [header, *(_line(row, tasks) for row in comparison.rows)]
 
 
 def _line(row: Row, tasks: tuple[str, ...]) -> list[str]:
     if row.status is not Status.SUCCESS and row.average is None and row.bits is None:
-        return [row.title, row.status.value, *[numbers.MISSING] * (len(tasks) + 6)]
+        return [row.title, say(row.status.value), *[numbers.MISSING] * (len(tasks) + 6)]
     scores = (row.task(task) for task in tasks)
     return [
         row.title,
@@ -184,10 +187,14 @@ def flips(paired: PairedDifference | TaskDifference | None) -> str:
 
 def problems(comparison: Comparison) -> list[str]:
     """What failed, could not be compared, or stands apart, a line each."""
-    failed = [f"{row.title} {row.status.value}: {row.error}" for row in comparison.rows if row.error]
+    failed = [f"{row.title} {say(row.status.value)}: {row.error}" for row in comparison.rows if row.error]
     unpaired = [f"{row.title}: {row.unpaired_because}" for row in comparison.rows if row.unpaired_because]
     apart = [
-        f"{row.title} is not compared with the others: {comparison.set_apart[row.group]}"
+        say(
+            "{recipe} is not compared with the others: {reason}",
+            recipe=row.title,
+            reason=comparison.set_apart[row.group],
+        )
         for row in comparison.rows
         if row.group
     ]

@@ -3,12 +3,12 @@
 Everything a person or model wrote is escaped. Plotly's script is inside the file (4.8 MB of it).
 """
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qcompare.errors import QCompareError
+from qcompare.results import numbers
 from qcompare.results.answers import read_all_answers
 from qcompare.results.figures import KINDS
 from qcompare.results.html import fragment, headline_html, questions_html, table_html
@@ -20,6 +20,7 @@ from qcompare.results.side_by_side import side_by_side
 from qcompare.results.table import Comparison, compare
 from qcompare.store import Store
 from qcompare.study.presets import TASKS
+from qcompare.words import LANGUAGES, language, say
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -67,8 +68,9 @@ def report(store: Store, study_id: str) -> str:
     comparison = compare(selection, *read_all_answers(store, selection.results))
     return fragment(
         "report",
+        lang=LANGUAGES[language()],
         comparison=comparison,
-        created=time.strftime("%d %B %Y, %H:%M", time.localtime(comparison.created)),
+        created=numbers.day(comparison.created),
         style=STYLE.read_text(encoding="utf-8"),
         script=SCRIPT.read_text(encoding="utf-8"),
         plotly=get_plotlyjs(),
@@ -87,12 +89,12 @@ def _figures(store: Store, comparison: Comparison, selection: Selection) -> list
         for kind in KINDS:
             words = kind.describe(comparison)
             if words:
-                drawn.append(Drawn(kind.title, _html(kind.draw(comparison)), words))
+                drawn.append(Drawn(say(kind.title), _html(kind.draw(comparison)), words))
     maps = layer_maps(selection, read_layer_scores(store, selection))
     if maps:
         words = " ".join(each.text for each in maps)
         more = fragment("layers", maps=maps)
-        drawn.append(Drawn("Which layer got which scheme", _html(layer_map_figure(maps)), words, more))
+        drawn.append(Drawn(say("Which layer got which scheme"), _html(layer_map_figure(maps)), words, more))
     return drawn
 
 
@@ -113,6 +115,9 @@ def _lost(store: Store, comparison: Comparison) -> list[Lost]:
                 asked = read_questions(store, row.job_id, task, "lost", "", QUESTIONS_A_CELL, comparison.study_id)
             except QCompareError:
                 continue  # the table stands without them
-            title = f"{TASKS[task].title}, {row.title}: {change.lost} lost, {change.gained} gained"
+            counts = {"lost": change.lost, "gained": change.gained}
+            title = say(
+                "{task}, {recipe}: {lost} lost, {gained} gained", task=TASKS[task].title, recipe=row.title, **counts
+            )
             found.append(Lost(title, questions_html(asked)))
     return found

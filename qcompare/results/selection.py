@@ -12,6 +12,7 @@ from qcompare.store import Store, overall
 from qcompare.study.presets import RECIPES
 from qcompare.study.records import Job, Result, StudyRecord
 from qcompare.study.spec import Study
+from qcompare.words import say, say_n
 
 REFERENCE = "bf16"
 """The recipe that all others are measured against."""
@@ -65,7 +66,9 @@ def read_selection(store: Store, names: str) -> Selection:
     """
     studies = tuple({study.id: study for study in map(store.study, study_names(names))}.values())
     if len(studies) > MAX_STUDIES:
-        raise QCompareError(f"{len(studies)} studies are too many side by side: choose at most {MAX_STUDIES}")
+        raise QCompareError(
+            say("{n} studies are too many side by side: choose at most {most}", n=len(studies), most=MAX_STUDIES)
+        )
     jobs = tuple(job for study in studies for job in store.jobs(study.id))
     results = tuple(result for study in studies for result in store.results(study.id))
     _check_model(studies, results)
@@ -79,10 +82,12 @@ def study_names(names: str) -> list[str]:
     return [name.strip() for name in names.split(BETWEEN) if name.strip()] or [names]
 
 
-def title(recipe: str, avg_bits: float | None, several: bool) -> str:
+def title(recipe: str, avg_bits: float | None = None, several: bool = False) -> str:
     """A recipe's name for people, with the budget where a study has several."""
-    name = RECIPES[recipe].title if recipe in RECIPES else recipe
-    return f"{name} · {avg_bits:g} bits" if several and avg_bits is not None else name
+    name = say(RECIPES[recipe].title) if recipe in RECIPES else recipe
+    if several and avg_bits is not None:
+        return say("{recipe} · {bits} bits", recipe=name, bits=f"{avg_bits:g}")
+    return name
 
 
 def _check_model(studies: Sequence[StudyRecord], results: Sequence[Result]) -> None:
@@ -91,17 +96,20 @@ def _check_model(studies: Sequence[StudyRecord], results: Sequence[Result]) -> N
     measured = {result.study_id: result.model.revision for result in results}
     same = len(measured) == len(studies) and len(set(measured.values())) == 1
     if len(models) > 1 and not same:
-        raise QCompareError(f"these studies are of different models ({', '.join(models)}): choose studies of one")
+        raise QCompareError(
+            say(
+                "these studies are of different models ({names}): choose studies of one", names=say(", ").join(models)
+            )
+        )
 
 
 def _made_up(studies: Sequence[StudyRecord]) -> StudyRecord:
     first, *others = studies
-    more = f"{len(others)} other{'' if len(others) == 1 else 's'}"
     specs = [study.spec for study in studies]
     return first.model_copy(
         update={
             "id": BETWEEN.join(study.id for study in studies),
-            "name": f"{first.name} and {more}",
+            "name": say_n("{name} and {n} other", "{name} and {n} others", len(others), name=first.name),
             "created": max(study.created for study in studies),
             "status": overall([study.status for study in studies]),
             "tags": (),
@@ -119,17 +127,20 @@ def _made_up(studies: Sequence[StudyRecord]) -> StudyRecord:
 def _labels(studies: Sequence[StudyRecord]) -> dict[str, str]:
     lines = [tuple(_settings(study.spec)) for study in studies]
     differ = [n for n, words in enumerate(zip(*lines, strict=True)) if len(set(words)) > 1]
-    return {study.id: ", ".join(line[n] for n in differ) for study, line in zip(studies, lines, strict=True)}
+    return {study.id: say(", ").join(line[n] for n in differ) for study, line in zip(studies, lines, strict=True)}
 
 
 def _settings(spec: Study) -> Iterator[str]:
     """What makes a recipe of one study another than that of another, in words; always as many."""
     yield "/".join(spec.schemes)
-    yield f"tuned, {spec.iters} steps" if spec.rounding == "tuned" else spec.rounding
-    yield "fused layers alike" if spec.shared_layers else "layers free"
-    yield "scales not counted" if spec.ignore_scale_zp_bits else "scales counted"
+    yield say("tuned, {n} steps", n=spec.iters) if spec.rounding == "tuned" else spec.rounding
+    yield say("fused layers alike") if spec.shared_layers else say("layers free")
+    yield say("scales not counted") if spec.ignore_scale_zp_bits else say("scales counted")
     text = spec.calibration
-    yield f"calibrated on {text.num_samples} × {text.max_seq_length} tokens of {text.dataset}"
+    yield say(
+        "calibrated on {samples} × {length} tokens of {dataset}",
+        samples=text.num_samples, length=text.max_seq_length, dataset=text.dataset,
+    )  # fmt: skip
 
 
 def _repeats(results: Sequence[Result]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from qcompare.results.agreement import agreement
 from qcompare.results.selection import REFERENCE, Selection
 from qcompare.study.records import Result
+from qcompare.words import say
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def _column(result: Result, name: str, prompt: str, reference: Result | None) ->
     """One recipe's answer to a prompt, cut where it leaves the reference."""
     text = _text(result, prompt)
     if reference is None or result is reference:
-        note = "the original model" if result.recipe == REFERENCE else "nothing to compare with yet"
+        note = say("the original model") if result.recipe == REFERENCE else say("nothing to compare with yet")
         return Column(name, result.recipe, text, text, "", "", note)
     found = agreement(_text(reference, prompt), text)
     return Column(name, result.recipe, text, found.before, found.word, found.after, found.note)

@@ -8,6 +8,7 @@ from qcompare.results import numbers
 from qcompare.results.selection import title
 from qcompare.store import Store
 from qcompare.study.records import Cost, Job, Progress, Pulse, Status
+from qcompare.words import later, say
 
 SILENT_SECONDS = 30.0
 """Without a sign of life for this long, a job is called silent; it gives one every two seconds."""
@@ -15,6 +16,13 @@ SLOW_SECONDS = 20.0
 """A stage shorter than this is never called slow."""
 FRACTION_TO_TRUST = 0.05
 """Below this share of a job the remaining time would be a guess."""
+
+
+ENDED = {Status.SUCCESS: later("done"), Status.FAILED: later("failed"), Status.CANCELLED: later("cancelled")}
+COUNTED = {
+    Status.RUNNING: later("{n} running"), Status.FAILED: later("{n} failed"),
+    Status.CANCELLED: later("{n} cancelled"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -113,29 +121,34 @@ def vital_signs(job: Job, progress: Progress | None, pulse: Pulse | None, now: f
         return "", False
     last = max(pulse.time if pulse else 0.0, progress.time if progress else 0.0, job.started or 0.0)
     if now - last > SILENT_SECONDS:
-        return f"no sign of life for {numbers.about(now - last).removeprefix('about ')}", True
+        return say("no sign of life for {time}", time=numbers.duration(now - last)), True
     if pulse is None:
         return "", False
     parts = [f"CPU {pulse.cpu_percent:.0f} %", numbers.size(pulse.ram_bytes)]
     if pulse.gpu_percent is not None:
-        parts = [f"GPU {pulse.gpu_percent:.0f} %", f"{numbers.size(pulse.gpu_bytes)} GPU memory", *parts]
+        parts = [
+            f"GPU {pulse.gpu_percent:.0f} %",
+            say("{size} GPU memory", size=numbers.size(pulse.gpu_bytes)),
+            *parts,
+        ]
     expected = job.estimate.stages.get(progress.stage) if job.estimate and progress else None
     if progress and progress.stage_began and expected is not None:
         slow = now - progress.stage_began > max(SLOW_SECONDS, 2.5 * expected)
-        parts.append("longer than usual for this stage" if slow else "normal for this stage")
+        parts.append(say("longer than usual for this stage") if slow else say("normal for this stage"))
     return " · ".join(parts), False
 
 
 def _words(job: Job, progress: Progress | None) -> str:
     if job.status is Status.QUEUED:
-        return f"continues soon: {job.interrupted}" if job.interrupted else "waiting its turn"
+        return say("continues soon: {reason}", reason=job.interrupted) if job.interrupted else say("waiting its turn")
     if job.status is not Status.RUNNING:
-        return {Status.SUCCESS: "done"}.get(job.status, job.status.value)
+        return say(ENDED[job.status])
     if job.stopping:
-        return "stopping"
+        return say("stopping")
     if progress is None:
-        return "starting"
-    return f"{progress.stage} {progress.done}/{progress.total}" if progress.total else progress.stage
+        return say("starting")
+    stage = say(progress.stage)
+    return f"{stage} {progress.done}/{progress.total}" if progress.total else stage
 
 
 def study_remaining(standings: Sequence[Standing]) -> float | None:
@@ -151,7 +164,9 @@ def study_remaining(standings: Sequence[Standing]) -> float | None:
 def overview(standings: Sequence[Standing]) -> str:
     """One line on a whole study: `3 of 5 recipes done, 1 running, 1 failed; about 4 min left`."""
     counts = {status: sum(1 for s in standings if s.status is status) for status in Status}
-    parts = [f"{counts[Status.SUCCESS]} of {len(standings)} recipes done"]
-    parts += [f"{counts[s]} {s.value}" for s in (Status.RUNNING, Status.FAILED, Status.CANCELLED) if counts[s]]
+    parts = [say("{n} of {total} recipes done", n=counts[Status.SUCCESS], total=len(standings))]
+    parts += [say(text, n=counts[status]) for status, text in COUNTED.items() if counts[status]]
     left = study_remaining(standings)
-    return ", ".join(parts) + (f"; {numbers.about(left)} left" if left is not None else "")
+    if left is None:
+        return say(", ").join(parts)
+    return say("{counts}; {time} left", counts=say(", ").join(parts), time=numbers.about(left))

@@ -10,6 +10,7 @@ from qcompare.results.render import FORMATS, render
 from qcompare.results.report import report
 from qcompare.results.table import read_comparison
 from qcompare.store import Store
+from qcompare.words import ENGLISH, language, later, speaking
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,16 @@ class Kind:
     make: Callable[[Store, str], bytes]
 
 
+FOR_PEOPLE = ("md",)
+"""Forms in the language of the screen; those for programs and papers are always English."""
+
+
 def _rendered(format: str) -> Callable[[Store, str], bytes]:
-    return lambda store, study_id: render(read_comparison(store, study_id), format).encode()
+    def make(store: Store, study_id: str) -> bytes:
+        with speaking(language() if format in FOR_PEOPLE else ENGLISH):
+            return render(read_comparison(store, study_id), format).encode()
+
+    return make
 
 
 def _published(format: str) -> Callable[[Store, str], bytes]:
@@ -44,7 +53,7 @@ def _parquet(store: Store, study_id: str) -> bytes:
 
 
 FILES: dict[str, Kind] = {
-    "html": Kind("Report", "html", "text/html", _report),
+    "html": Kind(later("Report"), "html", "text/html", _report),
     "md": Kind("Markdown", "md", "text/markdown", _rendered("md")),
     "latex": Kind("LaTeX", "tex", "application/x-tex", _rendered("latex")),
     "published_md": Kind("Markdown, as published", "published.md", "text/markdown", _published("published_md")),

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from qcompare.errors import QCompareError
 from qcompare.results.answers import Answers
 from qcompare.results.resampling import Counts
+from qcompare.words import say
 
 
 def tally(ours: Answers, theirs: Answers, tasks: Sequence[str]) -> dict[str, Counts]:
@@ -41,13 +42,19 @@ def _check_same(ours: Answers, theirs: Answers) -> None:
     if not ours.right.index.equals(theirs.right.index):
         shared = len(ours.right.index.intersection(theirs.right.index))
         raise QCompareError(
-            f"not the same questions ({shared} shared of {len(ours.right)} and {len(theirs.right)}): "
-            "run both in one study"
+            say(
+                "not the same questions ({shared} shared of {ours} and {theirs}): run both in one study",
+                shared=shared,
+                ours=len(ours.right),
+                theirs=len(theirs.right),
+            )
         )
     if ours.prompts != theirs.prompts:
-        raise QCompareError("the same questions were put differently (template or examples): run both in one study")
+        raise QCompareError(
+            say("the same questions were put differently (template or examples): run both in one study")
+        )
     if not len(ours.right):
-        raise QCompareError("no questions to compare: the study has no tasks")
+        raise QCompareError(say("no questions to compare: the study has no tasks"))
 
 
 def _tasks_of(leaves: Sequence[str], tasks: Sequence[str]) -> list[str]:

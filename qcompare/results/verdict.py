@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from qcompare.results.details import expert_details, plain_details, what_would_settle
 from qcompare.results.finding import Finding, at_bits, find, listed, name_of, questions_to_settle
-from qcompare.results.numbers import count_of
+from qcompare.results.numbers import questions
 from qcompare.results.table import Comparison
+from qcompare.words import say
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ def verdict(comparison: Comparison) -> Verdict:
         return Verdict(nothing, nothing)
     finding = find(comparison, best)
     if reference is None:
-        without = f"Without BF16 it cannot be said how much of the model is kept{_and_what_failed(comparison)}."
-        found = Wording(_so_far(comparison, _among_themselves(finding)), (without, *what_would_settle(finding)))
+        said = _without_reference(comparison)
+        found = Wording(_so_far(comparison, _among_themselves(finding)), (said, *what_would_settle(finding)))
         return Verdict(found, found)
     return Verdict(
         Wording(_so_far(comparison, _claim(finding)), plain_details(finding)[:3]),
@@ -53,58 +54,72 @@ def verdict(comparison: Comparison) -> Verdict:
 
 def _nothing_yet(comparison: Comparison) -> str:
     if not comparison.study.tasks:
-        return "This study asked no benchmark questions: see Generations."
+        return say("This study asked no benchmark questions: see Generations.")
     if comparison.reference:
-        others = "no other recipe has a score" if comparison.status.ended else "the others are still to come"
-        return f"BF16 is measured; {others}."
-    return "No recipe has a score." if comparison.status.ended else "No recipe is finished yet."
+        if comparison.status.ended:
+            return say("BF16 is measured; no other recipe has a score.")
+        return say("BF16 is measured; the others are still to come.")
+    return say("No recipe has a score.") if comparison.status.ended else say("No recipe is finished yet.")
 
 
-def _and_what_failed(comparison: Comparison) -> str:
-    return " (it failed)" if any(row.is_reference and row.error for row in comparison.rows) else ""
+def _without_reference(comparison: Comparison) -> str:
+    if any(row.is_reference and row.error for row in comparison.rows):
+        return say("Without BF16 it cannot be said how much of the model is kept (it failed).")
+    return say("Without BF16 it cannot be said how much of the model is kept.")
 
 
 def _so_far(comparison: Comparison, claim: str) -> str:
-    claim = claim if comparison.status.ended else f"so far, {claim[0].lower()}{claim[1:]}"
+    if not comparison.status.ended:
+        claim = say("so far, {claim}", claim=claim[0].lower() + claim[1:])
     return claim[0].upper() + claim[1:]
 
 
 def _claim(finding: Finding) -> str:
     """The first sentence. A share is named only where the questions show a difference to BF16 at all."""
-    best, asked = finding.best, count_of(finding.comparison.questions, "question")
-    paired = best.versus_bf16
+    best, paired = finding.best, finding.best.versus_bf16
+    said = {"at": at_bits(finding), "recipe": name_of(finding, best), "others": _against_others(finding)}
     if finding.open and not finding.beaten:
         return _cannot_tell(finding)
     if paired and not paired.is_real:
-        return f"{at_bits(finding)}{asked} cannot tell {name_of(finding, best)} from BF16{_against_others(finding)}."
+        asked = questions(finding.comparison.questions)
+        return say("{at}{questions} cannot tell {recipe} from BF16{others}.", questions=asked, **said)
     if paired and paired.difference > 0:
-        return f"{at_bits(finding)}{name_of(finding, best)} scores higher than BF16{_against_others(finding)}."
-    kept = best.percent_of_bf16
-    about = "an unknown share" if kept is None else f"about {kept:.0f} of 100"
-    return f"{at_bits(finding)}{name_of(finding, best)} keeps {about} correct answers{_against_others(finding)}."
+        return say("{at}{recipe} scores higher than BF16{others}.", **said)
+    if best.percent_of_bf16 is None:
+        return say("{at}{recipe} keeps an unknown share of correct answers{others}.", **said)
+    kept = f"{best.percent_of_bf16:.0f}"
+    return say("{at}{recipe} keeps about {kept} of 100 correct answers{others}.", kept=kept, **said)
 
 
 def _cannot_tell(finding: Finding) -> str:
     names = [name_of(finding, finding.best), *(name_of(finding, rival.row) for rival in finding.open)]
-    which = "these recipes" if len(names) > 3 else listed(names)
-    asked = count_of(finding.comparison.questions, "question")
+    which = say("these recipes") if len(names) > 3 else listed(names)
+    asked = questions(finding.comparison.questions)
     needed = questions_to_settle(finding)
-    return f"{asked} cannot tell {which} apart" + (
-        f"; about {count_of(needed, 'question')} would." if needed else "."
-    )
+    if needed is None:
+        return say("{questions} cannot tell {recipes} apart.", questions=asked, recipes=which)
+    return say(
+        "{questions} cannot tell {recipes} apart; about {needed} would.",
+        questions=asked, recipes=which, needed=questions(needed),
+    )  # fmt: skip
 
 
 def _among_themselves(finding: Finding) -> str:
     if finding.open and not finding.beaten:
         return _cannot_tell(finding)
-    return f"{at_bits(finding)}{name_of(finding, finding.best)} has the best score{_against_others(finding)}."
+    said = {"recipe": name_of(finding, finding.best), "others": _against_others(finding)}
+    return say("{at}{recipe} has the best score{others}.", at=at_bits(finding), **said)
 
 
 def _against_others(finding: Finding) -> str:
     parts = []
     if finding.beaten:
         names = listed([name_of(finding, rival.row) for rival in finding.beaten])
-        parts.append(f"; {'it' if finding.open else 'that'} beats {names}, and the difference is real")
+        if finding.open:
+            parts.append(say("; it beats {recipes}, and the difference is real", recipes=names))
+        else:
+            parts.append(say("; that beats {recipes}, and the difference is real", recipes=names))
     if finding.open:
-        parts.append(f"; against {listed([name_of(finding, rival.row) for rival in finding.open])} it may be chance")
+        names = listed([name_of(finding, rival.row) for rival in finding.open])
+        parts.append(say("; against {recipes} it may be chance", recipes=names))
     return "".join(parts)

@@ -12,6 +12,7 @@ from qcompare.errors import InvalidStudy
 from qcompare.store.folders import folder_bytes
 from qcompare.store.index import Store
 from qcompare.study.records import Status
+from qcompare.words import say
 
 DRAFT_SECONDS = 3600.0
 """A draft this old has no process any more that would finish it."""
@@ -35,7 +36,7 @@ def find(store: Store) -> list[Rubbish]:
         InvalidStudy: jobs are running: what they need is not known yet.
     """
     if store.counts()[Status.RUNNING]:
-        raise InvalidStudy("jobs are running: wait until they are done, or cancel them")
+        raise InvalidStudy(say("jobs are running: wait until they are done, or cancel them"))
     found = [Rubbish(path, _bytes(path), why) for path, why in _candidates(store)]
     return sorted(found, key=lambda rubbish: -rubbish.num_bytes)
 
@@ -54,22 +55,22 @@ def _candidates(store: Store) -> Iterator[tuple[Path, str]]:
     studies = {study.id for study in store.studies()}
     for folder in _inside(store.home / "studies"):
         if folder.name not in studies:
-            yield folder, "of a study that was deleted"
+            yield folder, say("of a study that was deleted")
     for folder in _inside(store.home / "exports"):
         if folder.name.partition(".")[0] not in studies:
-            yield folder, "checkpoint of a study that was deleted"
+            yield folder, say("checkpoint of a study that was deleted")
     for draft in (store.home / "studies").glob("*/*/.draft-*"):
         if draft.parent.parent.name in studies and time.time() - draft.stat().st_mtime > DRAFT_SECONDS:
-            yield draft, "draft of a process that died"
+            yield draft, say("draft of a process that died")
     used = _revisions(store)
     for name in BY_REVISION:
         for folder in _inside(store.home / name):
             if folder.name not in used:
-                yield folder, "of a model that no stored study uses"
+                yield folder, say("of a model that no stored study uses")
     for note in (store.home / "kept").glob("*.json"):
         if _revision_of(note) not in used:
             for path in note.parent.glob(f"{note.stem}.*"):
-                yield path, "scores of a model that no stored study uses"
+                yield path, say("scores of a model that no stored study uses")
 
 
 def _revisions(store: Store) -> set[str]:

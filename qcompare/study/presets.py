@@ -6,6 +6,8 @@ Adding a scheme, a recipe or a task begins with one line here. The bit figures e
 
 from dataclasses import dataclass
 
+from qcompare.words import later
+
 
 @dataclass(frozen=True)
 class Scheme:
@@ -121,20 +123,44 @@ class RecipeInfo:
 RECIPES: dict[str, RecipeInfo] = {
     r.name: r
     for r in (
-        RecipeInfo("bf16", "BF16", "The original model: the yardstick for all others.", False),
-        RecipeInfo("uniform", "Uniform", "Every layer at the low scheme: smallest, usually least accurate.", False),
-        RecipeInfo("head", "Head high", "The last blocks, near the output, get the high scheme.", True),
-        RecipeInfo("tail", "Tail high", "The first blocks, near the input, get the high scheme.", True),
-        RecipeInfo("mixed", "Mixed", "The layers that matter most get the high scheme (AutoScheme).", True),
-        RecipeInfo("rtn_fp8_dynamic", "FP8", "Every layer in 8-bit floats, plainly rounded.", False, "FP8_DYNAMIC"),
+        RecipeInfo("bf16", later("BF16"), later("The original model: the yardstick for all others."), False),
         RecipeInfo(
-            "awq_fp8_dynamic", "AWQ + FP8", "FP8 after AWQ has scaled the weights.", False, "FP8_DYNAMIC", True
+            "uniform",
+            later("Uniform"),
+            later("Every layer at the low scheme: smallest, usually least accurate."),
+            False,
         ),
-        RecipeInfo("rtn_fp8_block", "FP8 blocks", "FP8 with a scale for each 128 × 128 block.", False, "FP8_BLOCK"),
+        RecipeInfo("head", later("Head high"), later("The last blocks, near the output, get the high scheme."), True),
+        RecipeInfo("tail", later("Tail high"), later("The first blocks, near the input, get the high scheme."), True),
+        RecipeInfo(
+            "mixed", later("Mixed"), later("The layers that matter most get the high scheme (AutoScheme)."), True
+        ),
+        RecipeInfo(
+            "rtn_fp8_dynamic",
+            later("FP8"),
+            later("Every layer in 8-bit floats, plainly rounded."),
+            False,
+            "FP8_DYNAMIC",
+        ),
+        RecipeInfo(
+            "awq_fp8_dynamic",
+            later("AWQ + FP8"),
+            later("FP8 after AWQ has scaled the weights."),
+            False,
+            "FP8_DYNAMIC",
+            True,
+        ),
+        RecipeInfo(
+            "rtn_fp8_block",
+            later("FP8 blocks"),
+            later("FP8 with a scale for each 128 × 128 block."),
+            False,
+            "FP8_BLOCK",
+        ),
         RecipeInfo(
             "awq_fp8_block",
-            "AWQ + FP8 blocks",
-            "The same after AWQ has scaled the weights.",
+            later("AWQ + FP8 blocks"),
+            later("The same after AWQ has scaled the weights."),
             False,
             "FP8_BLOCK",
             True,
@@ -163,12 +189,12 @@ class TaskInfo:
 TASKS: dict[str, TaskInfo] = {
     t.name: t
     for t in (
-        TaskInfo("lambada_openai", "LAMBADA", "Guess the last word of a passage.", 1, 5153),
-        TaskInfo("hellaswag", "HellaSwag", "Pick the sensible continuation of a story.", 1, 10042),
-        TaskInfo("piqa", "PIQA", "Pick the way that works in the physical world.", 1, 1838),
-        TaskInfo("winogrande", "WinoGrande", "Work out whom a pronoun means.", 1, 1267),
-        TaskInfo("mmlu", "MMLU", "Exam questions from 57 subjects.", 57, 14042),
-        TaskInfo("gsm8k", "GSM8K", "Work out a school maths problem in writing.", 1, 1319, num_fewshot=5),
+        TaskInfo("lambada_openai", "LAMBADA", later("Guess the last word of a passage."), 1, 5153),
+        TaskInfo("hellaswag", "HellaSwag", later("Pick the sensible continuation of a story."), 1, 10042),
+        TaskInfo("piqa", "PIQA", later("Pick the way that works in the physical world."), 1, 1838),
+        TaskInfo("winogrande", "WinoGrande", later("Work out whom a pronoun means."), 1, 1267),
+        TaskInfo("mmlu", "MMLU", later("Exam questions from 57 subjects."), 57, 14042),
+        TaskInfo("gsm8k", "GSM8K", later("Work out a school maths problem in writing."), 1, 1319, num_fewshot=5),
     )
 }
 
@@ -188,9 +214,9 @@ class Size:
 
 
 SIZES: tuple[Size, ...] = (
-    Size("Quick", ("lambada_openai", "hellaswag", "piqa", "winogrande"), 25, "a first look"),
-    Size("Standard", ("lambada_openai", "hellaswag", "piqa", "winogrande"), 100, "a useful comparison"),
-    Size("Full", PUBLISHED_TASKS, None, "every question of the five published tasks"),
+    Size(later("Quick"), ("lambada_openai", "hellaswag", "piqa", "winogrande"), 25, "a first look"),
+    Size(later("Standard"), ("lambada_openai", "hellaswag", "piqa", "winogrande"), 100, "a useful comparison"),
+    Size(later("Full"), PUBLISHED_TASKS, None, "every question of the five published tasks"),
 )
 
 DEFAULT_PROMPTS: tuple[str, ...] = (

@@ -11,6 +11,7 @@ from qcompare.jobs import control
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Status, StudyRecord
+from qcompare.words import say
 
 ACTS: dict[str, Callable[[str, Settings], Sequence[Job]]] = {
     "cancel": control.cancel,
@@ -36,11 +37,11 @@ class Action:
 def job_actions(store: Store, job: Job, title: str) -> list[Action]:
     """The buttons of one job."""
     if not job.status.ended:
-        return [] if job.stopping else [Action("cancel", job.id, "Cancel", f"Cancel {title}")]
+        return [] if job.stopping else [Action("cancel", job.id, say("Cancel"), say("Cancel {title}", title=title))]
     if job.status is Status.SUCCESS:
         return []
     found = control.remedy_of(store, job)
-    actions = [Action("resume", job.id, "Resume", f"Resume {title}")]
+    actions = [Action("resume", job.id, say("Resume"), say("Resume {title}", title=title))]
     if found and found.changes:
         actions.insert(0, Action("retry", job.id, found.words, f"{found.words}: {title}"))
     return actions
@@ -52,11 +53,11 @@ def study_actions(study: StudyRecord, jobs: Sequence[Job]) -> list[Action]:
         return []
     actions = []
     if study.paused or (jobs and all(job.status in (Status.FAILED, Status.CANCELLED) for job in jobs)):
-        actions.append(Action("resume", study.id, "Resume study", "Resume this study"))
+        actions.append(Action("resume", study.id, say("Resume study"), say("Resume this study")))
     if not all(job.status.ended for job in jobs):
         if not study.paused:
-            actions.append(Action("pause", study.id, "Pause study", "Pause this study, to go on later"))
-        actions.append(Action("cancel", study.id, "Cancel study", "Cancel what is not done of this study"))
+            actions.append(Action("pause", study.id, say("Pause study"), say("Pause this study, to go on later")))
+        actions.append(Action("cancel", study.id, say("Cancel study"), say("Cancel what is not done of this study")))
     return actions
 
 
@@ -71,8 +72,8 @@ def performer(settings: Settings) -> Callable[[gr.EventData], None]:
             gr.Warning(escape(str(error), quote=False))  # a toast shows HTML
             return
         if act == "cancel":
-            gr.Info(f"{len(done)} cancelled. What was finished is kept.", duration=4)
+            gr.Info(say("{n} cancelled. What was finished is kept.", n=len(done)), duration=4)
         elif act == "pause":
-            gr.Info("Paused: the device is free. Resume goes on where it stopped.", duration=4)
+            gr.Info(say("Paused: the device is free. Resume goes on where it stopped."), duration=4)
 
     return perform

@@ -158,7 +158,7 @@ def study_of(store: Store, asked: str) -> str:
 def _starter(settings: Settings) -> Callable[..., list[Any]]:
     def start(button: str, *values: Any) -> list[Any]:
         try:
-            study = submit(Asked(*values).study(), settings, anyway=button == START_ANYWAY)
+            study = submit(Asked(*values).study(), settings, anyway=button == say(START_ANYWAY))
         except QCompareError as error:
             return [gr.skip(), gr.skip(), page("estimate", error=str(error), found=None)]
         return [study.id, gr.Tabs(selected="progress"), gr.skip()]

@@ -18,6 +18,7 @@ from qcompare.ui.fill import fill
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, markup, study_exists
 from qcompare.ui.texts import STATUS_WORDS
+from qcompare.words import say
 
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 SPOKEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -37,15 +38,15 @@ def build_chosen(settings: Settings, study_id: gr.Textbox) -> Chosen:
     store = Store(settings.home)
     with gr.Column(visible=False, elem_id="qc-chosen", elem_classes="qc-card") as box:
         title = markup()
-        name = gr.Textbox(label="Name", max_lines=1)
-        tags = gr.Textbox(label="Tags", placeholder="paper, 8B: commas between", max_lines=1)
-        save = gr.Button("Save name and tags", size="sm")
+        name = gr.Textbox(label=say("Name"), max_lines=1)
+        tags = gr.Textbox(label=say("Tags"), placeholder=say("paper, 8B: commas between"), max_lines=1)
+        save = gr.Button(say("Save name and tags"), size="sm")
         with gr.Row(elem_classes="qc-buttons"):
-            clone = gr.Button("Clone into the form", size="sm", min_width=144)
-            pack = gr.Button("Pack into one file", size="sm", min_width=144)
-            delete = gr.Button("Delete…", size="sm", min_width=96)
+            clone = gr.Button(say("Clone into the form"), size="sm", min_width=144)
+            pack = gr.Button(say("Pack into one file"), size="sm", min_width=144)
+            delete = gr.Button(say("Delete…"), size="sm", min_width=96)
         sure = gr.Button("", visible=False, variant="stop", size="sm")
-        file = gr.File(visible=False, label="Packed study", interactive=False)
+        file = gr.File(visible=False, label=say("Packed study"), interactive=False)
     gr.on(
         [save.click, name.submit, tags.submit],
         lambda *values: told(lambda: _save(settings, *values)), [study_id, name, tags], None, **SPOKEN,
@@ -78,7 +79,7 @@ def _show(place: Place) -> list[Any]:
     study = place.store.study(place.study_id)
     size = library.size_of(place.store, study.id)
     return [
-        gr.update(visible=True), page("chosen", study=study, size=size, word=STATUS_WORDS[study.status.value]),
+        gr.update(visible=True), page("chosen", study=study, size=size, word=say(STATUS_WORDS[study.status.value])),
         study.name, ", ".join(study.tags), gr.update(value=None, visible=False), gr.update(visible=False),
     ]  # fmt: skip
 
@@ -86,7 +87,7 @@ def _show(place: Place) -> list[Any]:
 def _save(settings: Settings, study_id: str, name: str, tags: str) -> None:
     library.rename(study_id, name, settings)
     library.tag(study_id, tags.split(","), settings)
-    gr.Info("Saved.", duration=2)
+    gr.Info(say("Saved."), duration=2)
 
 
 def _pack(store: Store, study_id: str) -> Any:
@@ -96,12 +97,12 @@ def _pack(store: Store, study_id: str) -> Any:
 
 def _ask(store: Store, study_id: str) -> Any:
     freed = numbers.size(library.size_of(store, study_id))
-    return gr.update(value=f"Delete it for good, free {freed}", visible=True)
+    return gr.update(value=say("Delete it for good, free {size}", size=freed), visible=True)
 
 
 def _delete(settings: Settings, study_id: str) -> str:
     freed = library.delete(study_id, settings)
-    gr.Info(f"Deleted, {numbers.size(freed)} freed.", duration=4)
+    gr.Info(say("Deleted, {size} freed.", size=numbers.size(freed)), duration=4)
     return Store(settings.home).newest() or ""
 
 

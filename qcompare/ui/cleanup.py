@@ -12,6 +12,7 @@ from qcompare.store import Store
 from qcompare.store.rubbish import find, remove
 from qcompare.ui.pages import page
 from qcompare.ui.parts import markup
+from qcompare.words import say
 
 LISTED = 12
 """Largest pieces that are named one by one."""
@@ -23,7 +24,7 @@ def build_cleanup(settings: Settings) -> None:
     with gr.Column(elem_id="qc-cleanup", elem_classes="qc-card"):
         said = markup(page("cleanup", found=None, free=None))
         with gr.Row(elem_classes="qc-buttons"):
-            look = gr.Button("Look for leftovers", size="sm", min_width=144)
+            look = gr.Button(say("Look for leftovers"), size="sm", min_width=144)
             sure = gr.Button("", visible=False, variant="stop", size="sm", min_width=144)
     look.click(lambda: looked(settings), None, [said, sure], **SPOKEN)
     sure.click(lambda: _removed(settings), None, [said, sure], **SPOKEN)
@@ -41,7 +42,10 @@ def looked(settings: Settings) -> list[Any]:
     said = page(
         "cleanup", found=found, lines=lines, more=len(found) - len(lines), total=total, free=free_disk(settings.home)
     )
-    return [said, gr.update(value=f"Remove, free {numbers.size(total)}", visible=True) if found else hidden]
+    return [
+        said,
+        gr.update(value=say("Remove, free {size}", size=numbers.size(total)), visible=True) if found else hidden,
+    ]
 
 
 def _removed(settings: Settings) -> list[Any]:
@@ -50,5 +54,5 @@ def _removed(settings: Settings) -> list[Any]:
         freed = remove(find(Store(settings.home)))
     except QCompareError as error:
         return [page("cleanup", found=None, free=None, error=str(error)), gr.update(visible=False)]
-    gr.Info(f"{numbers.size(freed)} freed.", duration=4)
+    gr.Info(say("{size} freed.", size=numbers.size(freed)), duration=4)
     return looked(settings)

@@ -51,7 +51,9 @@ class Estimate:
     def where(self) -> str:
         """The device, for people."""
         device = self.plan.device if self.plan else ""
-        return "this CPU" if device == "cpu" else device.replace("cuda:", "GPU ").replace("cuda", "this GPU")
+        return (
+            say("this CPU") if device == "cpu" else device.replace("cuda:", "GPU ").replace("cuda", say("this GPU"))
+        )
 
 
 def estimate(asked: Asked, settings: Settings) -> Estimate:

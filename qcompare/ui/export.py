@@ -18,7 +18,8 @@ from qcompare.study.presets import FORMATS
 from qcompare.study.records import ExportState, Job, Status
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, markup, study_exists
-from qcompare.ui.texts import FORMAT_CHOICES
+from qcompare.ui.texts import FORMAT_TEXTS
+from qcompare.words import say
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -36,14 +37,15 @@ class Line:
 
 def build_export(settings: Settings, store: Store) -> Part:
     """Lay out the fold in the current page and wire its button."""
+    choices = [(f"{format}\n{say(text)}", format) for format, text in FORMAT_TEXTS.items()]
     with gr.Accordion(
-        "Take a checkpoint away", open=False, visible=False, elem_id="qc-export", elem_classes="qc-card"
+        say("Take a checkpoint away"), open=False, visible=False, elem_id="qc-export", elem_classes="qc-card"
     ) as fold:
         with gr.Row(equal_height=True):
-            recipe = gr.Dropdown([], label="Recipe", scale=2, min_width=200)
-            format = gr.Radio(FORMAT_CHOICES, value=FORMATS[0], label="Format", elem_classes="qc-choices", scale=4)
-        fused = gr.Checkbox(label="For vLLM: one scheme for layers that it fuses, within the same budget")
-        button = gr.Button("Write checkpoint", scale=0, min_width=200)
+            recipe = gr.Dropdown([], label=say("Recipe"), scale=2, min_width=200)
+            format = gr.Radio(choices, value=FORMATS[0], label=say("Format"), elem_classes="qc-choices", scale=4)
+        fused = gr.Checkbox(label=say("For vLLM: one scheme for layers that it fuses, within the same budget"))
+        button = gr.Button(say("Write checkpoint"), scale=0, min_width=200)
         told = markup()
     button.click(_starter(settings, store), [recipe, format, fused], None, **QUIET)
     return Part("export", [fold, recipe, told], _token, _show)
@@ -53,7 +55,7 @@ def _starter(settings: Settings, store: Store) -> Callable[[str | None, str, boo
     def begin(job_id: str | None, format: str, fused: bool) -> None:
         try:
             if not job_id:
-                raise QCompareError("choose a recipe first")
+                raise QCompareError(say("choose a recipe first"))
             start(store, store.job(job_id), format, target(settings, job_id, format), settings, fused)
         except QCompareError as error:
             gr.Warning(escape(str(error), quote=False))

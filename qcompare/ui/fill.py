@@ -11,6 +11,7 @@ from qcompare.errors import QCompareError
 from qcompare.settings import Settings
 from qcompare.study.spec import Study, load_study
 from qcompare.ui.form import Asked
+from qcompare.words import say
 
 FIELDS = 8
 """Widgets of the form, in the order of `Asked`."""
@@ -22,7 +23,7 @@ def fill(study: Study, settings: Settings) -> list[Any]:
     again = asked.study().model_dump()
     if other := [field for field, value in study.model_dump().items() if again[field] != value]:
         gr.Warning(
-            f"The form has no field for: {escape(', '.join(other), quote=False)}. Use the study file for these."
+            say("The form has no field for: {fields}. Use the study file for these.", fields=escape(", ".join(other)))
         )
     return list(astuple(asked))
 

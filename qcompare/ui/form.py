@@ -9,10 +9,11 @@ from qcompare.models.sources import resolve
 from qcompare.settings import Settings
 from qcompare.study.presets import PUBLISHED_BUDGETS, SCHEME_CHOICES, SCHEMES, SIZES, Size
 from qcompare.study.spec import Study, parse_study
+from qcompare.words import later, say
 
-DEMO, HUB, FOLDER = "Demo", "Hub", "Folder"
+DEMO, HUB, FOLDER = later("Demo"), later("Hub"), later("Folder")
 """Where a model comes from, as offered."""
-CUSTOM = "Custom"
+CUSTOM = later("Custom")
 """A number of questions that is none of the ready sizes."""
 
 
@@ -54,7 +55,7 @@ class Asked:
         """
         model = "demo" if self.source == DEMO else (self.name or "").strip()
         if not model:
-            raise InvalidStudy("no model is named: type its name, or choose the demo")
+            raise InvalidStudy(say("no model is named: type its name, or choose the demo"))
         values = {
             "model": model,
             "schemes": self.schemes.split(","),

@@ -11,6 +11,7 @@ from qcompare.settings import Settings
 from qcompare.ui.own_prompt import build_own_prompt
 from qcompare.ui.pages import empty, page
 from qcompare.ui.parts import Part, Place, job_states, markup
+from qcompare.words import say
 
 
 def build_generations(settings: Settings, study_id: gr.Textbox) -> tuple[Part, Part]:
@@ -28,8 +29,8 @@ def _show(place: Place) -> list[Any]:
     except QCompareError as error:
         return [empty(str(error))]
     if not selection.study.spec.prompts:
-        return [empty("This study has no prompts. Add some under New and start again.")]
+        return [empty(say("This study has no prompts. Add some under New and start again."))]
     if not selection.results:
-        text = "No answers yet: they appear here as recipes finish. See Progress for where they are."
+        text = say("No answers yet: they appear here as recipes finish. See Progress for where they are.")
         return [empty(text)]
     return [page("generations", prompts=side_by_side(selection))]

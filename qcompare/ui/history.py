@@ -19,6 +19,7 @@ from qcompare.ui.cleanup import build_cleanup
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, markup
 from qcompare.ui.texts import STATUS_WORDS
+from qcompare.words import say, say_n
 
 SHOWN = 50
 """Studies of the list; so many more at a press."""
@@ -76,11 +77,13 @@ def build_history(settings: Settings, store: Store, study_id: gr.Textbox) -> His
     view, stamp = gr.State(View()), gr.Textbox(visible=False)
     with gr.Row(elem_id="qc-find", equal_height=True):
         search = gr.Textbox(
-            label="Search", placeholder="name, model, recipe, tag", max_lines=1, scale=3, min_width=160
+            label=say("Search"), placeholder=say("name, model, recipe, tag"), max_lines=1, scale=3, min_width=160
         )
-        states = [(STATUS_WORDS[status.value].capitalize(), status.value) for status in Status]
-        state = gr.Dropdown([("Any state", ANY), *states], value=ANY, label="State", scale=1, min_width=144)
-        incoming = gr.UploadButton("Import a packed study", file_types=[".zip"], scale=0, min_width=184, size="sm")
+        states = [(say(STATUS_WORDS[status.value]).capitalize(), status.value) for status in Status]
+        state = gr.Dropdown([(say("Any state"), ANY), *states], value=ANY, label=say("State"), scale=1, min_width=144)
+        incoming = gr.UploadButton(
+            say("Import a packed study"), file_types=[".zip"], scale=0, min_width=184, size="sm"
+        )
     with gr.Row(elem_id="qc-library", equal_height=False):
         rows = markup(elem_id="qc-history", js_on_load=PRESSES, scale=5, min_width=320)
         with gr.Column(elem_id="qc-aside", scale=3, min_width=320):
@@ -148,14 +151,13 @@ def history_rows(store: Store, view: View, search: str, state: str, chosen: str)
 def asked_in_words(study: StudyRecord) -> str:
     """`SmolLM2 · 5 recipes · 4 tasks · 25 questions each`: what a study asked."""
     spec = study.spec
-    questions = "all questions" if spec.limit is None else f"{spec.limit} questions each"
-    parts = [spec.model.rstrip("/").rpartition("/")[2], _number(spec.recipes, "recipe")]
-    parts += [_number(spec.tasks, "task"), questions] if spec.tasks else [_number(spec.prompts, "prompt")]
-    return " · ".join(parts)
-
-
-def _number(things: tuple[str, ...], name: str) -> str:
-    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
+    parts = [spec.model.rstrip("/").rpartition("/")[2], say_n("{n} recipe", "{n} recipes", len(spec.recipes))]
+    if not spec.tasks:
+        return " · ".join([*parts, say_n("{n} prompt", "{n} prompts", len(spec.prompts))])
+    each = (
+        say("all questions") if spec.limit is None else say_n("{n} question each", "{n} questions each", spec.limit)
+    )
+    return " · ".join([*parts, say_n("{n} task", "{n} tasks", len(spec.tasks)), each])
 
 
 def _token(place: Place) -> Hashable:

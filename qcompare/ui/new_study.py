@@ -20,6 +20,7 @@ from qcompare.ui.pages import page
 from qcompare.ui.parts import markup
 from qcompare.ui.recording import recorded
 from qcompare.ui.texts import PITCH, schemes_title
+from qcompare.words import later, say
 
 PICK_BUDGET = """
 element.addEventListener('click', (event) => {
@@ -27,7 +28,7 @@ element.addEventListener('click', (event) => {
   if (tick) trigger('pick', {budget: Number(tick.dataset.budget)});
 });
 """
-START, START_ANYWAY = "Start study", "Start anyway"
+START, START_ANYWAY = later("Start study"), later("Start anyway")
 RUN_COMMAND = "python -m qcompare run study.yaml"
 
 
@@ -46,7 +47,7 @@ class NewStudyTab:
 def build_new_study(settings: Settings) -> NewStudyTab:
     """Lay out the tab in the current page and wire what stays inside it."""
     default = Study()
-    markup(page("lead", pitch=PITCH, recording=recorded(Store(settings.home))))
+    markup(page("lead", pitch=say(PITCH), recording=recorded(Store(settings.home))))
     with gr.Row(elem_id="qc-cards", equal_height=True):
         with gr.Column(elem_classes="qc-card", scale=4, min_width=280):
             facts, picks, model_inputs = _model_card(settings)
@@ -54,15 +55,15 @@ def build_new_study(settings: Settings) -> NewStudyTab:
             ticks, compress_inputs = _compress_card(default)
         with gr.Column(elem_classes="qc-card", scale=5, min_width=280):
             size, measure_inputs = _measure_card(default)
-    with gr.Accordion("Study file and command", open=False, elem_id="qc-file"):
+    with gr.Accordion(say("Study file and command"), open=False, elem_id="qc-file"):
         study_file = gr.Code(
             default.to_yaml(), language="yaml", label="study.yaml", interactive=False, lines=10, max_lines=14
         )
-        given = gr.File(label="Fill the form from a study file", file_types=[".yaml", ".yml"], height=120)
-        gr.Code(RUN_COMMAND, language="shell", label="The same in a terminal", interactive=False, lines=1)
+        given = gr.File(label=say("Fill the form from a study file"), file_types=[".yaml", ".yml"], height=120)
+        gr.Code(RUN_COMMAND, language="shell", label=say("The same in a terminal"), interactive=False, lines=1)
     with gr.Row(elem_id="qc-start", equal_height=True):
         told = markup(page("estimate", error="", found=None), elem_id="qc-estimate", scale=1)
-        start = gr.Button(START, variant="primary", scale=0, min_width=160, elem_id="qc-go")
+        start = gr.Button(say(START), variant="primary", scale=0, min_width=160, elem_id="qc-go")
     inputs = [*model_inputs, *compress_inputs, *measure_inputs]
     follow = [facts, compress_inputs[1], ticks, size, study_file, told, start]
     _follow_changes(settings, inputs, follow, picks)
@@ -74,9 +75,13 @@ def build_new_study(settings: Settings) -> NewStudyTab:
 
 
 def _model_card(settings: Settings) -> tuple[gr.HTML, gr.HTML, list[gr.components.Component]]:
-    markup("<h2>Model</h2>")
-    source = gr.Radio([form.DEMO, form.HUB, form.FOLDER], value=form.DEMO, label="Where it comes from")
-    name = gr.Textbox(label="Name", visible=False, max_lines=1, elem_id="qc-model")
+    markup(page("heading", text=say("Model")))
+    source = gr.Radio(
+        [(say(kind), kind) for kind in (form.DEMO, form.HUB, form.FOLDER)],
+        value=form.DEMO,
+        label=say("Where it comes from"),
+    )
+    name = gr.Textbox(label=say("Name"), visible=False, max_lines=1, elem_id="qc-model")
     picks = build_model_search(settings, source, name)
     facts = markup(elem_id="qc-facts")
     source.change(_name_field, source, name, queue=False, show_progress="hidden", api_visibility="private")
@@ -85,27 +90,32 @@ def _model_card(settings: Settings) -> tuple[gr.HTML, gr.HTML, list[gr.component
 
 def _name_field(source: str) -> Any:
     labels = {
-        form.HUB: ("Name on the hub", "type to search; or org/name@revision"),
-        form.FOLDER: ("Folder", "/path/to/a/model"),
+        form.HUB: (say("Name on the hub"), say("type to search; or org/name@revision")),
+        form.FOLDER: (say("Folder"), "/path/to/a/model"),
     }
-    label, placeholder = labels.get(source, ("Name", ""))
+    label, placeholder = labels.get(source, (say("Name"), ""))
     return gr.update(visible=source != form.DEMO, label=label, placeholder=placeholder)
 
 
 def _compress_card(default: Study) -> tuple[gr.HTML, list[gr.components.Component]]:
-    markup("<h2>Compress</h2>")
+    markup(page("heading", text=say("Compress")))
     schemes = gr.Radio(
         [(schemes_title(schemes), form.schemes_value(schemes)) for schemes in SCHEME_CHOICES],
-        value=form.DEFAULT_SCHEMES, label="Formats to mix", elem_classes="qc-choices",
+        value=form.DEFAULT_SCHEMES, label=say("Formats to mix"), elem_classes="qc-choices",
     )  # fmt: skip
     low, high = form.budget_range(form.DEFAULT_SCHEMES)
     budget = gr.Slider(
-        low, high, value=default.avg_bits[0], step=0.05, label="Budget: average bits a weight", elem_id="qc-budget"
+        low,
+        high,
+        value=default.avg_bits[0],
+        step=0.05,
+        label=say("Budget: average bits a weight"),
+        elem_id="qc-budget",
     )
     ticks = markup(js_on_load=PICK_BUDGET, elem_id="qc-ticks")
     recipes = gr.CheckboxGroup(
-        [(f"{recipe.title}\n{recipe.text}", recipe.name) for recipe in RECIPES.values()],
-        value=list(default.recipes), label="Recipes", elem_classes=["qc-choices", "qc-pairs"],
+        [(f"{say(recipe.title)}\n{say(recipe.text)}", recipe.name) for recipe in RECIPES.values()],
+        value=list(default.recipes), label=say("Recipes"), elem_classes=["qc-choices", "qc-pairs"],
     )  # fmt: skip
     schemes.input(
         form.budget_within, [schemes, budget], budget, queue=False, show_progress="hidden", api_visibility="private"
@@ -119,24 +129,24 @@ def _picked_budget(event: gr.EventData) -> float:
 
 
 def _measure_card(default: Study) -> tuple[gr.Radio, list[gr.components.Component]]:
-    markup("<h2>Measure</h2>")
+    markup(page("heading", text=say("Measure")))
     size = gr.Radio(
-        _size_choices(UNTIMED), value=form.size_of(list(default.tasks), default.limit), label="How much",
+        _size_choices(UNTIMED), value=form.size_of(list(default.tasks), default.limit), label=say("How much"),
         elem_classes="qc-choices",
     )  # fmt: skip
-    with gr.Accordion("Tasks and questions", open=False) as details:
+    with gr.Accordion(say("Tasks and questions"), open=False) as details:
         tasks = gr.CheckboxGroup(
-            [(f"{task.title}\n{task.text}", task.name) for task in TASKS.values()],
-            value=list(default.tasks), label="Tasks", elem_classes="qc-choices",
+            [(f"{task.title}\n{say(task.text)}", task.name) for task in TASKS.values()],
+            value=list(default.tasks), label=say("Tasks"), elem_classes="qc-choices",
         )  # fmt: skip
         limit = gr.Number(
-            default.limit, label="Questions a task", precision=0,
-            info="Leave empty for all. MMLU counts each of its 57 subjects.",
+            default.limit, label=say("Questions a task"), precision=0,
+            info=say("Leave empty for all. MMLU counts each of its 57 subjects."),
         )  # fmt: skip
     prompts = gr.Textbox(
         "\n".join(DEFAULT_PROMPTS),
-        label="Prompts",
-        info="One a line; every recipe answers them.",
+        label=say("Prompts"),
+        info=say("One a line; every recipe answers them."),
         lines=3,
         max_lines=8,
     )
@@ -149,16 +159,19 @@ def _measure_card(default: Study) -> tuple[gr.Radio, list[gr.components.Componen
 def _size_choices(sizes: Sequence[SizeTime]) -> list[tuple[str, str]]:
     return [
         *((_size_text(each), each.size.name) for each in sizes),
-        ("Custom\nYour own tasks and number", form.CUSTOM),
+        (say("Custom") + "\n" + say("Your own tasks and number"), form.CUSTOM),
     ]
 
 
 def _size_text(sized: SizeTime) -> str:
     size = sized.size
-    time = "time not yet known here" if sized.seconds is None else numbers.about(sized.seconds)
-    asked = "All questions" if size.limit is None else f"{size.limit} questions a task"
-    seen = 100 * visible_difference(size.tasks, size.limit)
-    return f"{size.name} · {time}\n{asked}, shows gaps over {seen:.1g} points"
+    time = say("time not yet known here") if sized.seconds is None else numbers.about(sized.seconds)
+    points = f"{100 * visible_difference(size.tasks, size.limit):.1g}"
+    if size.limit is None:
+        text = say("All questions, shows gaps over {points} points", points=points)
+    else:
+        text = say("{n} questions a task, shows gaps over {points} points", n=size.limit, points=points)
+    return f"{say(size.name)} · {time}\n{text}"
 
 
 def _size_values(name: str) -> list[Any]:
@@ -193,5 +206,5 @@ def shown(found: Estimate) -> list[Any]:
         gr.update(choices=_size_choices(found.sizes)),
         found.study_file if found.study_file else gr.skip(),
         page("estimate", error=found.error, found=found),
-        gr.update(interactive=not found.error, value=START_ANYWAY if found.shortage else START),
+        gr.update(interactive=not found.error, value=say(START_ANYWAY if found.shortage else START)),
     ]

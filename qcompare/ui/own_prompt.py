@@ -12,6 +12,7 @@ from qcompare.store import Store
 from qcompare.study.presets import RECIPES
 from qcompare.study.spec import Study, parse_study
 from qcompare.ui.parts import Part, Place, study_exists
+from qcompare.words import say
 
 NAME_LETTERS = 40
 """Of a prompt, in the name of its study."""
@@ -19,10 +20,10 @@ NAME_LETTERS = 40
 
 def build_own_prompt(settings: Settings, study_id: gr.Textbox) -> Part:
     """Lay out the fold in the current page; when a prompt is asked, its study is opened."""
-    with gr.Accordion("Ask your own prompt", open=False, visible=False, elem_id="qc-own") as fold:
-        prompt = gr.Textbox(label="Prompt", lines=2, max_lines=8, elem_id="qc-own-prompt")
-        recipes = gr.CheckboxGroup([], label="Recipes, loaded one after another")
-        ask = gr.Button("Ask", variant="primary", scale=0, min_width=120)
+    with gr.Accordion(say("Ask your own prompt"), open=False, visible=False, elem_id="qc-own") as fold:
+        prompt = gr.Textbox(label=say("Prompt"), lines=2, max_lines=8, elem_id="qc-own-prompt")
+        recipes = gr.CheckboxGroup([], label=say("Recipes, loaded one after another"))
+        ask = gr.Button(say("Ask"), variant="primary", scale=0, min_width=120)
 
     def start(study: str, text: str, chosen: list[str]) -> Any:
         try:
@@ -43,7 +44,7 @@ def prompt_study(study: Study, prompt: str, recipes: list[str]) -> Study:
         InvalidStudy: the prompt is empty or too long, or no recipe is chosen.
     """
     if not prompt.strip():
-        raise InvalidStudy("the prompt is empty: type one")
+        raise InvalidStudy(say("the prompt is empty: type one"))
     changes = {"prompts": [prompt], "recipes": recipes, "tasks": [], "divergence": None}
     return parse_study(study.model_dump() | changes, "prompt")
 
@@ -52,5 +53,5 @@ def _offered(place: Place) -> list[Any]:
     if not study_exists(place):
         return [gr.update(visible=False), gr.skip()]
     names = place.store.study(place.study_id).spec.recipes
-    choices = [(RECIPES[name].title if name in RECIPES else name, name) for name in names]
+    choices = [(say(RECIPES[name].title) if name in RECIPES else name, name) for name in names]
     return [gr.update(visible=True), gr.update(choices=choices, value=list(names))]

@@ -1,6 +1,5 @@
 """HTML of the screen, from templates that escape everything they are given."""
 
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -28,5 +27,5 @@ def empty(text: str = "") -> str:
 def _environment() -> Environment:
     found = environment(TEMPLATES)
     found.globals["span"] = numbers.span
-    found.filters["day"] = lambda moment: f"{datetime.fromtimestamp(moment):%d %b %Y %H:%M}"
+    found.filters["day"] = numbers.day
     return found

@@ -13,6 +13,7 @@ from qcompare.results.questions import KINDS, PAGE, read_questions
 from qcompare.store import Store
 from qcompare.study.presets import TASKS
 from qcompare.ui.parts import Part, Place, markup
+from qcompare.words import say
 
 PRESSES = """
 window.qcompare.presses(element, '.qc-cell', (pressed) => {
@@ -40,10 +41,12 @@ def build_questions(store: Store, table: gr.HTML, study_id: gr.Textbox) -> Part:
     with gr.Column(visible=False, elem_id="qc-questions", elem_classes="qc-figure") as column:
         heading = markup()
         with gr.Row():
-            kind = gr.Radio(_choices({}), value="", label="Against BF16", scale=2, min_width=280)
-            search = gr.Textbox(label="Search", placeholder="a word of it, or a subject", scale=1, min_width=200)
+            kind = gr.Radio(_choices({}), value="", label=say("Against BF16"), scale=2, min_width=280)
+            search = gr.Textbox(
+                label=say("Search"), placeholder=say("a word of it, or a subject"), scale=1, min_width=200
+            )
         listed = markup(elem_id="qc-question-list")
-        more = gr.Button("Show more", visible=False, size="sm")
+        more = gr.Button(say("Show more"), visible=False, size="sm")
     outputs = [cell, heading, kind, listed, more]
 
     def show(chosen: Cell | None, kind: str, search: str) -> list[Any]:
@@ -70,7 +73,10 @@ def _closed(place: Place) -> Sequence[Any]:
 
 def _choices(counts: dict[str, int]) -> list[tuple[str, str]]:
     total = [f" {sum(counts.values())}"] if counts else [""]
-    return [("All" + total[0], ""), *((f"{name} {counts.get(key, '')}".strip(), key) for key, name in KINDS.items())]
+    return [
+        (say("All") + total[0], ""),
+        *((f"{say(name)} {counts.get(key, '')}".strip(), key) for key, name in KINDS.items()),
+    ]
 
 
 def _shown(store: Store, cell: Cell | None, kind: str, search: str) -> list[Any]:
@@ -87,9 +93,10 @@ def _shown(store: Store, cell: Cell | None, kind: str, search: str) -> list[Any]
             gr.update(visible=False),
         ]
     task = TASKS[cell.task].title if cell.task in TASKS else cell.task
+    heading = say("{task}, {recipe}: the questions", task=task, recipe=found.title)
     return [
         cell,
-        f"<h3>{escape(task)}, {escape(found.title)}: the questions</h3>",
+        f"<h3>{escape(heading)}</h3>",
         gr.update(choices=_choices(dict(found.counts))),
         questions_html(found),
         gr.update(visible=len(found.shown) < found.found),

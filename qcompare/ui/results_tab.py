@@ -17,8 +17,9 @@ from qcompare.ui.pages import empty, page
 from qcompare.ui.parts import Part, Place, job_states, markup
 from qcompare.ui.questions import PRESSES, build_questions
 from qcompare.ui.take_away import build_take_away
+from qcompare.words import later, say
 
-MAP_TITLE = "Which layer got which scheme"
+MAP_TITLE = later("Which layer got which scheme")
 
 
 def build_results(store: Store, study_id: gr.Textbox) -> tuple[Part, ...]:
@@ -38,7 +39,7 @@ def build_results(store: Store, study_id: gr.Textbox) -> tuple[Part, ...]:
 def _figure(title: str, min_width: int = 320) -> list[gr.blocks.Block]:
     """A frame, hidden as long as it is empty, with a figure and its words."""
     with gr.Column(visible=False, elem_classes="qc-figure", min_width=min_width) as frame:
-        markup(f"<h3>{title}</h3>")
+        markup(f"<h3>{say(title)}</h3>")
         figure = gr.Plot(show_label=False, container=False)
         words = markup()
     return [frame, figure, words]

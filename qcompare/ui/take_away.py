@@ -10,6 +10,7 @@ from qcompare.results.table import read_comparison
 from qcompare.results.take_away import FILES
 from qcompare.results.verdict import verdict
 from qcompare.store import Store
+from qcompare.words import say
 
 SAVE, COPY = "(file) => window.qcompare.save(file)", "(text) => window.qcompare.copy(text)"
 
@@ -19,12 +20,12 @@ def build_take_away(store: Store, study_id: gr.Textbox) -> gr.Row:
     with gr.Row(visible=False, elem_id="qc-take-away") as row:
         carried = gr.Textbox(visible=False)
         for format, kind in FILES.items():
-            button = gr.Button(kind.title, size="sm", scale=0, min_width=max(96, 10 * len(kind.title)))
+            button = gr.Button(say(kind.title), size="sm", scale=0, min_width=max(96, 10 * len(kind.title)))
             button.click(
                 lambda study, format=format: _file(store, study, format), study_id, carried,
                 show_progress="minimal", api_visibility="private",
             ).then(None, carried, None, js=SAVE, api_visibility="private")  # fmt: skip
-        copy = gr.Button("Copy as sentence", size="sm", scale=0, min_width=152)
+        copy = gr.Button(say("Copy as sentence"), size="sm", scale=0, min_width=152)
         copy.click(lambda study: _sentence(store, study), study_id, carried, api_visibility="private").then(
             None, carried, None, js=COPY, api_visibility="private"
         )

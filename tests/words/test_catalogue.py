@@ -1,5 +1,6 @@
 """The catalogue holds every text of the sources, and every translation says the same with the same placeholders."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -43,6 +44,19 @@ def in_sources() -> set[str | tuple[str, ...]]:
 @pytest.mark.parametrize("name", TRANSLATED)
 def test_every_text_of_the_sources_is_in_the_catalogue_and_no_other(name: str) -> None:
     assert set(texts(read(name, "po"))) == in_sources(), "run scripts/texts.sh and translate what it added"
+
+
+def test_no_text_stands_where_the_extractor_does_not_look() -> None:
+    inside = [
+        f"{path.name}:{call.lineno}"
+        for path in (ROOT / "qcompare").rglob("*.py")
+        for text in ast.walk(ast.parse(path.read_text()))
+        if isinstance(text, ast.JoinedStr)
+        for call in ast.walk(text)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in KEYWORDS
+        if any(isinstance(argument, ast.Constant) for argument in call.args)
+    ]
+    assert inside == [], "take it out of the f-string"
 
 
 @pytest.mark.parametrize("name", TRANSLATED)
