@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,12 @@ def read(name: str, ending: str) -> "messages.Catalog":
 
 def texts(catalogue: "messages.Catalog") -> dict[str | tuple[str, ...], tuple[str, ...]]:
     """By English text: its translation, in all plural forms."""
-    found = {each.id: each.string for each in catalogue if each.id}
-    return {key: value if isinstance(value, tuple | list) else (value,) for key, value in found.items()}
+
+    def tied(found: str | Sequence[str]) -> str | tuple[str, ...]:
+        return found if isinstance(found, str) else tuple(found)
+
+    found = {tied(each.id): tied(each.string) for each in catalogue if each.id}
+    return {key: (forms,) if isinstance(forms, str) else forms for key, forms in found.items()}
 
 
 def in_sources() -> set[str | tuple[str, ...]]:
