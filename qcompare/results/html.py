@@ -7,6 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from qcompare.results import numbers, palette
 from qcompare.results.caveats import caveats
+from qcompare.results.glossary import explained, term
 from qcompare.results.questions import KINDS, Questions
 from qcompare.results.render import difference, flips
 from qcompare.results.table import Comparison, Row
@@ -23,7 +24,7 @@ MARKS = {True: "✓", False: "✗", None: ""}
 FILTERS = (
     *(numbers.score, numbers.percent, numbers.points, numbers.bits, numbers.size, numbers.count, numbers.clock),
     *(numbers.about, numbers.divergence, numbers.probability, numbers.equals, numbers.questions),
-    *(palette.colour, difference, flips),
+    *(palette.colour, difference, flips, explained, term),
 )
 HINTS: dict[str, str] = {
     "bits": later("Average bits of a quantized weight, scales not counted; with scales in small print."),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 QUESTIONS_A_CELL = 3
 """Lost questions shown of each recipe and task."""
 STYLE = Path(__file__).parent / "templates" / "results.css"
-SCRIPT = Path(__file__).parent / "templates" / "figures.js"
+SCRIPTS = tuple(Path(__file__).parent / "templates" / name for name in ("figures.js", "terms.js"))
 """Lets figures be saved as PNG, SVG and CSV."""
 
 
@@ -72,7 +72,7 @@ def report(store: Store, study_id: str) -> str:
         comparison=comparison,
         created=numbers.day(comparison.created),
         style=STYLE.read_text(encoding="utf-8"),
-        script=SCRIPT.read_text(encoding="utf-8"),
+        script="".join(path.read_text(encoding="utf-8") for path in SCRIPTS),
         plotly=get_plotlyjs(),
         headline=headline_html(comparison),
         table=table_html(comparison),

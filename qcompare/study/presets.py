@@ -23,7 +23,7 @@ class Scheme:
     family: str
     """Schemes of one family can be mixed in one recipe."""
     text: str
-    """One plain sentence for the screen."""
+    """One plain sentence for the screen; may name `{bits}` and `{group_size}`."""
     group_rows: int = 1
     """Outputs that share a scale too, where scales belong to blocks."""
     packed: bool = True
@@ -60,7 +60,7 @@ GROUP_SIZES = (128, 64, 32)
 
 def _weight_only(bits: int, group_size: int) -> Scheme:
     suffix = "" if group_size == GROUP_SIZES[0] else f"G{group_size}"
-    text = f"{bits}-bit integer weights, groups of {group_size} share a scale; activations stay at 16 bits."
+    text = later("{bits}-bit integer weights, groups of {group_size} share a scale; activations stay at 16 bits.")
     # A 16-bit scale, and a zero point as wide as a weight.
     return Scheme(f"W{bits}A16{suffix}", bits, group_size, 16 + bits, "int", text, packed=bits in (2, 4, 8))
 
@@ -68,21 +68,31 @@ def _weight_only(bits: int, group_size: int) -> Scheme:
 SCHEMES: dict[str, Scheme] = {
     s.name: s
     for s in (
-        Scheme("MXFP4", 4, 32, 8, "mxfp", "4-bit floating point, groups of 32 share a power-of-two scale."),
+        Scheme("MXFP4", 4, 32, 8, "mxfp", later("4-bit floating point, groups of 32 share a power-of-two scale.")),
         Scheme(
-            "MXFP6", 6, 32, 8, "mxfp", "6-bit floating point, groups of 32 share a power-of-two scale.", packed=False
+            "MXFP6",
+            6,
+            32,
+            8,
+            "mxfp",
+            later("6-bit floating point, groups of 32 share a power-of-two scale."),
+            packed=False,
         ),
-        Scheme("MXFP8", 8, 32, 8, "mxfp", "8-bit floating point, groups of 32 share a power-of-two scale."),
-        Scheme("MXFP4_RCEIL", 4, 32, 8, "mxfp_rceil", "MXFP4 with activation scales rounded up, so nothing clips."),
-        Scheme("MXFP8_RCEIL", 8, 32, 8, "mxfp_rceil", "MXFP8 with activation scales rounded up, so nothing clips."),
+        Scheme("MXFP8", 8, 32, 8, "mxfp", later("8-bit floating point, groups of 32 share a power-of-two scale.")),
+        Scheme(
+            "MXFP4_RCEIL", 4, 32, 8, "mxfp_rceil", later("MXFP4 with activation scales rounded up, so nothing clips.")
+        ),
+        Scheme(
+            "MXFP8_RCEIL", 8, 32, 8, "mxfp_rceil", later("MXFP8 with activation scales rounded up, so nothing clips.")
+        ),
         *(_weight_only(bits, group_size) for group_size in GROUP_SIZES for bits in (2, 3, 4, 5, 6, 8)),
-        Scheme("BF16", 16, 1, 0, ANY_FAMILY, "Layers stay as they are."),
+        Scheme("BF16", 16, 1, 0, ANY_FAMILY, later("Layers stay as they are.")),
     )
 }
 
 FP8_SCHEMES: dict[str, Scheme] = {
-    "FP8_DYNAMIC": Scheme("FP8_DYNAMIC", 8, 1 << 30, 16, "fp8", "8-bit floats, one scale an output."),
-    "FP8_BLOCK": Scheme("FP8_BLOCK", 8, 128, 16, "fp8", "8-bit floats, one scale a 128 × 128 block.", 128),
+    "FP8_DYNAMIC": Scheme("FP8_DYNAMIC", 8, 1 << 30, 16, "fp8", later("8-bit floats, one scale an output.")),
+    "FP8_BLOCK": Scheme("FP8_BLOCK", 8, 128, 16, "fp8", later("8-bit floats, one scale a 128 × 128 block."), 128),
 }
 """Schemes of the recipes that llm-compressor writes; not to be mixed."""
 

@@ -10,7 +10,7 @@ from fastapi.middleware import Middleware
 
 from qcompare.errors import QCompareError
 from qcompare.jobs.supervisor import watch_over
-from qcompare.results.report import SCRIPT, STYLE
+from qcompare.results.report import SCRIPTS, STYLE
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.ui.app import build_app
@@ -19,7 +19,7 @@ from qcompare.ui.logs import log_routes
 from qcompare.ui.recording import open_recording
 from qcompare.ui.theme import ASSETS, make_theme, read_asset
 
-SCRIPTS = ("page.js", "log.js", "blind.js")
+OWN_SCRIPTS = ("page.js", "log.js", "blind.js")
 QUEUE_SECONDS = 0.03
 """Between two looks of gradio's queue for a new event: short for a person, long for a processor."""
 
@@ -29,6 +29,10 @@ def _warm_up() -> None:
     import pandas  # noqa: F401
     import plotly.graph_objects  # noqa: F401
     import scipy.special  # noqa: F401
+
+
+def _scripts() -> str:
+    return "".join([*map(read_asset, OWN_SCRIPTS), *(path.read_text(encoding="utf-8") for path in SCRIPTS)])
 
 
 def launch(settings: Settings, open_browser: bool = False) -> None:
@@ -56,7 +60,7 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
             quiet=True,
             theme=make_theme(),
             css=STYLE.read_text(encoding="utf-8") + read_asset("style.css"),
-            head=f"<script>{''.join(map(read_asset, SCRIPTS))}{SCRIPT.read_text(encoding='utf-8')}</script>",
+            head=f"<script>{_scripts()}</script>",
             favicon_path=str(ASSETS / "favicon.png"),
             pwa=True,
             run_history=False,

@@ -16,7 +16,6 @@ from qcompare.ui.actions import job_actions, study_actions
 from qcompare.ui.logs import build_log, chosen_job
 from qcompare.ui.pages import empty, page
 from qcompare.ui.parts import Part, Place, markup
-from qcompare.words import say
 
 ROWS_A_SECOND = 40
 """Rows that may be drawn anew every second; a study of more is drawn less often."""

@@ -7,6 +7,7 @@ import gradio as gr
 from qcompare.errors import QCompareError
 from qcompare.results.answers import read_all_answers
 from qcompare.results.figures import KINDS
+from qcompare.results.glossary import explained
 from qcompare.results.html import headline_html, table_html
 from qcompare.results.layer_map import layer_map_figure, layer_maps
 from qcompare.results.selection import Selection, read_selection
@@ -39,7 +40,7 @@ def build_results(store: Store, study_id: gr.Textbox) -> tuple[Part, ...]:
 def _figure(title: str, min_width: int = 320) -> list[gr.blocks.Block]:
     """A frame, hidden as long as it is empty, with a figure and its words."""
     with gr.Column(visible=False, elem_classes="qc-figure", min_width=min_width) as frame:
-        markup(f"<h3>{say(title)}</h3>")
+        markup(f"<h3>{explained(say(title))}</h3>")
         figure = gr.Plot(show_label=False, container=False)
         words = markup()
     return [frame, figure, words]

@@ -1,0 +1,35 @@
+// Explanations of terms, on screen and in the report alike: one box for all, shown on hover, on focus and on tap.
+(() => {
+  let tip = null;
+  let shown = null;
+  const hide = () => {
+    shown?.removeAttribute("aria-describedby");
+    shown = null;
+    if (tip) tip.hidden = true;
+  };
+  const show = (term) => {
+    if (term === shown) return;
+    hide();
+    shown = term;
+    if (!tip?.isConnected) {
+      tip = document.createElement("div");
+      tip.id = "qc-tip";
+      tip.setAttribute("role", "tooltip");
+      (document.querySelector(".gradio-container") ?? document.body).append(tip);
+    }
+    tip.textContent = term.dataset.term;
+    tip.hidden = false;
+    term.setAttribute("aria-describedby", tip.id);
+    const at = term.getBoundingClientRect();
+    const below = at.bottom + 8 + tip.offsetHeight < window.innerHeight;
+    tip.style.left = `${Math.max(8, Math.min(at.left, window.innerWidth - tip.offsetWidth - 8))}px`;
+    tip.style.top = `${Math.max(8, below ? at.bottom + 8 : at.top - 8 - tip.offsetHeight)}px`;
+  };
+  const near = (event) => event.target.closest?.("[data-term]");
+  document.addEventListener("pointerover", (event) => (near(event) ? show(near(event)) : event.target.closest?.("#qc-tip") || hide()));
+  document.addEventListener("focusin", (event) => (near(event) ? show(near(event)) : hide()));
+  document.addEventListener("focusout", hide);
+  document.addEventListener("click", (event) => near(event) && show(near(event)));
+  document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
+  document.addEventListener("scroll", hide, { capture: true, passive: true });
+})();
