@@ -97,8 +97,8 @@ def expert_details(finding: Finding) -> tuple[str, ...]:
         text = later("Nearest, {recipe}: {figures}; Holm over {n} pairs.")
         said.append(say(text, recipe=nearest[0].row.title, figures=figures, n=pairs))
     text = later(
-        "Paired bootstrap stratified by task; intervals are at least 95 % wide, as Holm’s rule asks, and leave zero out "
-        "just where p < 0.05. On this study’s questions a difference to BF16 shows from about {points} points."
+        "Paired bootstrap stratified by task; intervals are at least 95 % wide, as Holm’s rule asks, and leave zero "
+        "out just where p < 0.05. On this study’s questions a difference to BF16 shows from about {points} points."
     )
     said.append(say(text, points=f"{100 * shown_difference(paired):.1f}"))
     return tuple(said)

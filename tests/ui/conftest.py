@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
@@ -99,12 +99,14 @@ def seen() -> Seen:
 
 
 @pytest.fixture
-def open_page(browser: Browser, seen: Seen) -> Iterator[Callable[[str], Page]]:
+def open_page(browser: Browser, seen: Seen) -> Iterator[Callable[..., Page]]:
     """Open an address in a fresh browser profile; fails the test if the page logged an error."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    contexts: dict[str, BrowserContext] = {}
 
-    def open_(address: str) -> Page:
-        page = context.new_page()
+    def open_(address: str, locale: str = "en-US") -> Page:
+        if locale not in contexts:
+            contexts[locale] = browser.new_context(viewport={"width": 1440, "height": 900}, locale=locale)
+        page = contexts[locale].new_page()
         page.set_default_timeout(20_000)
         page.on("console", lambda message: seen.errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: None if _given_up(error) else seen.errors.append(str(error)))
@@ -114,7 +116,8 @@ def open_page(browser: Browser, seen: Seen) -> Iterator[Callable[[str], Page]]:
         return page
 
     yield open_
-    context.close()
+    for context in contexts.values():
+        context.close()
     assert seen.errors == []
     assert seen.outside == []
 
