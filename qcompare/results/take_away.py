@@ -36,7 +36,11 @@ def _rendered(format: str) -> Callable[[Store, str], bytes]:
 
 
 def _published(format: str) -> Callable[[Store, str], bytes]:
-    return lambda store, study_id: LAYOUTS[format](read_columns(store, study_id)).encode()
+    def make(store: Store, study_id: str) -> bytes:
+        with speaking(ENGLISH):
+            return LAYOUTS[format](read_columns(store, study_id)).encode()
+
+    return make
 
 
 def _report(store: Store, study_id: str) -> bytes:
@@ -56,9 +60,9 @@ FILES: dict[str, Kind] = {
     "html": Kind(later("Report"), "html", "text/html", _report),
     "md": Kind("Markdown", "md", "text/markdown", _rendered("md")),
     "latex": Kind("LaTeX", "tex", "application/x-tex", _rendered("latex")),
-    "published_md": Kind("Markdown, as published", "published.md", "text/markdown", _published("published_md")),
+    "published_md": Kind(later("Markdown, as published"), "published.md", "text/markdown", _published("published_md")),
     "published_latex": Kind(
-        "LaTeX, as published", "published.tex", "application/x-tex", _published("published_latex")
+        later("LaTeX, as published"), "published.tex", "application/x-tex", _published("published_latex")
     ),
     "csv": Kind("CSV", "csv", "text/csv", _rendered("csv")),
     "json": Kind("JSON", "json", "application/json", _rendered("json")),
