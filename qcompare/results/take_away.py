@@ -60,7 +60,9 @@ FILES: dict[str, Kind] = {
     "html": Kind(later("Report"), "html", "text/html", _report),
     "md": Kind("Markdown", "md", "text/markdown", _rendered("md")),
     "latex": Kind("LaTeX", "tex", "application/x-tex", _rendered("latex")),
-    "published_md": Kind(later("Markdown, as published"), "published.md", "text/markdown", _published("published_md")),
+    "published_md": Kind(
+        later("Markdown, as published"), "published.md", "text/markdown", _published("published_md")
+    ),
     "published_latex": Kind(
         later("LaTeX, as published"), "published.tex", "application/x-tex", _published("published_latex")
     ),
