@@ -52,8 +52,8 @@ def build_app(settings: Settings) -> SpeakingBlocks:
 def _build(settings: Settings, store: Store) -> SpeakingBlocks:
     app = SpeakingBlocks(title=PRODUCT, analytics_enabled=False)
     with app:
-        study_id = gr.Textbox(visible=False)
-        job_id = gr.Textbox(visible=False)
+        study_id = gr.Textbox("", visible=False)
+        job_id = gr.Textbox("", visible=False)
         header = build_header()
         with gr.Tabs(elem_id="qc-tabs") as tabs:
             with _tab("new"):

@@ -29,7 +29,7 @@ def outside_scripts(page: str) -> str:
 
 
 def test_report_holds_verdict_table_figures_questions_and_answers(finished: tuple[Store, str]) -> None:
-    page = report(*finished)
+    page = re.sub(r"</?dfn[^>]*>", "", report(*finished))
     for part in ("keeps about 93 of 100", "Holm over 4", "Accuracy against bits", "PIQA, Uniform:", "Eiffel Tower",
                  "schemes:", "auto-round 0.15.1"):  # fmt: skip
         assert part in page
