@@ -130,7 +130,7 @@ def size_bubbles(comparison: Comparison) -> "Figure":
             name=row.title,
             mode="markers+text",
             text=[row.title],
-            textposition="top center" if position % 2 else "bottom center",
+            textposition="middle right" if position % 2 else "middle left",
             marker={
                 "size": [SMALLEST_BUBBLE + LARGEST_BUBBLE * sqrt(_distance(row) / furthest)],
                 "color": palette.colour(row.recipe),
@@ -144,8 +144,8 @@ def size_bubbles(comparison: Comparison) -> "Figure":
     style(figure, comparison)
     sizes = [(row.size_bytes or 0) / 1e6 for row in rows]
     scores = [row.average or 0.0 for row in rows]
-    figure.update_xaxes(title=say("size, MB"), range=_with_room(sizes, 0.25))
-    figure.update_yaxes(title=say("accuracy"), range=_with_room(scores, 0.35))
+    figure.update_xaxes(title=say("size, MB"), range=_with_room(sizes, 0.35))
+    figure.update_yaxes(title=say("accuracy"), range=_with_room(scores, 0.2))
     return figure
 
 
