@@ -12,6 +12,7 @@ from qcompare.results.questions import read_questions
 from qcompare.results.render import render
 from qcompare.results.report import report
 from qcompare.results.selection import read_selection
+from qcompare.results.sensitivity import read_layer_scores
 from qcompare.results.side_by_side import side_by_side
 from qcompare.results.table import Comparison, read_comparison
 from qcompare.results.verdict import verdict
@@ -119,7 +120,8 @@ def test_answers_maps_and_questions_are_those_of_all_studies(home: Path) -> None
     assert [[column.title for column in each.columns] for each in answers] == [["BF16", "Mixed", "Tail high"]] * len(
         answers
     )
-    assert [each.title for each in layer_maps(selection)] == ["Mixed", "Tail high"]
+    maps = layer_maps(selection, read_layer_scores(store, selection))
+    assert [each.title for each in maps] == ["Mixed", "Tail high"]
     tail = next(job for job in selection.jobs if job.recipe == "tail")
     assert read_questions(store, tail.id, "piqa", among=names).recipes == ("BF16", "Mixed", "Tail high")
 
