@@ -18,16 +18,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
+from benchmarks.faults import FAULTS, OTHER_FAULTS, Drill, do, until
 from benchmarks.report import Cell, report
 from qcompare.jobs.control import resume
-from qcompare.jobs.processes import MARK, alive
 from qcompare.jobs.submit import submit
 from qcompare.jobs.supervisor import ensure_running
 from qcompare.settings import Settings
@@ -37,64 +34,11 @@ from qcompare.study.spec import Study
 
 RECIPES = ("bf16", "uniform")
 TASKS = ("piqa", "lambada_openai")
-FAULTS = ("worker", "supervisor", "app", "both")
-"""What is killed, in turns; the last three runs are the other faults."""
-OTHER_FAULTS = ("stopped", "disk", "damage")
 START_SECONDS = 60.0
 END_SECONDS = 240.0
 PASSED = "every study complete with the scores of an undisturbed one; no job in two processes; no process left"
 LEFT_SECONDS = 15.0
 """A supervisor without work ends by itself within this time."""
-
-
-@dataclass
-class Drill:
-    """One run."""
-
-    settings: Settings
-    store: Store
-    study_id: str
-    chance: random.Random
-    real: bool
-    most_processes: dict[str, int] = field(default_factory=dict)
-    """Job → the most main processes of it that were ever seen at once."""
-
-    def processes(self, *words: str) -> list[psutil.Process]:
-        """Live processes of this home whose command has all these words."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                mine = process.environ().get("QCOMPARE_HOME") == str(self.settings.home)
-                line = " ".join(process.cmdline())
-                if mine and process.status() != psutil.STATUS_ZOMBIE and all(word in line for word in words):
-                    found.append(process)
-            except (psutil.Error, OSError):
-                continue
-        return found
-
-    def running(self) -> bool:
-        """A job has made a step."""
-        jobs = self.store.jobs(self.study_id, Status.RUNNING)
-        return any(self.store.folder(job.id).progress() for job in jobs)
-
-    def ended(self) -> bool:
-        """All jobs have."""
-        return self.store.study(self.study_id).status.ended
-
-    def watch(self, stop: threading.Event) -> None:
-        """Note how many processes each job has at once."""
-        while not stop.wait(0.2):
-            found = {process.pid: process for process in self.processes("worker")}
-            seen: dict[str, int] = {}
-            for process in found.values():
-                try:
-                    mark = process.environ().get(MARK, "")
-                    forked = process.ppid() in found  # a child that has not yet become its own program
-                    seen[mark] = seen.get(mark, 0) + (process.cmdline()[-1] == mark.rpartition(":")[2] and not forked)
-                except (psutil.Error, OSError, IndexError):
-                    continue
-            for mark, number in seen.items():
-                self.most_processes[mark] = max(number, self.most_processes.get(mark, 0))
 
 
 def faults(runs: int) -> list[str]:
@@ -134,7 +78,7 @@ def undisturbed(model: Path | None) -> dict[str, float | None]:
     with _home(False) as home:
         drill = _queue(home, random.Random(0), model)
         ensure_running(drill.settings)
-        _until(drill.ended, END_SECONDS)
+        until(drill.ended, END_SECONDS)
         return {result.recipe: result.average for result in drill.store.results(drill.study_id)}
 
 
@@ -156,78 +100,24 @@ def _disturb(drill: Drill, fault: str) -> float:
     app = _start_app(drill) if fault in ("app", "both") else None
     if app is None:
         ensure_running(drill.settings)
-    _until(drill.running, START_SECONDS)
+    until(drill.running, START_SECONDS)
     time.sleep(drill.chance.uniform(0, 5 if drill.real else 1.5))
     began = time.monotonic()
-    _do(drill, fault)
+    do(drill, fault)
     if app:
         app.wait()
         app = _start_app(drill)  # an opened app takes the queue over
     elif fault != "stopped":
         ensure_running(drill.settings)
-    _until(drill.ended, END_SECONDS)
+    until(drill.ended, END_SECONDS)
     if fault in ("disk", "damage"):  # what failed or is damaged waits for a person to say so
         resume(drill.study_id, drill.settings)
-        _until(drill.ended, END_SECONDS)
+        until(drill.ended, END_SECONDS)
     seconds = time.monotonic() - began
     if app:
         app.kill()
         app.wait()
     return seconds
-
-
-def _do(drill: Drill, fault: str) -> None:
-    match fault:
-        case "worker" | "supervisor" | "app":
-            _kill(drill.processes(fault))
-        case "both":
-            _kill(drill.processes("app") + drill.processes("supervisor") + drill.processes("worker"))
-        case "stopped":
-            for process in drill.processes("worker"):
-                process.suspend()
-            time.sleep(3)
-            for process in drill.processes("worker"):
-                process.resume()
-        case "disk":
-            _fill(drill.settings.home)
-        case "damage":
-            _until(lambda: drill.store.results(drill.study_id), END_SECONDS)
-            _until(drill.running, END_SECONDS)
-            _kill(drill.processes("supervisor") + drill.processes("worker"))
-            _damage(drill)
-
-
-def _kill(processes: list[psutil.Process]) -> None:
-    for process in processes:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    _until(lambda: not any(alive(process) for process in processes), 10)  # a lock is held until then
-
-
-def _fill(home: Path) -> None:
-    """Leave no byte free for some seconds."""
-    filler = home / "filler"
-    with filler.open("wb") as file:
-        try:
-            while True:
-                file.write(b"\0" * 65536)
-                file.flush()
-        except OSError:
-            pass
-    time.sleep(4)
-    filler.unlink()
-
-
-def _damage(drill: Drill) -> None:
-    """Change a byte in whatever is kept: scores of questions, results."""
-    home = drill.settings.home
-    for path in [*home.glob("kept/*.sqlite"), *home.glob("studies/*/*/result/result.json")]:
-        data = bytearray(path.read_bytes())
-        for _ in range(20):
-            data[drill.chance.randrange(len(data) // 2, len(data))] ^= 0xFF
-        path.write_bytes(data)
 
 
 def _check(drill: Drill, averages: dict[str, float | None]) -> None:
@@ -236,7 +126,7 @@ def _check(drill: Drill, averages: dict[str, float | None]) -> None:
     found = {result.recipe: result.average for result in drill.store.results(drill.study_id)}
     assert found == averages, f"scores {found}, undisturbed {averages}"
     assert all(number <= 1 for number in drill.most_processes.values()), drill.most_processes
-    _until(lambda: not drill.processes(), LEFT_SECONDS)
+    until(lambda: not drill.processes(), LEFT_SECONDS)
 
 
 def _start_app(drill: Drill) -> "subprocess.Popen[bytes]":
@@ -247,13 +137,6 @@ def _start_app(drill: Drill) -> "subprocess.Popen[bytes]":
     with (drill.settings.home / "app.log").open("ab") as log:
         environment = os.environ | drill.settings.environment() | {"QCOMPARE_PORT": str(port)}
         return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-
-
-def _until(condition: Callable[[], object], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.1)
 
 
 @contextmanager

@@ -13,9 +13,10 @@ from pathlib import Path
 from benchmarks.report import Cell, report
 from qcompare.results.table import read_comparison
 from qcompare.store import Store
+from qcompare.store.logs import find_lines, read_since
 from qcompare.study.records import Progress
 from qcompare.study.spec import Study
-from qcompare.ui.history import ANY, history_rows
+from qcompare.ui.history import ANY, View, history_rows
 from qcompare.ui.parts import Place
 from tests.synthetic import add_study, finish_job, run_job
 
@@ -45,11 +46,15 @@ def median_ms(act: Callable[[], object], repeat: int = 7) -> float:
 
 def measure(store: Store, study_id: str) -> list[dict[str, Cell]]:
     """One row a figure."""
-    from qcompare.ui.progress import _log_token, _rows_token, _show_log, _show_rows
+    from qcompare.ui.progress import _rows_token, _show_rows
 
     rows: list[dict[str, Cell]] = [
-        {"what": "list of History", "ms": median_ms(lambda: history_rows(store, "", ANY, study_id)), "at most": 150},
-        {"what": "search", "ms": median_ms(lambda: history_rows(store, "row 77", ANY, "")), "at most": 150},
+        {
+            "what": "list of History",
+            "ms": median_ms(lambda: history_rows(store, View(), "", ANY, study_id)),
+            "at most": 150,
+        },
+        {"what": "search", "ms": median_ms(lambda: history_rows(store, View(), "row 77", ANY, "")), "at most": 150},
         {
             "what": "comparison of one study",
             "ms": median_ms(lambda: read_comparison(store, study_id)),
@@ -65,11 +70,15 @@ def measure(store: Store, study_id: str) -> list[dict[str, Cell]]:
         log.writelines(f"line {n}: {'x' * 90}\n" for n in range(1_000_000))
     store.folder(job.id).report(Progress(time=time.time(), stage="hellaswag", done=1, total=2, fraction=0.5))
     place = Place(store, large.id, "")
-    tick = median_ms(lambda: (_rows_token(place), _log_token(place)))
-    shown = median_ms(lambda: (_show_rows(place), _show_log(place)))
+    path = store.folder(job.id).log
+    tick = median_ms(lambda: (_rows_token(place), read_since(path, path.stat().st_size - 1000)))
+    shown = median_ms(lambda: (_show_rows(place), read_since(path, 0)))
     jobs = len(store.jobs(large.id))
     rows.append({"what": f"look for news: {jobs} jobs, 100 MB log", "ms": tick, "at most": 50})
     rows.append({"what": f"draw: {jobs} jobs, 100 MB log", "ms": shown, "at most": 200})
+    rows.append(
+        {"what": "search a 100 MB log for what is not in it", "ms": median_ms(lambda: find_lines(path, "zebra"))}
+    )
     return rows
 
 

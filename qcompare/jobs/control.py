@@ -98,6 +98,34 @@ def prioritise(name: str, priority: int, settings: Settings) -> None:
     store.note(store.study(name).id, priority=priority)
 
 
+def run_first(name: str, settings: Settings) -> list[Job]:
+    """Let a study's waiting jobs run before those of all other studies; what runs already is not stopped.
+
+    Returns:
+        Its waiting jobs.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+    return _move(name, settings, first=True)
+
+
+def run_last(name: str, settings: Settings) -> list[Job]:
+    """As `run_first`, but after all others."""
+    return _move(name, settings, first=False)
+
+
+def _move(name: str, settings: Settings, first: bool) -> list[Job]:
+    store = Store(settings.home)
+    study = store.study(name)
+    waiting = store.jobs(status=Status.QUEUED)
+    others = {job.study_id for job in waiting} - {study.id}
+    priorities = [store.study(study_id).priority for study_id in others]
+    if priorities:
+        store.note(study.id, priority=max(priorities) + 1 if first else min(priorities) - 1)
+    return [job for job in waiting if job.study_id == study.id]
+
+
 def jobs_of(store: Store, name: str) -> list[Job]:
     """The jobs of a study (its id or the beginning of it), or the one job of that id.
 

@@ -18,7 +18,16 @@ ACTS: dict[str, Callable[[str, Settings], Sequence[Job]]] = {
     "pause": control.pause,
     "resume": control.resume,
     "retry": control.retry,
+    "first": control.run_first,
+    "last": control.run_last,
 }
+PRESSES = """
+window.qcompare.presses(element, '[data-job], [data-act]', (pressed) => {
+  if (pressed.act) trigger('act', {act: pressed.act, name: pressed.name});
+  else trigger('pick', {job: pressed.job});
+});
+"""
+"""The page's side of all these buttons, and of rows that can be picked."""
 
 
 @dataclass(frozen=True)
@@ -75,5 +84,7 @@ def performer(settings: Settings) -> Callable[[gr.EventData], None]:
             gr.Info(say("{n} cancelled. What was finished is kept.", n=len(done)), duration=4)
         elif act == "pause":
             gr.Info(say("Paused: the device is free. Resume goes on where it stopped."), duration=4)
+        elif act == "first":
+            gr.Info("Runs next. What runs now is not stopped for it.", duration=4)
 
     return perform

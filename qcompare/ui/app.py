@@ -59,7 +59,7 @@ def _build(settings: Settings, store: Store) -> SpeakingBlocks:
             with _tab("new"):
                 new = build_new_study(settings)
             with _tab("progress"):
-                progress = build_progress()
+                progress = build_progress(settings)
             with _tab("results"):
                 results = build_results(store, study_id)
                 export = build_export(settings, store)
@@ -68,13 +68,14 @@ def _build(settings: Settings, store: Store) -> SpeakingBlocks:
             with _tab("history"):
                 history = build_history(settings, store, study_id)
         clock = _live(store, progress.parts, study_id, job_id)
-        seldom = [header.part, *results, export, *generations, *history.parts]
+        seldom = [header.part, progress.queue.part, *results, export, *generations, *history.parts]
         _when_changed(store, seldom, study_id, job_id)
         _open_address(app, store, study_id, tabs)
         app.load(lambda *values: shown(estimate(Asked(*values), settings)), new.inputs, new.follow, **QUIET)
         header.picker.input(lambda chosen: chosen or "", header.picker, study_id, **QUIET)
         progress.rows.pick(picked_job, None, job_id, **QUIET)
-        progress.rows.act(performer(settings), None, None, **NOISY).then(*clock, **QUIET)
+        for rows in (progress.rows, progress.queue.rows):
+            rows.act(performer(settings), None, None, **NOISY).then(*clock, **QUIET)
         history.rows.pick(picked_study, None, study_id, **QUIET)
         history.rows.compare(comparer(store), history.view, [study_id, tabs], **NOISY)
         history.clone.click(cloner(settings), study_id, [*new.inputs, tabs], **NOISY)

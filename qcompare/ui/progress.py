@@ -11,20 +11,17 @@ from qcompare.errors import QCompareError
 from qcompare.results.selection import read_selection, study_names
 from qcompare.results.standing import overview, read_standings
 from qcompare.results.table import Row, compare
+from qcompare.settings import Settings
 from qcompare.study.records import Status
-from qcompare.ui.actions import job_actions, study_actions
+from qcompare.ui.actions import PRESSES, job_actions, study_actions
+from qcompare.ui.devices import build_devices
 from qcompare.ui.logs import build_log, chosen_job
 from qcompare.ui.pages import empty, page
 from qcompare.ui.parts import Part, Place, markup
+from qcompare.ui.queue import QueueList, build_queue
 
 ROWS_A_SECOND = 40
 """Rows that may be drawn anew every second; a study of more is drawn less often."""
-PRESSES = """
-window.qcompare.presses(element, '[data-job], [data-act]', (pressed) => {
-  if (pressed.act) trigger('act', {act: pressed.act, name: pressed.name});
-  else trigger('pick', {job: pressed.job});
-});
-"""
 
 
 @dataclass(frozen=True)
@@ -32,14 +29,16 @@ class ProgressTab:
     """The components that others listen to."""
 
     rows: gr.HTML
-    parts: tuple[Part, Part]
-    """Rows and log: the clock moves the rows every few seconds, and the log need not be sent along."""
+    parts: tuple[Part, ...]
+    """Rows, devices and log: each is sent only when it has changed itself."""
+    queue: QueueList
 
 
-def build_progress() -> ProgressTab:
+def build_progress(settings: Settings) -> ProgressTab:
     """Lay out the tab in the current page."""
     rows = markup(empty(), js_on_load=PRESSES, elem_id="qc-rows")
-    return ProgressTab(rows, (Part("rows", [rows], _rows_token, _show_rows), build_log()))
+    parts = (Part("rows", [rows], _rows_token, _show_rows), build_devices(settings), build_log())
+    return ProgressTab(rows, parts, build_queue())
 
 
 def picked_job(event: gr.EventData) -> str:

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from benchmarks.fault_drill import FAULTS, OTHER_FAULTS, faults, run, undisturbed
+from benchmarks.fault_drill import faults, run, undisturbed
+from benchmarks.faults import FAULTS, OTHER_FAULTS
 from tests.jobs import standin
 
 

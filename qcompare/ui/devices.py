@@ -1,0 +1,76 @@
+"""On Progress: how full the GPUs are, and who holds their memory. Nothing on a machine without one."""
+
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from qcompare.errors import QCompareError
+from qcompare.jobs.capacity import Capacity, of_device
+from qcompare.jobs.devices import job_devices
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.study.records import Status
+from qcompare.ui.pages import page
+from qcompare.ui.parts import Part, Place, markup
+from qcompare.ui.shared import Memory
+
+LOOK_SECONDS = 5.0
+NAMED = 4
+"""Largest holders that are named."""
+LOOKS = Memory(1)
+"""All browsers share one look at the driver."""
+
+
+@dataclass(frozen=True)
+class Holding:
+    """Memory that a process holds."""
+
+    name: str
+    num_bytes: int
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU of this machine, now."""
+
+    name: str
+    used_bytes: int
+    total_bytes: int
+    ours: tuple[Holding, ...]
+    """Jobs of this home."""
+    others: tuple[Holding, ...]
+
+
+def build_devices(settings: Settings) -> Part:
+    """Lay out the lines in the current page."""
+
+    def token(place: Place) -> Hashable:
+        moment = int(time.monotonic() / LOOK_SECONDS)
+        return LOOKS.answer((settings.home, moment), lambda: read_gpus(place.store, settings))
+
+    def show(place: Place) -> list[Any]:
+        return [page("devices", gpus=read_gpus(place.store, settings), named=NAMED)]
+
+    return Part("devices", [markup(elem_id="qc-devices")], token, show)
+
+
+def read_gpus(store: Store, settings: Settings) -> tuple[Gpu, ...]:
+    """The GPUs that jobs of this home may use."""
+    try:
+        devices = [device for device in job_devices(settings.device) if device.startswith("cuda")]
+    except QCompareError:
+        return ()
+    if not devices:
+        return ()
+    jobs = {job.pid: job.recipe for job in store.jobs(status=Status.RUNNING) if job.pid}
+    return tuple(_gpu(device, of_device(device), jobs) for device in devices)
+
+
+def _gpu(device: str, has: Capacity, jobs: dict[int, str]) -> Gpu:
+    ours = tuple(Holding(jobs[each.pid], each.num_bytes) for each in has.holders if each.pid in jobs)
+    others = tuple(
+        Holding(f"{each.name} (pid {each.pid})", each.num_bytes) for each in has.holders if each.pid not in jobs
+    )
+    name = device.replace("cuda:", "GPU ")
+    return Gpu(name, has.total_bytes - has.free_bytes, has.total_bytes, ours, others)

@@ -1,0 +1,49 @@
+"""Under the log of Progress: what this machine does next, and the buttons that change it."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from qcompare.results.queue import Queued, read_queue
+from qcompare.ui.actions import PRESSES, Action, study_actions
+from qcompare.ui.pages import page
+from qcompare.ui.parts import Part, Place, markup
+
+
+@dataclass(frozen=True)
+class QueueList:
+    """The components that others listen to."""
+
+    rows: gr.HTML
+    part: Part
+
+
+def build_queue() -> QueueList:
+    """Lay out the list in the current page."""
+    rows = markup(elem_id="qc-queue", js_on_load=PRESSES)
+    return QueueList(rows, Part("queue", [rows], _token, _show))
+
+
+def _token(place: Place) -> Hashable:
+    return place.study_id, place.store.version()
+
+
+def _show(place: Place) -> list[Any]:
+    found = read_queue(place.store)
+    if all(each.study.id == place.study_id for each in found):
+        return [""]  # the rows above say it all
+    actions = {each.study.id: queue_actions(place, each) for each in found}
+    return [page("queue", queue=found, actions=actions, chosen=place.study_id)]
+
+
+def queue_actions(place: Place, queued: Queued) -> list[Action]:
+    """The buttons of a study in the queue."""
+    study = queued.study
+    order = []
+    if not queued.is_first:
+        order.append(Action("first", study.id, "Run first", f"Run first: {study.name}"))
+    if not queued.is_last:
+        order.append(Action("last", study.id, "Run last", f"Run last: {study.name}"))
+    return [*order, *study_actions(study, place.store.jobs(study.id))]
