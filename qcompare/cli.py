@@ -3,6 +3,7 @@
 Exit codes: 0 all jobs succeeded, 1 some failed, 2 the request is invalid (one line on stderr, no traceback).
 """
 
+import sqlite3
 import sys
 import time
 from collections.abc import Sequence
@@ -302,3 +303,8 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)
+    except (OSError, sqlite3.Error) as error:  # a home that cannot be written, an index that is none, a full disk
+        from qcompare.jobs.failures import explain
+
+        print(f"qcompare: {explain(error).text}", file=sys.stderr)
+        sys.exit(2)

@@ -50,7 +50,13 @@ def test_an_invalid_study_ends_with_two_and_one_line(text: str, says: str, tmp_p
     assert Store(home).studies() == []
 
 
-@pytest.mark.parametrize("words", [("show", "nothing"), ("status", "x"), ("logs", "x"), ("--dtype", "int3", "list")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *[("show", "nothing"), ("status", "x"), ("logs", "x"), ("--dtype", "int3", "list"), ("import", "/no/such")],
+        *[("--home", "/proc/nowhere", "list"), ("priority", "x", "99999999999999999999"), ("rename", "x", "")],
+    ],
+)
 def test_what_does_not_exist_ends_with_two_and_one_line(words: tuple[str, ...]) -> None:
     done = qcompare(*words)
     assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1)

@@ -11,6 +11,8 @@ from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Status
 
+MAX_PRIORITY = 1_000_000
+
 
 def cancel(name: str, settings: Settings) -> list[Job]:
     """Cancel a study, or one job. Returns when its processes and their children are gone; what is done stays.
@@ -93,7 +95,10 @@ def prioritise(name: str, priority: int, settings: Settings) -> None:
 
     Raises:
         NotFound: there is none of that name.
+        InvalidStudy: it is beyond any use.
     """
+    if abs(priority) > MAX_PRIORITY:
+        raise InvalidStudy(f"a priority lies between -{MAX_PRIORITY} and {MAX_PRIORITY}, got {priority}")
     store = Store(settings.home)
     store.note(store.study(name).id, priority=priority)
 

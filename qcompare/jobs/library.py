@@ -10,6 +10,7 @@ from qcompare.study.records import StudyRecord
 
 MAX_NAME = 200
 MAX_TAG = 40
+MAX_TAGS = 20
 
 
 def rename(name: str, new_name: str, settings: Settings) -> StudyRecord:
@@ -19,7 +20,7 @@ def rename(name: str, new_name: str, settings: Settings) -> StudyRecord:
         NotFound: there is no such study.
         InvalidStudy: the name is empty or too long.
     """
-    store, text = Store(settings.home), " ".join(new_name.split())
+    store, text = Store(settings.home), _clean(new_name)
     study = store.study(name)
     if not 0 < len(text) <= MAX_NAME:
         raise InvalidStudy(f"a study's name has 1 to {MAX_NAME} characters, got {len(text)}")
@@ -28,19 +29,26 @@ def rename(name: str, new_name: str, settings: Settings) -> StudyRecord:
 
 
 def tag(name: str, tags: Sequence[str], settings: Settings) -> StudyRecord:
-    """Give a study these tags in place of its old ones.
+    """Give a study these tags in place of its old ones. A comma ends a tag.
 
     Raises:
         NotFound: there is no such study.
-        InvalidStudy: a tag is too long.
+        InvalidStudy: a tag is too long, or there are too many.
     """
     store = Store(settings.home)
     study = store.study(name)
-    clean = list(dict.fromkeys(text for each in tags if (text := " ".join(each.split()))))
+    clean = list(dict.fromkeys(text for each in ",".join(tags).split(",") if (text := _clean(each))))
+    if len(clean) > MAX_TAGS:
+        raise InvalidStudy(f"a study has at most {MAX_TAGS} tags, got {len(clean)}")
     if long := next((text for text in clean if len(text) > MAX_TAG), None):
         raise InvalidStudy(f"tag '{long[:MAX_TAG]}…' is too long: at most {MAX_TAG} characters")
     store.note(study.id, tags=json.dumps(clean, ensure_ascii=False))
     return store.study(study.id)
+
+
+def _clean(text: str) -> str:
+    """One line that can be stored: what no text can hold (half of a surrogate pair) becomes a question mark."""
+    return " ".join(text.encode("utf-8", "replace").decode().split())
 
 
 def size_of(store: Store, study_id: str) -> int:

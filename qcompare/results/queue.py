@@ -1,11 +1,14 @@
 """What this machine has still to do, study by study, in the order in which it will be done."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from qcompare.results.standing import Standing, read_standings, study_remaining
 from qcompare.store import Store
 from qcompare.study.records import Status, StudyRecord
+
+SHOWN = 20
+"""Studies that are listed."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +27,18 @@ class Queued:
 
 
 def read_queue(store: Store) -> tuple[Queued, ...]:
-    """All studies with work left: those that run first, then in the order of their waiting jobs, paused ones last."""
-    running = dict.fromkeys(job.study_id for job in store.jobs(status=Status.RUNNING))
-    waiting = list(dict.fromkeys(job.study_id for job in store.jobs(status=Status.QUEUED)))
-    studies = {study_id: store.study(study_id) for study_id in [*running, *waiting]}
+    """The first studies with work left: running, then in the order of their waiting jobs, then paused."""
+    studies = {study.id: study for study in store.studies()}
+    running = _studies_of(store, Status.RUNNING, studies)
+    waiting = _studies_of(store, Status.QUEUED, studies)
     order = [study_id for study_id in waiting if not studies[study_id].paused]
     paused = [study_id for study_id in waiting if studies[study_id].paused and study_id not in running]
     shown = dict.fromkeys([*running, *order, *paused])
-    return tuple(_queued(store, studies[study_id], order) for study_id in shown)
+    return tuple(_queued(store, studies[study_id], order) for study_id in list(shown)[:SHOWN])
+
+
+def _studies_of(store: Store, status: Status, known: Container[str]) -> list[str]:
+    return list(dict.fromkeys(job.study_id for job in store.jobs(status=status) if job.study_id in known))
 
 
 def _queued(store: Store, study: StudyRecord, order: list[str]) -> Queued:

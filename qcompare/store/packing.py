@@ -5,6 +5,8 @@ A zip archive: `study.json` (a `Packed`), and beside it each job's folder with i
 
 import json
 import zipfile
+import zlib
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
@@ -19,7 +21,10 @@ RECORD = "study.json"
 PER_JOB = ("log.txt", "events.jsonl", "result/result.json", "result/samples.parquet", "result/seal.json")
 """What is packed of a job's folder."""
 MAX_UNPACKED_BYTES = 4_000_000_000
+MAX_RECORD_BYTES = 20_000_000
 MAX_FILES = 20_000
+UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError)
+"""What reading a damaged, encrypted or strangely packed archive raises, and writing to a full disk."""
 
 
 class Packed(Frozen):
@@ -43,6 +48,7 @@ def pack(store: Store, study_id: str, target: Path) -> Path:
     Raises:
         NotFound: there is no such study.
         InvalidStudy: it is not finished.
+        QCompareError: the file cannot be written.
     """
     study = store.study(study_id)
     jobs = store.jobs(study.id)
@@ -53,14 +59,19 @@ def pack(store: Store, study_id: str, target: Path) -> Path:
     )
     path = target / f"{study.id}{ENDING}" if target.is_dir() else target
     draft = path.with_name(f".{path.name}.draft")
-    with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(RECORD, record.model_dump_json(indent=1))
-        for job in jobs:
-            for name in PER_JOB:
-                file = store.folder(job.id).path / name
-                if file.is_file():
-                    archive.write(file, f"{job.id}/{name}")
-    draft.replace(path)
+    try:
+        with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(RECORD, record.model_dump_json(indent=1))
+            for job in jobs:
+                for name in PER_JOB:
+                    file = store.folder(job.id).path / name
+                    if file.is_file():
+                        archive.write(file, f"{job.id}/{name}")
+        draft.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise QCompareError(f"{path}: cannot be written ({error.strerror}): choose another place") from None
     return path
 
 
@@ -76,12 +87,9 @@ def unpack(store: Store, path: Path) -> str:
             files = _checked(archive, record, path)
             if record.id in {study.id for study in store.studies()}:
                 raise InvalidStudy(f"study {record.id} is already here: delete it first to import it again")
-            for job_id, name, member in files:
-                target = store.folder(job_id).path / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(archive.read(member))
-    except (zipfile.BadZipFile, OSError) as error:
-        raise QCompareError(f"{path.name}: cannot be read as a packed study ({error})") from None
+            _extract(store, record.id, archive, files)
+    except UNREADABLE as error:
+        raise QCompareError(f"{path.name}: cannot be read as a packed study ({error}), nothing imported") from None
     for job in record.jobs:
         damage = store.folder(job.id).damage() if job.status is Status.SUCCESS else None
         if damage:
@@ -92,10 +100,25 @@ def unpack(store: Store, path: Path) -> str:
     return record.id
 
 
+def _extract(
+    store: Store, study_id: str, archive: zipfile.ZipFile, files: list[tuple[str, str, zipfile.ZipInfo]]
+) -> None:
+    try:
+        for job_id, name, member in files:
+            target = store.folder(job_id).path / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(archive.read(member))
+    except UNREADABLE:
+        store.remove_files(study_id)
+        raise
+
+
 def _read_record(archive: zipfile.ZipFile, path: Path) -> Packed:
     try:
+        if archive.getinfo(RECORD).file_size > MAX_RECORD_BYTES:
+            raise QCompareError(f"{path.name}: its {RECORD} is larger than {MAX_RECORD_BYTES / 1e6:.0f} MB; refused")
         values = json.loads(archive.read(RECORD))
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, RecursionError):
         raise QCompareError(f"{path.name}: is no packed study: it holds no readable {RECORD}") from None
     version = values.get("schema_version") if isinstance(values, dict) else None
     if version != SCHEMA_VERSION:

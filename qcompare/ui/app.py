@@ -8,7 +8,7 @@ import gradio as gr
 
 from qcompare.errors import NotFound, QCompareError
 from qcompare.jobs.submit import submit
-from qcompare.results.selection import BETWEEN, study_names
+from qcompare.results.selection import BETWEEN, MAX_STUDIES, study_names
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.ui.actions import performer
@@ -149,6 +149,8 @@ def study_of(store: Store, asked: str) -> str:
     Of several studies: their ids with commas between.
     """
     try:
+        if len(study_names(asked)) > MAX_STUDIES:
+            raise NotFound(f"the address names more than {MAX_STUDIES} studies")
         if asked:
             return BETWEEN.join(store.study(name).id for name in study_names(asked))
     except NotFound as error:

@@ -14,7 +14,8 @@ from qcompare.jobs import library
 from qcompare.results import numbers
 from qcompare.settings import Settings
 from qcompare.store import Store, packing
-from qcompare.ui.fill import fill
+from qcompare.study.spec import Study
+from qcompare.ui.fill import FIELDS, fill
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, markup, study_exists
 from qcompare.ui.texts import STATUS_WORDS
@@ -106,11 +107,18 @@ def _delete(settings: Settings, study_id: str) -> str:
     return Store(settings.home).newest() or ""
 
 
+def _spec(settings: Settings, study_id: str) -> Study:
+    return Store(settings.home).study(study_id).spec
+
+
 def cloner(settings: Settings) -> Callable[[str], list[Any]]:
     """The handler that fills the form of New with the chosen study, and opens it."""
 
     def clone(study_id: str) -> list[Any]:
-        study = Store(settings.home).study(study_id).spec
-        return [*fill(study, settings), gr.Tabs(selected="new")]
+        nothing = [gr.skip()] * (FIELDS + 1)
+        filled: list[Any] = told(
+            lambda: [*fill(_spec(settings, study_id), settings), gr.Tabs(selected="new")], nothing
+        )
+        return filled
 
     return clone

@@ -1,12 +1,12 @@
 """Under the log of Progress: what this machine does next, and the buttons that change it."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 
-from qcompare.results.queue import Queued, read_queue
+from qcompare.results.queue import SHOWN, Queued, read_queue
 from qcompare.ui.actions import PRESSES, Action, study_actions
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, markup
@@ -35,7 +35,7 @@ def _show(place: Place) -> list[Any]:
     if all(each.study.id == place.study_id for each in found):
         return [""]  # the rows above say it all
     actions = {each.study.id: queue_actions(place, each) for each in found}
-    return [page("queue", queue=found, actions=actions, chosen=place.study_id)]
+    return [page("queue", queue=found, actions=actions, chosen=place.study_id, full=len(found) == SHOWN)]
 
 
 def queue_actions(place: Place, queued: Queued) -> list[Action]:
@@ -46,4 +46,5 @@ def queue_actions(place: Place, queued: Queued) -> list[Action]:
         order.append(Action("first", study.id, "Run first", f"Run first: {study.name}"))
     if not queued.is_last:
         order.append(Action("last", study.id, "Run last", f"Run last: {study.name}"))
-    return [*order, *study_actions(study, place.store.jobs(study.id))]
+    whole = study_actions(study, place.store.jobs(study.id))
+    return [*order, *(replace(action, label=f"{action.words}: {study.name}") for action in whole)]

@@ -241,3 +241,38 @@ def test_a_damaged_result_is_named(store: Store, home: Path) -> None:
     assert folder.damage() == "result.json has changed since it was written"
     with pytest.raises(NotFound, match="damaged"):
         folder.result()
+
+
+def test_texts_that_no_file_could_hold_are_made_storable(study: StudyRecord, settings: Settings) -> None:
+    assert rename(study.id, "half \ud800 pair", settings).name == "half ? pair"
+    assert tag(study.id, ["a,b", "c\udfff"], settings).tags == ("a", "b", "c?")
+    with pytest.raises(InvalidStudy, match="at most 20 tags, got 21"):
+        tag(study.id, [str(n) for n in range(21)], settings)
+
+
+def test_a_place_that_cannot_be_written_is_told_in_one_line(store: Store, study: StudyRecord, tmp_path: Path) -> None:
+    with pytest.raises(QCompareError, match="cannot be written"):
+        pack(store, study.id, tmp_path / "no" / "such" / "folder" / "x.zip")
+
+
+def test_a_file_damaged_inside_leaves_nothing(store: Store, study: StudyRecord, tmp_path: Path) -> None:
+    packed = pack(store, study.id, tmp_path)
+    with zipfile.ZipFile(packed) as archive:
+        last = max(archive.infolist(), key=lambda member: member.header_offset)
+    data = bytearray(packed.read_bytes())
+    start = last.header_offset + 30 + len(last.filename)
+    data[start : start + 40] = bytes(b ^ 0xFF for b in data[start : start + 40])
+    packed.write_bytes(data)
+    elsewhere = Store(tmp_path / "elsewhere")
+    with pytest.raises(QCompareError, match="nothing imported"):
+        unpack(elsewhere, packed)
+    assert not elsewhere.study_folder(study.id).exists()
+
+
+@pytest.mark.parametrize("record", [b"[" * 100_000, b"\xff\xfe", b"7"])
+def test_a_record_that_is_none_is_refused(store: Store, tmp_path: Path, record: bytes) -> None:
+    path = tmp_path / f"x{ENDING}"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(RECORD, record)
+    with pytest.raises(QCompareError, match=r"x\.qcompare\.zip: "):
+        unpack(store, path)

@@ -221,6 +221,31 @@ def test_progress_shows_stages_errors_and_the_log_of_the_chosen_row(
     expect(page.locator("#qc-log")).to_contain_text("Log of Uniform")
 
 
+def test_a_log_is_followed_searched_and_paused_and_the_queue_is_moved(
+    app: str, shared_home: Path, open_page: Open
+) -> None:
+    store = Store(shared_home)
+    study, other = add_study(store), add_study(store, name="the other one")
+    job_id = store.jobs(study.id)[0].id
+    run_job(store, job_id)
+    page = open_page(f"{app}?study={study.id}&tab=progress")
+    log, said = page.locator("#qc-log pre"), page.locator(".qc-log [role=status]")
+    expect(log).to_contain_text("line 59: scoring")
+    page.get_by_label("Search the whole log").fill("LINE 7:")
+    expect(said).to_have_text("Lines that hold it: 1.")
+    expect(log).to_have_text("line 7: scoring hellaswag")
+    page.get_by_label("Search the whole log").fill("")
+    with store.folder(job_id).log.open("a") as file:
+        file.write("<b>news</b>\n")
+    expect(log).to_contain_text("<b>news</b>")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    expect(said).to_contain_text("Paused")
+    page.get_by_role("button", name="Run first: the other one").click()
+    expect(page.get_by_role("button", name="Run first: the other one")).to_be_hidden()
+    assert store.study(other.id).priority > 0
+    store.note(other.id, priority=0)
+
+
 def test_buttons_cancel_pause_and_resume_what_they_stand_beside(app: str, shared_home: Path, open_page: Open) -> None:
     store = Store(shared_home)
     study = add_study(store)
