@@ -315,7 +315,7 @@ def test_ticked_studies_are_compared_in_one_view_that_survives_a_reload(
     page.reload()
     expect(rows).to_have_count(3)
     with page.expect_download() as download:
-        page.get_by_role("button", name="CSV").click()
+        page.get_by_role("button", name="CSV", exact=True).click()
     assert {"mixed", "tail"} <= set(download.value.path().read_text().replace("\n", ",").split(","))
 
 
