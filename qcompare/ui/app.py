@@ -111,7 +111,7 @@ def _when_changed(store: Store, parts: Sequence[Part], study_id: gr.Textbox, job
     stamp = gr.Textbox(visible=False)
 
     def look(study: str, job: str, known: str) -> Any:
-        place = Place(store, study, job)
+        place = Place(store, study or "", job or "")
         now = str(hash(tuple(part.token(place) for part in parts)))
         return gr.skip() if now == known else now
 
@@ -124,7 +124,7 @@ def _refresher(store: Store, parts: Sequence[Part], study_id: gr.Textbox, job_id
     seen = gr.State({})
 
     def follow(study: str, job: str, known: dict[str, Any]) -> list[Any]:
-        now, values = refresh(parts, Place(store, study, job), known)
+        now, values = refresh(parts, Place(store, study or "", job or ""), known)
         return [gr.skip() if now == known else now, *values]
 
     return follow, [study_id, job_id, seen], [seen, *(component for part in parts for component in part.outputs)]

@@ -90,10 +90,10 @@ def test_results_show_headline_table_and_plots(app: str, shared_home: Path, open
     study = finished_study(shared_home, Study(limit=100))
     page = open_page(f"{app}?study={study.id}&tab=results")
     expect(page.locator("#qc-verdict h2:visible")).to_contain_text("keeps about 93 of 100 correct answers")
-    rows = page.locator(".qc-table tbody tr")
+    rows = page.locator("#qc-table tbody tr")
     expect(rows).to_have_count(5)
     expect(rows.nth(4)).to_contain_text("0.5950 (93.0%)")
-    expect(page.locator("tr.qc-best")).to_contain_text("Mixed")
+    expect(page.locator("#qc-table tr.qc-best")).to_contain_text("Mixed")
     expect(page.locator(".js-plotly-plot")).to_have_count(6)
     expect(page.locator("#qc-verdict")).to_contain_text("speed is not measured")
 
@@ -103,7 +103,7 @@ def test_a_cell_opens_its_questions_which_can_be_filtered_and_searched(
 ) -> None:
     study = finished_study(shared_home)
     page = open_page(f"{app}?study={study.id}&tab=results")
-    page.locator(".qc-table tbody tr").nth(1).locator(".qc-cell").nth(2).click()
+    page.locator("#qc-table tbody tr").nth(1).locator(".qc-cell").nth(2).click()
     questions = page.locator(".qc-question")
     expect(questions).to_have_count(10)
     expect(page.locator("#qc-questions h3").first).to_have_text("PIQA, Uniform: the questions")
@@ -186,10 +186,10 @@ def test_a_reload_opens_the_same_study_on_the_same_tab(app: str, shared_home: Pa
     finished_study(shared_home)
     page = open_page(f"{app}?study={older.id}")
     page.get_by_role("tab", name="Results").click()
-    expect(page.locator(".qc-table tbody tr")).to_have_count(2)
+    expect(page.locator("#qc-table tbody tr")).to_have_count(2)
     assert f"study={older.id}" in page.url and "tab=results" in page.url
     page.reload()
-    expect(page.locator(".qc-table tbody tr")).to_have_count(2)
+    expect(page.locator("#qc-table tbody tr")).to_have_count(2)
     expect(page.get_by_role("tab", name="Results")).to_have_attribute("aria-selected", "true")
 
 
@@ -309,7 +309,7 @@ def test_ticked_studies_are_compared_in_one_view_that_survives_a_reload(
     for study in (older, newer):
         page.locator(f'.qc-tick input[data-name="{study.id}"]').check()
     page.get_by_role("button", name="Compare side by side").click()
-    rows = page.locator(".qc-table tbody tr")
+    rows = page.locator("#qc-table tbody tr")
     expect(rows).to_have_count(3)
     page.wait_for_url(f"**study={older.id}%2C{newer.id}*")
     page.reload()
@@ -328,7 +328,7 @@ def test_a_packed_study_is_imported_and_read_only(
     page.locator("#qc-find input[type=file]").set_input_files(str(packed))
     expect(page.locator("#qc-chosen")).to_contain_text("imported, read only")
     page.get_by_role("tab", name="Results").click()
-    expect(page.locator(".qc-table tbody tr")).to_have_count(5)
+    expect(page.locator("#qc-table tbody tr")).to_have_count(5)
 
 
 def test_a_page_left_open_fills_as_recipes_finish(app: str, shared_home: Path, open_page: Open) -> None:
@@ -337,8 +337,8 @@ def test_a_page_left_open_fills_as_recipes_finish(app: str, shared_home: Path, o
     page = open_page(f"{app}?study={study.id}&tab=results")
     expect(page.locator("#qc-verdict")).to_contain_text("No recipe is finished yet")
     finish_job(store, study, store.jobs(study.id)[0].id)
-    expect(page.locator(".qc-table tbody tr").nth(0)).to_contain_text("(100%)")
-    expect(page.locator(".qc-table tbody tr").nth(1)).to_contain_text("waiting its turn")
+    expect(page.locator("#qc-table tbody tr").nth(0)).to_contain_text("(100%)")
+    expect(page.locator("#qc-table tbody tr").nth(1)).to_contain_text("waiting its turn")
 
 
 def test_markup_in_the_address_is_shown_not_run(app: str, open_page: Open) -> None:
