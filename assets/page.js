@@ -3,8 +3,10 @@ window.qcompare = {
   // Tabs report a selection while the page is being built; until the address has been read, it must stay.
   opened: false,
   early: {},
-  open(study) {
+  open(study, newcomer) {
     this.opened = true;
+    this.path.begin(newcomer);
+    this.tour.begin(newcomer);
     document.documentElement.classList.remove("qc-opening");
     const named = new URL(window.location.href).searchParams;
     if (this.early.tab && !named.has("tab")) this.note("tab", this.early.tab);
@@ -19,6 +21,21 @@ window.qcompare = {
     if (!value || address.searchParams.get(key) === value) return;
     address.searchParams.set(key, value);
     window.history.replaceState(null, "", address);
+  },
+  // What this browser keeps of a visitor's choices; nothing where it may not keep any.
+  remembered(key) {
+    try {
+      return window.localStorage.getItem(`qcompare.${key}`);
+    } catch {
+      return null;
+    }
+  },
+  remember(key, value) {
+    try {
+      window.localStorage.setItem(`qcompare.${key}`, value);
+    } catch {
+      // then it is asked again next time
+    }
   },
   // Hands a file to the browser's downloads: JSON of name, media type and content in base 64.
   async save(file) {
@@ -68,8 +85,16 @@ document.addEventListener("click", (event) => {
   const asked = new URL(window.location.href).searchParams.get("lang");
   if (link && asked && !link.search.includes("lang=")) link.search += `&lang=${asked}`;
 }, true);
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  await window.qcompare.copy(button.dataset.copy);
+  const words = button.textContent;
+  button.textContent = button.dataset.copied;
+  setTimeout(() => (button.textContent = words), 2000);
+});
 document.addEventListener("click", (event) => {
-  if (!event.target.closest(".qc-theme")) return;
+  if (!event.target.closest(".qc-theme:not(.qc-tour-start)")) return;
   const dark = document.body.classList.toggle("dark");
   window.qcompare.note("__theme", dark ? "dark" : "light");
 });

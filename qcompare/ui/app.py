@@ -17,6 +17,7 @@ from qcompare.ui.estimate import estimate
 from qcompare.ui.export import build_export
 from qcompare.ui.form import Asked
 from qcompare.ui.generations import build_generations
+from qcompare.ui.guide import build_tour
 from qcompare.ui.header import build_header
 from qcompare.ui.history import build_history, comparer, picked_study
 from qcompare.ui.language import SpeakingBlocks, in_all_languages
@@ -24,6 +25,7 @@ from qcompare.ui.new_study import START_ANYWAY, build_new_study, shown
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, refresh
 from qcompare.ui.progress import build_progress, picked_job
+from qcompare.ui.recording import nothing_computed
 from qcompare.ui.results_tab import build_results
 from qcompare.ui.shared import SharedStore
 from qcompare.ui.texts import PRODUCT
@@ -71,6 +73,7 @@ def _build(settings: Settings, store: Store) -> SpeakingBlocks:
         seldom = [header.part, progress.queue.part, *results, export, *generations, *history.parts]
         _when_changed(store, seldom, study_id, job_id)
         _open_address(app, store, study_id, tabs)
+        build_tour(tabs)
         app.load(lambda *values: shown(estimate(Asked(*values), settings)), new.inputs, new.follow, **QUIET)
         header.picker.input(lambda chosen: chosen or "", header.picker, study_id, **QUIET)
         progress.rows.pick(picked_job, None, job_id, **QUIET)
@@ -137,10 +140,11 @@ def _open_address(app: gr.Blocks, store: Store, study_id: gr.Textbox, tabs: gr.T
         asked = dict(request.query_params)
         tab = asked.get("tab")
         chosen = gr.Tabs(selected=tab) if tab in TABS else gr.skip()
-        return [study_of(store, asked.get("study", "")), chosen]
+        return [study_of(store, asked.get("study", "")), chosen, nothing_computed(store)]
 
-    opened = app.load(open_page, None, [study_id, tabs], **NOISY)
-    opened.then(None, study_id, None, js="(id) => window.qcompare.open(id)", **QUIET)
+    newcomer = gr.Checkbox(visible=False)
+    opened = app.load(open_page, None, [study_id, tabs, newcomer], **NOISY)
+    opened.then(None, [study_id, newcomer], None, js="(...known) => window.qcompare.open(...known)", **QUIET)
 
 
 def study_of(store: Store, asked: str) -> str:

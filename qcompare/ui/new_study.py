@@ -15,6 +15,7 @@ from qcompare.study.spec import Study
 from qcompare.ui import form
 from qcompare.ui.estimate import UNTIMED, Estimate, SizeTime, estimate
 from qcompare.ui.fill import fill_from_file
+from qcompare.ui.guide import build_path, build_walk
 from qcompare.ui.model_search import build_model_search, picked_model
 from qcompare.ui.pages import page
 from qcompare.ui.parts import markup
@@ -55,7 +56,7 @@ class NewStudyTab:
 def build_new_study(settings: Settings) -> NewStudyTab:
     """Lay out the tab in the current page and wire what stays inside it."""
     default = Study()
-    markup(page("lead", pitch=say(PITCH), recording=recorded(Store(settings.home))))
+    build_path(page("lead", pitch=say(PITCH), recording=recorded(Store(settings.home))))
     with gr.Row(elem_id="qc-cards", equal_height=True):
         with gr.Column(elem_classes="qc-card", scale=4, min_width=280):
             facts, picks, model_inputs = _model_card(settings)
@@ -63,23 +64,33 @@ def build_new_study(settings: Settings) -> NewStudyTab:
             ticks, compress_inputs = _compress_card(default)
         with gr.Column(elem_classes="qc-card", scale=5, min_width=280):
             size, measure_inputs = _measure_card(default)
-    with gr.Accordion(say("Study file and command"), open=False, elem_id="qc-file"):
-        study_file = gr.Code(
-            default.to_yaml(), language="yaml", label="study.yaml", interactive=False, lines=10, max_lines=14
-        )
-        given = gr.File(label=say("Fill the form from a study file"), file_types=[".yaml", ".yml"], height=120)
-        gr.Code(RUN_COMMAND, language="shell", label=say("The same in a terminal"), interactive=False, lines=1)
+    with gr.Column(elem_id="qc-file"):
+        with gr.Row(equal_height=True):
+            command = markup(_command(default.to_yaml()), scale=1)
+            given = gr.UploadButton(
+                say("Open a study file"), file_types=[".yaml", ".yml"], size="sm", scale=0, min_width=176,
+            )  # fmt: skip
+        with gr.Accordion(say("Study file and command"), open=False):
+            study_file = gr.Code(
+                default.to_yaml(), language="yaml", label="study.yaml", interactive=False, lines=10, max_lines=14
+            )
     with gr.Row(elem_id="qc-start", equal_height=True):
         told = markup(page("estimate", error="", found=None), elem_id="qc-estimate", scale=1)
+        build_walk()
         start = gr.Button(say(START), variant="primary", scale=0, min_width=160, elem_id="qc-go")
     inputs = [*model_inputs, *compress_inputs, *measure_inputs]
-    follow = [facts, compress_inputs[1], ticks, size, study_file, told, start]
+    follow = [facts, compress_inputs[1], ticks, size, command, study_file, told, start]
     _follow_changes(settings, inputs, follow, picks)
     # Through the queue: only there can a handler show a message.
     given.upload(
         lambda path: fill_from_file(path, settings), given, inputs, show_progress="hidden", api_visibility="private"
     )
     return NewStudyTab(inputs, start, told, follow)
+
+
+def _command(study_file: str) -> str:
+    pasted = f"cat > study.yaml <<'STUDY'\n{study_file}STUDY\n{RUN_COMMAND}\n"
+    return page("command", command=RUN_COMMAND, pasted=pasted, study_file=study_file)
 
 
 def _model_card(settings: Settings) -> tuple[gr.HTML, gr.HTML, list[gr.components.Component]]:
@@ -173,7 +184,7 @@ def _size_choices(sizes: Sequence[SizeTime]) -> list[tuple[str, str]]:
 
 def _size_text(sized: SizeTime) -> str:
     size = sized.size
-    time = say("time not yet known here") if sized.seconds is None else numbers.about(sized.seconds)
+    time = say("time not known yet") if sized.seconds is None else numbers.about(sized.seconds)
     points = f"{100 * visible_difference(size.tasks, size.limit):.1g}"
     if size.limit is None:
         text = say("All questions, shows gaps over {points} points", points=points)
@@ -212,6 +223,7 @@ def shown(found: Estimate) -> list[Any]:
         gr.update(minimum=low, maximum=high),
         page("ticks", budgets=form.published_budgets(found.reach), chosen=found.budget),
         gr.update(choices=_size_choices(found.sizes)),
+        _command(found.study_file) if found.study_file else gr.skip(),
         found.study_file if found.study_file else gr.skip(),
         page("estimate", error=found.error, found=found),
         gr.update(interactive=not found.error, value=say(START_ANYWAY if found.shortage else START)),

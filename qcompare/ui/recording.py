@@ -17,6 +17,11 @@ def recorded(store: Store) -> str | None:
     return next((study.id for study in store.studies() if RECORDED in study.tags), None)
 
 
+def nothing_computed(store: Store) -> bool:
+    """Nothing has run here yet: no study is stored but the recorded one."""
+    return all(RECORDED in study.tags for study in store.studies())
+
+
 def open_recording(store: Store) -> str | None:
     """Put the recording into a home without any study; gives its id, or None where nothing was done."""
     if store.newest() is not None or not RECORDING.is_file():

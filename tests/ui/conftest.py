@@ -98,14 +98,27 @@ def seen() -> Seen:
     return Seen()
 
 
+BEEN_HERE = """if (location.protocol === "http:") {
+  localStorage.setItem("qcompare.path", "page");
+  localStorage.setItem("qcompare.tour", "seen");
+}"""
+"""What a browser keeps of somebody who has seen the tour and has New all on one page."""
+
+
 @pytest.fixture
-def open_page(browser: Browser, seen: Seen) -> Iterator[Callable[..., Page]]:
-    """Open an address in a fresh browser profile; fails the test if the page logged an error."""
+def open_page(browser: Browser, seen: Seen, request: pytest.FixtureRequest) -> Iterator[Callable[..., Page]]:
+    """Open an address in a fresh browser profile; fails the test if the page logged an error.
+
+    A test marked `newcomer` opens it for the first time; others as somebody who knows the app.
+    """
     contexts: dict[str, BrowserContext] = {}
+    newcomer = request.node.get_closest_marker("newcomer")
 
     def open_(address: str, locale: str = "en-US") -> Page:
         if locale not in contexts:
             contexts[locale] = browser.new_context(viewport={"width": 1440, "height": 900}, locale=locale)
+            if not newcomer:
+                contexts[locale].add_init_script(BEEN_HERE)
         page = contexts[locale].new_page()
         page.set_default_timeout(20_000)
         page.on("console", lambda message: seen.errors.append(message.text) if message.type == "error" else None)

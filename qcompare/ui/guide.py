@@ -1,0 +1,82 @@
+"""For newcomers: New one card at a time, and a short tour. Shown and hidden in the browser (`path.js`, `tour.js`)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from qcompare.ui.pages import page
+from qcompare.ui.parts import markup
+from qcompare.words import later, say
+
+STEPS = (
+    (later("Model"), later("Choose the model to make smaller. The demo is small and always works.")),
+    (later("Compress"), later("Choose how small it shall get, and which ways to compare. What is ticked will do.")),
+    (later("Measure"), later("Choose how many questions all answer: more show smaller gaps and take longer.")),
+)
+"""The cards in their order, each with what to do there."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One of the tour."""
+
+    tab: str
+    about: str
+    """Selector of what it talks about, which is outlined."""
+    title: str
+    text: str
+
+
+STOPS = (
+    Stop(
+        "new", "#qc-cards", later("What it does"),
+        later("It makes a model smaller in several ways, asks all of them the same questions, and says which one "
+              "to keep. The demo is filled in and ready."),
+    ),
+    Stop(
+        "new", "#qc-start", later("What it will cost"),
+        later("Time, memory and disk are told before anything runs, learned from this machine's own runs."),
+    ),
+    Stop(
+        "progress", "#qc-tabs .tab-container", later("While it runs"),
+        later("Each recipe is a row here. Close the page whenever you like: work goes on, nothing is done twice."),
+    ),
+    Stop(
+        "results", "#qc-verdict", later("The answer"),
+        later("One sentence says which recipe to keep and whether the difference is real. "
+              "Press a score in the table to see the questions behind it."),
+    ),
+    Stop(
+        "generations", "#qc-tabs .tab-container", later("Read it yourself"),
+        later("The recipes' answers to one prompt, side by side. Vote blind, or ask a prompt of your own."),
+    ),
+)  # fmt: skip
+
+
+def build_path(lead: str) -> None:
+    """Lay out what leads into New, the switch between the two ways, and the steps, in the current page."""
+    with gr.Row(elem_id="qc-path", equal_height=True):
+        markup(lead, scale=1)
+        markup(page("path"), scale=0, min_width=0)
+    markup(page("steps", steps=[(say(title), say(sentence)) for title, sentence in STEPS]), elem_id="qc-steps")
+
+
+def build_walk() -> None:
+    """Lay out Back and Next in the current page."""
+    markup(page("walk"), elem_id="qc-walk", scale=0, min_width=0)
+
+
+def build_tour(tabs: gr.Tabs) -> None:
+    """Lay out the tour in the current page; its stops open the tab they talk about."""
+    said = [Stop(stop.tab, stop.about, say(stop.title), say(stop.text)) for stop in STOPS]
+    tour = markup(
+        page("tour", stops=said),
+        elem_id="qc-tour",
+        js_on_load="element.addEventListener('qc-stop', (event) => trigger('visit', {tab: event.detail}));",
+    )
+    tour.visit(_opened, None, tabs, queue=False, show_progress="hidden", api_visibility="private")
+
+
+def _opened(event: gr.EventData) -> Any:
+    return gr.Tabs(selected=str(event.tab))
