@@ -94,7 +94,7 @@ def test_results_show_headline_table_and_plots(app: str, shared_home: Path, open
     expect(rows).to_have_count(5)
     expect(rows.nth(4)).to_contain_text("0.5950 (93.0%)")
     expect(page.locator("#qc-table tr.qc-best")).to_contain_text("Mixed")
-    expect(page.locator(".js-plotly-plot")).to_have_count(6)
+    expect(page.locator(".js-plotly-plot")).to_have_count(7)
     expect(page.locator("#qc-verdict")).to_contain_text("speed is not measured")
 
 

@@ -74,7 +74,7 @@ def test_the_figures_are_the_same_in_both_languages(app: str, home: Path, open_p
     for locale, claim in (("en-US", "keeps about 93 of 100 correct answers"), ("zh-CN", "保留了约 93% 的正确答案")):
         page = open_page(f"{app}?study={study.id}&tab=results", locale)
         expect(page.locator("#qc-verdict h2:visible")).to_contain_text(claim)
-        cells = page.locator(".qc-table tbody td").all_inner_texts()
+        cells = page.locator("#qc-table tbody td").all_inner_texts()
         figures.append([re.findall(r"[\d.]+", cell) for cell in cells])
     assert figures[0] == figures[1]
 

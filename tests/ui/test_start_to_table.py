@@ -27,7 +27,7 @@ def test_from_start_to_a_filled_table(
         scores = page.locator(".qc-table .qc-average")
         expect(scores).to_have_count(3)
         expect(scores.nth(0)).to_contain_text("(100%)")
-        expect(page.locator(".js-plotly-plot")).to_have_count(6)
+        expect(page.locator(".js-plotly-plot")).to_have_count(7)
         page.get_by_role("tab", name="Generations").click()
         expect(page.locator(".qc-columns article")).to_have_count(3)
         page.close()  # before the app: what a page says of an app that is gone is no error of ours
