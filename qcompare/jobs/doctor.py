@@ -53,11 +53,9 @@ def _device(settings: Settings) -> Finding:
 
 
 def _compiler() -> Finding:
-    import torch
+    from qcompare.quantize.simulate import lacks_compiler
 
-    from qcompare.quantize.simulate import can_compile
-
-    if can_compile() or not torch.cuda.is_available():
+    if not lacks_compiler():
         return Finding("compiler", True, "simulated formats run at full speed")
     return Finding("compiler", True, "no triton: simulated formats run correctly but slowly; installing it helps")
 

@@ -133,3 +133,10 @@ def can_compile() -> bool:
     import torch
 
     return torch.cuda.is_available() and find_spec("triton") is not None
+
+
+def lacks_compiler() -> bool:
+    """Whether compiling would pay but cannot be done: the same numbers, more slowly."""
+    import torch
+
+    return torch.cuda.is_available() and not can_compile()
