@@ -6,6 +6,8 @@ from pathlib import Path
 
 import psutil
 
+from qcompare.words import say
+
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 """The limit of a container, where there is one: less than the machine's memory."""
 
@@ -69,4 +71,4 @@ def _name(pid: int) -> str:
     try:
         return str(psutil.Process(pid).name())
     except psutil.Error:  # of another container or user
-        return "another process"
+        return say("another process")

@@ -18,6 +18,7 @@ from qcompare.results.table import Comparison, Row, read_comparison
 from qcompare.store import Store
 from qcompare.study.presets import SCHEMES
 from qcompare.study.spec import Study
+from qcompare.words import say
 
 WRITTEN_TASK = "gsm8k"
 EDGE_ROWS = {"tail": "Tail layers", "head": "Head layers"}
@@ -58,7 +59,12 @@ def read_columns(store: Store, study_ids: str) -> list[Comparison]:
         )
         if apart := [name for name in asked if asked[name] != first[name]]:
             raise QCompareError(
-                f"{_model(other)} and {_model(columns[0])} differ in {', '.join(apart)}: one table needs the same"
+                say(
+                    "{one} and {other} differ in {what}: one table needs the same",
+                    one=_model(other),
+                    other=_model(columns[0]),
+                    what=say(", ").join(apart),
+                )
             )
     return columns
 

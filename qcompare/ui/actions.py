@@ -85,6 +85,6 @@ def performer(settings: Settings) -> Callable[[gr.EventData], None]:
         elif act == "pause":
             gr.Info(say("Paused: the device is free. Resume goes on where it stopped."), duration=4)
         elif act == "first":
-            gr.Info("Runs next. What runs now is not stopped for it.", duration=4)
+            gr.Info(say("Runs next. What runs now is not stopped for it."), duration=4)
 
     return perform

@@ -154,7 +154,7 @@ def study_of(store: Store, asked: str) -> str:
     """
     try:
         if len(study_names(asked)) > MAX_STUDIES:
-            raise NotFound(f"the address names more than {MAX_STUDIES} studies")
+            raise NotFound(say("the address names more than {most} studies", most=MAX_STUDIES))
         if asked:
             return BETWEEN.join(store.study(name).id for name in study_names(asked))
     except NotFound as error:

@@ -10,6 +10,7 @@ from qcompare.results.queue import SHOWN, Queued, read_queue
 from qcompare.ui.actions import PRESSES, Action, study_actions
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, markup
+from qcompare.words import say
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ def queue_actions(place: Place, queued: Queued) -> list[Action]:
     study = queued.study
     order = []
     if not queued.is_first:
-        order.append(Action("first", study.id, "Run first", f"Run first: {study.name}"))
+        order.append(Action("first", study.id, say("Run first"), say("Run first: {name}", name=study.name)))
     if not queued.is_last:
-        order.append(Action("last", study.id, "Run last", f"Run last: {study.name}"))
+        order.append(Action("last", study.id, say("Run last"), say("Run last: {name}", name=study.name)))
     whole = study_actions(study, place.store.jobs(study.id))
     return [*order, *(replace(action, label=f"{action.words}: {study.name}") for action in whole)]
