@@ -18,6 +18,7 @@ from qcompare.errors import InvalidStudy, unknown
 from qcompare.models.bundle import ensure_bundle
 from qcompare.models.hub import hub_reachable
 from qcompare.settings import Settings
+from qcompare.words import later
 
 HUB, BUNDLE = "hub", "demo bundle"
 
@@ -86,7 +87,7 @@ def task_manager(
     names = list(tasks)
     for name in names:
         if name not in TASK_FILES:
-            raise InvalidStudy(unknown("task", name, TASK_FILES))
+            raise InvalidStudy(unknown(later("task"), name, TASK_FILES))
     from_hub = hub_reachable(settings)
     if not from_hub:
         stay_offline()

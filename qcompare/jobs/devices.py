@@ -1,6 +1,7 @@
 """Devices that jobs may use, found without loading torch."""
 
 from qcompare.errors import InvalidStudy
+from qcompare.words import say
 
 
 def job_devices(wanted: str) -> tuple[str, ...]:
@@ -15,7 +16,7 @@ def job_devices(wanted: str) -> tuple[str, ...]:
         return ("cuda:0",)
     if wanted == "cpu" or (wanted.startswith("cuda:") and wanted[5:].isdigit()):
         return (wanted,)
-    raise InvalidStudy(f"unknown device '{wanted}': choose auto, cpu, cuda or cuda:N")
+    raise InvalidStudy(say("unknown device '{wanted}': choose auto, cpu, cuda or cuda:N", wanted=wanted))
 
 
 def gpu_count() -> int:

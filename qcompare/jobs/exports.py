@@ -15,6 +15,7 @@ from qcompare.quantize.export import check_format
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import ExportState, Job, Status
+from qcompare.words import later, say
 
 MARGIN = 1.2
 """Disk space wanted, over the size of the checkpoint."""
@@ -27,18 +28,29 @@ def check_target(target: Path, size_bytes: int) -> None:
         InvalidStudy: it holds something, cannot be written, or its disk is too full.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InvalidStudy(f"{target} is not an empty folder: give one that does not exist yet")
+        raise InvalidStudy(say("{folder} is not an empty folder: give one that does not exist yet", folder=target))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target.parent):
             pass
         free = shutil.disk_usage(target.parent).free
     except OSError as error:
-        raise InvalidStudy(f"{target.parent} cannot be written ({error.strerror}): give another folder") from None
+        raise InvalidStudy(
+            say(
+                "{folder} cannot be written ({reason}): give another folder",
+                folder=target.parent,
+                reason=error.strerror,
+            )
+        ) from None
     if free < MARGIN * size_bytes:
         raise InvalidStudy(
-            f"{target.parent} has {free / 1e9:.1f} GB free, the checkpoint needs {MARGIN * size_bytes / 1e9:.1f} GB: "
-            "free some, or give a folder on another disk"
+            say(
+                "{folder} has {free} GB free, the checkpoint needs {needed} GB: free some, or give a "
+                "folder on another disk",
+                folder=target.parent,
+                free=f"{free / 1e9:.1f}",
+                needed=f"{MARGIN * size_bytes / 1e9:.1f}",
+            )
         )
 
 
@@ -58,7 +70,7 @@ def export_state(store: Store, job_id: str, format: str) -> ExportState | None:
     except (OSError, ValueError):
         return None
     if state.status is Status.RUNNING and state.pid is not None and not _lives(state.pid):
-        return ExportState(status=Status.FAILED, stage="failed", error="its process was ended; nothing was kept")
+        return ExportState(status=Status.FAILED, stage="failed", error=say("its process was ended; nothing was kept"))
     return state
 
 
@@ -83,10 +95,18 @@ def find_job(store: Store, study_id: str, recipe: str) -> Job:
     names = {_name(job): job for job in jobs}
     found = [job for name, job in names.items() if recipe in (name, job.recipe)]
     if len(found) != 1:
-        what = "is several" if found else "is none"
-        raise InvalidStudy(f"'{recipe}' {what} of this study's recipes: choose from {', '.join(names)}")
+        text = later("'{recipe}' is none of this study's recipes: choose from {names}")
+        if found:
+            text = later("'{recipe}' is several of this study's recipes: choose from {names}")
+        raise InvalidStudy(say(text, recipe=recipe, names=", ".join(names)))
     if found[0].status is not Status.SUCCESS:
-        raise InvalidStudy(f"{recipe} has no result yet ({found[0].status}): export it when it is measured")
+        raise InvalidStudy(
+            say(
+                "{recipe} has no result yet ({status}): export it when it is measured",
+                recipe=recipe,
+                status=found[0].status,
+            )
+        )
     return found[0]
 
 
@@ -110,7 +130,9 @@ def start(
     check_format(result.layer_config, format)
     check_target(target, result.size_bytes)
     if (state := export_state(store, job.id, format)) and state.status is Status.RUNNING:
-        raise InvalidStudy(f"{job.id} is being written as {format} already: wait until that is done")
+        raise InvalidStudy(
+            say("{job} is being written as {format} already: wait until that is done", job=job.id, format=format)
+        )
     note(store, job.id, format, ExportState(status=Status.RUNNING, stage="starting", pid=os.getpid()))
     folder = store.folder(job.id).path
     with (folder / "exports" / f"{format}.log").open("wb") as log:

@@ -14,6 +14,7 @@ from qcompare.models.facts import ModelFacts
 from qcompare.models.folder import describe_folder, make_facts
 from qcompare.models.headers import Stored
 from qcompare.settings import Settings
+from qcompare.words import say
 
 T = TypeVar("T")
 TIMEOUT = 5.0
@@ -108,9 +109,13 @@ def _cached(repo: str, revision: str | None, settings: Settings) -> Path:
     try:
         return _snapshot(repo, revision, settings, local_files_only=True)
     except LocalEntryNotFoundError:
-        why = "qcompare is set to offline" if is_offline(settings) else "the hub is not reachable"
+        why = say("qcompare is set to offline") if is_offline(settings) else say("the hub is not reachable")
         raise ModelUnavailable(
-            f"{repo}: {why} and no copy is in the cache; give a folder that holds the model, or use 'demo'"
+            say(
+                "{repo}: {why} and no copy is in the cache; give a folder that holds the model, or use 'demo'",
+                repo=repo,
+                why=why,
+            )
         ) from None
 
 
@@ -125,28 +130,37 @@ def _explained(repo: str, revision: str | None) -> Iterator[None]:
         yield
     except errors.GatedRepoError:
         raise ModelUnavailable(
-            f"{repo}: is gated; accept its terms on the hub, then log in with 'hf auth login'"
+            say("{repo}: is gated; accept its terms on the hub, then log in with 'hf auth login'", repo=repo)
         ) from None
     except errors.RepositoryNotFoundError:
         raise ModelUnavailable(
-            f"{repo}: no such model on the hub, or it is private; check the name, or log in with 'hf auth login'"
+            say(
+                "{repo}: no such model on the hub, or it is private; check the name, or log in with 'hf auth login'",
+                repo=repo,
+            )
         ) from None
     except errors.RevisionNotFoundError:
         raise ModelUnavailable(
-            f"{at}: the model has no such revision; leave out '@{revision}' for the newest"
+            say(
+                "{at}: the model has no such revision; leave out '@{revision}' for the newest",
+                at=at,
+                revision=revision,
+            )
         ) from None
     except errors.EntryNotFoundError:
-        raise ModelUnavailable(f"{at}: has no config.json, so transformers cannot load it") from None
+        raise ModelUnavailable(say("{at}: has no config.json, so transformers cannot load it", at=at)) from None
     except (errors.NotASafetensorsRepoError, errors.SafetensorsParsingError):
-        raise ModelUnavailable(f"{at}: its safetensors files cannot be read on the hub") from None
+        raise ModelUnavailable(say("{at}: its safetensors files cannot be read on the hub", at=at)) from None
     except (httpx.TransportError, errors.HfHubHTTPError, ConnectionError) as error:
-        first = (str(error).splitlines() or ["no answer"])[0]
-        raise ModelUnavailable(f"{at}: the hub does not answer ({first[:120]}); try again, or use 'demo'") from None
+        first = (str(error).splitlines() or [say("no answer")])[0]
+        raise ModelUnavailable(
+            say("{at}: the hub does not answer ({reason}); try again, or use 'demo'", at=at, reason=first[:120])
+        ) from None
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         raise ModelUnavailable(
-            f"{at}: no space left in {constants.HF_HUB_CACHE}; free some, or set HF_HOME"
+            say("{at}: no space left in {cache}; free some, or set HF_HOME", at=at, cache=constants.HF_HUB_CACHE)
         ) from None
 
 
@@ -155,9 +169,15 @@ def _check_weights(model: str, files: list[str]) -> None:
         return
     if any(name.endswith((".bin", ".pt", ".pth")) for name in files):
         raise ModelUnavailable(
-            f"{model}: has only pickled weights, which can run code when loaded; choose a revision with safetensors"
+            say(
+                "{model}: has only pickled weights, which can run code when loaded; choose a revision "
+                "with safetensors",
+                model=model,
+            )
         )
-    raise ModelUnavailable(f"{model}: has no model.safetensors; choose a model in transformers' format")
+    raise ModelUnavailable(
+        say("{model}: has no model.safetensors; choose a model in transformers' format", model=model)
+    )
 
 
 def _stored(metadata: Any, sizes: dict[str, int]) -> Stored:

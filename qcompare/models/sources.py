@@ -132,7 +132,7 @@ def _path(model: str) -> Path:
     try:
         return Path(model).expanduser()
     except RuntimeError:
-        raise ModelUnavailable(f"{model[:80]}: no such user's home") from None
+        raise ModelUnavailable(say("{model}: no such user's home", model=model[:80])) from None
 
 
 def _exists(model: str) -> bool:

@@ -8,6 +8,7 @@ from qcompare.errors import InvalidStudy, unknown
 from qcompare.quantize.rounding import Rounding, compressor
 from qcompare.recipes.schemes import quantized
 from qcompare.study.presets import FAMILIES, FORMATS, SCHEMES, scheme_named
+from qcompare.words import later, say
 
 
 def check_format(layer_config: Mapping[str, str], format: str) -> None:
@@ -17,16 +18,23 @@ def check_format(layer_config: Mapping[str, str], format: str) -> None:
         InvalidStudy: says which formats do.
     """
     if format not in FORMATS:
-        raise InvalidStudy(unknown("format", format, FORMATS))
+        raise InvalidStudy(unknown(later("format"), format, FORMATS))
     schemes = sorted(set(quantized(layer_config).values()))
     if not schemes:
-        raise InvalidStudy("bf16 is the original model: there is nothing to export")
+        raise InvalidStudy(say("bf16 is the original model: there is nothing to export"))
     unpacked = [name for name in schemes if name in SCHEMES and not SCHEMES[name].packed]
     if unpacked:
-        raise InvalidStudy(f"{unpacked[0]} can be compared but not stored: no kernel loads it")
+        raise InvalidStudy(say("{scheme} can be compared but not stored: no kernel loads it", scheme=unpacked[0]))
     exports = FAMILIES[scheme_named(schemes[0]).family].exports
     if format not in exports:
-        raise InvalidStudy(f"{' + '.join(schemes)} cannot be stored as {format}: choose {' or '.join(exports)}")
+        raise InvalidStudy(
+            say(
+                "{schemes} cannot be stored as {format}: choose {others}",
+                schemes=" + ".join(schemes),
+                format=format,
+                others=say(" or ").join(exports),
+            )
+        )
 
 
 def pack(

@@ -11,6 +11,7 @@ from qcompare.errors import InvalidStudy
 from qcompare.models.facts import LinearLayer
 from qcompare.study.presets import GROUP_SIZES, RECIPES, SCHEMES, scheme_named
 from qcompare.study.records import Bits
+from qcompare.words import say
 
 UNQUANTIZED_BITS = 16
 BLOCK = 128
@@ -69,10 +70,16 @@ def check_budget(
     low, high = bit_range(layers, schemes, ignore_scale_bits)
     if low - TOLERANCE <= avg_bits <= high + TOLERANCE:
         return min(max(avg_bits, low), high)
-    counting = "scales not counted" if ignore_scale_bits else "scales counted"
+    counting = say("scales not counted") if ignore_scale_bits else say("scales counted")
     raise InvalidStudy(
-        f"avg_bits {avg_bits:g} is out of reach for {' + '.join(schemes)}:"
-        f" choose from {low:g} to {high:g} ({counting})"
+        say(
+            "avg_bits {avg_bits} is out of reach for {names}: choose from {low} to {high} ({counting})",
+            avg_bits=f"{avg_bits:g}",
+            names=" + ".join(schemes),
+            low=f"{low:g}",
+            high=f"{high:g}",
+            counting=counting,
+        )
     )
 
 
@@ -91,18 +98,28 @@ def check_sizes(layers: Sequence[LinearLayer], schemes: Sequence[str]) -> None:
         InvalidStudy: names the layer, its size, and what works.
     """
     if not layers:
-        raise InvalidStudy("the model has no linear layers that can be quantized: nothing to compare")
+        raise InvalidStudy(say("the model has no linear layers that can be quantized: nothing to compare"))
     for scheme in (SCHEMES[name] for name in schemes if SCHEMES[name].family == "int"):
         for layer in layers:
             if layer.out_features % 32:
                 raise InvalidStudy(
-                    f"{scheme.name} needs outputs in multiples of 32, but {layer.name} has {layer.out_features}: "
-                    "choose MXFP schemes"
+                    say(
+                        "{scheme} needs outputs in multiples of 32, but {layer} has {outputs}: choose MXFP schemes",
+                        scheme=scheme.name,
+                        layer=layer.name,
+                        outputs=layer.out_features,
+                    )
                 )
             if layer.in_features % scheme.group_size:
                 raise InvalidStudy(
-                    f"{scheme.name} needs inputs in groups of {scheme.group_size}, but {layer.name} has "
-                    f"{layer.in_features}: {_working_group_size(layers, schemes)}"
+                    say(
+                        "{scheme} needs inputs in groups of {group_size}, but {layer} has {inputs}: {advice}",
+                        scheme=scheme.name,
+                        group_size=scheme.group_size,
+                        layer=layer.name,
+                        inputs=layer.in_features,
+                        advice=_working_group_size(layers, schemes),
+                    )
                 )
 
 
@@ -117,8 +134,16 @@ def check_blocks(layers: Sequence[LinearLayer], recipe: str) -> None:
     for layer in layers:
         if layer.out_features % BLOCK or layer.in_features % BLOCK:
             raise InvalidStudy(
-                f"{recipe} needs weights in blocks of {BLOCK} × {BLOCK}, but {layer.name} has {layer.out_features} × "
-                f"{layer.in_features}: choose {recipe.replace('block', 'dynamic')}, which takes any size"
+                say(
+                    "{recipe} needs weights in blocks of {block} × {block}, but {layer} has {outputs} × "
+                    "{inputs}: choose {other}, which takes any size",
+                    recipe=recipe,
+                    block=BLOCK,
+                    layer=layer.name,
+                    outputs=layer.out_features,
+                    inputs=layer.in_features,
+                    other=recipe.replace("block", "dynamic"),
+                )
             )
 
 
@@ -128,7 +153,7 @@ def _working_group_size(layers: Sequence[LinearLayer], schemes: Sequence[str]) -
     fitting = [
         s.name for b in bits for s in SCHEMES.values() if (s.family, s.bits, s.group_size) == ("int", b, works)
     ]
-    return f"group size {works} works, with [{', '.join(fitting)}]"
+    return say("group size {size} works, with [{names}]", size=works, names=", ".join(fitting))
 
 
 def names(layers: Iterable[LinearLayer]) -> list[str]:

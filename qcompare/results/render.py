@@ -10,7 +10,7 @@ from qcompare.results.markup import latex_table, markdown, markdown_table, one_l
 from qcompare.results.statistics import PairedDifference, TaskDifference
 from qcompare.results.table import Comparison, Row
 from qcompare.study.records import Status
-from qcompare.words import say
+from qcompare.words import later, say
 
 TERMINAL_WIDTH = 240
 """Wide enough for a row of eight tasks: a table that wraps cannot be read or grepped."""
@@ -46,7 +46,7 @@ def render(comparison: Comparison, format: str) -> str:
         QCompareError: there is no such format.
     """
     if format not in FORMATS:
-        raise QCompareError(unknown("format", format, FORMATS))
+        raise QCompareError(unknown(later("format"), format, FORMATS))
     return FORMATS[format](comparison)
 
 

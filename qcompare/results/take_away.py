@@ -81,7 +81,7 @@ def as_text(store: Store, study_id: str, format: str) -> str:
     """
     known = [*FORMATS, *LAYOUTS, "html"]
     if format not in known:
-        raise QCompareError(unknown("format", format, known))
+        raise QCompareError(unknown(later("format"), format, known))
     if format in LAYOUTS:
         return LAYOUTS[format](read_columns(store, study_id))
     return report(store, study_id) if format == "html" else render(read_comparison(store, study_id), format)

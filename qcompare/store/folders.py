@@ -24,6 +24,7 @@ from qcompare.store import seal
 from qcompare.store.logs import read_since
 from qcompare.study.layers import LayerScores
 from qcompare.study.records import SCHEMA_VERSION, Progress, Pulse, Result
+from qcompare.words import say
 
 MAX_EVENT_BYTES = 4096
 
@@ -82,14 +83,21 @@ class JobFolder:
         try:
             values = json.loads(self.result_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise NotFound(f"job {self.path.name} has no result yet") from None
+            raise NotFound(say("job {job} has no result yet", job=self.path.name)) from None
         except ValueError:
-            raise NotFound(f"job {self.path.name}: its result is damaged: resume it to compute it again") from None
+            raise NotFound(
+                say("job {job}: its result is damaged: resume it to compute it again", job=self.path.name)
+            ) from None
         version = values.get("schema_version")
         if version != SCHEMA_VERSION:
             raise NotFound(
-                f"job {self.path.name}: its result has schema version {version}, this qcompare reads "
-                f"{SCHEMA_VERSION}: install the version that wrote it"
+                say(
+                    "job {job}: its result has schema version {version}, this qcompare reads {known}: "
+                    "install the version that wrote it",
+                    job=self.path.name,
+                    version=version,
+                    known=SCHEMA_VERSION,
+                )
             )
         return Result.model_validate(values)
 

@@ -15,6 +15,7 @@ from qcompare.errors import InvalidStudy, QCompareError
 from qcompare.store.index import Store
 from qcompare.study.records import SCHEMA_VERSION, Job, Status
 from qcompare.study.spec import Frozen, Study
+from qcompare.words import say
 
 ENDING = ".qcompare.zip"
 RECORD = "study.json"
@@ -53,7 +54,7 @@ def pack(store: Store, study_id: str, target: Path) -> Path:
     study = store.study(study_id)
     jobs = store.jobs(study.id)
     if not study.status.ended:
-        raise InvalidStudy(f"study {study.id} is not finished: wait for it, or cancel the rest")
+        raise InvalidStudy(say("study {study} is not finished: wait for it, or cancel the rest", study=study.id))
     record = Packed(
         id=study.id, name=study.name, created=study.created, tags=study.tags, spec=study.spec, jobs=tuple(jobs)
     )
@@ -71,7 +72,9 @@ def pack(store: Store, study_id: str, target: Path) -> Path:
     except OSError as error:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
-        raise QCompareError(f"{path}: cannot be written ({error.strerror}): choose another place") from None
+        raise QCompareError(
+            say("{path}: cannot be written ({reason}): choose another place", path=path, reason=error.strerror)
+        ) from None
     return path
 
 
@@ -86,15 +89,26 @@ def unpack(store: Store, path: Path) -> str:
             record = _read_record(archive, path)
             files = _checked(archive, record, path)
             if record.id in {study.id for study in store.studies()}:
-                raise InvalidStudy(f"study {record.id} is already here: delete it first to import it again")
+                raise InvalidStudy(
+                    say("study {study} is already here: delete it first to import it again", study=record.id)
+                )
             _extract(store, record.id, archive, files)
     except UNREADABLE as error:
-        raise QCompareError(f"{path.name}: cannot be read as a packed study ({error}), nothing imported") from None
+        raise QCompareError(
+            say("{file}: cannot be read as a packed study ({reason}), nothing imported", file=path.name, reason=error)
+        ) from None
     for job in record.jobs:
         damage = store.folder(job.id).damage() if job.status is Status.SUCCESS else None
         if damage:
             store.remove_files(record.id)
-            raise QCompareError(f"{path.name}: the result of {job.id} is damaged, {damage}; nothing was imported")
+            raise QCompareError(
+                say(
+                    "{file}: the result of {job} is damaged, {damage}; nothing was imported",
+                    file=path.name,
+                    job=job.id,
+                    damage=damage,
+                )
+            )
     store.study_folder(record.id).joinpath("study.yaml").write_text(record.spec.to_yaml(), encoding="utf-8")
     store.add_imported(record.id, record.name, record.created, record.tags, record.spec, record.jobs)
     return record.id
@@ -116,17 +130,35 @@ def _extract(
 def _read_record(archive: zipfile.ZipFile, path: Path) -> Packed:
     try:
         if archive.getinfo(RECORD).file_size > MAX_RECORD_BYTES:
-            raise QCompareError(f"{path.name}: its {RECORD} is larger than {MAX_RECORD_BYTES / 1e6:.0f} MB; refused")
+            raise QCompareError(
+                say(
+                    "{file}: its {record} is larger than {most} MB; refused",
+                    file=path.name,
+                    record=RECORD,
+                    most=f"{MAX_RECORD_BYTES / 1e6:.0f}",
+                )
+            )
         values = json.loads(archive.read(RECORD))
     except (KeyError, ValueError, RecursionError):
-        raise QCompareError(f"{path.name}: is no packed study: it holds no readable {RECORD}") from None
+        raise QCompareError(
+            say("{file}: is no packed study: it holds no readable {record}", file=path.name, record=RECORD)
+        ) from None
     version = values.get("schema_version") if isinstance(values, dict) else None
     if version != SCHEMA_VERSION:
-        raise QCompareError(f"{path.name}: has schema version {version}, this qcompare reads {SCHEMA_VERSION}")
+        raise QCompareError(
+            say(
+                "{file}: has schema version {version}, this qcompare reads {known}",
+                file=path.name,
+                version=version,
+                known=SCHEMA_VERSION,
+            )
+        )
     try:
         return Packed.model_validate(values)
     except ValidationError as error:
-        raise QCompareError(f"{path.name}: is no packed study: {error.errors()[0]['msg']}") from None
+        raise QCompareError(
+            say("{file}: is no packed study: {reason}", file=path.name, reason=error.errors()[0]["msg"])
+        ) from None
 
 
 def _checked(archive: zipfile.ZipFile, record: Packed, path: Path) -> list[tuple[str, str, zipfile.ZipInfo]]:
@@ -136,7 +168,19 @@ def _checked(archive: zipfile.ZipFile, record: Packed, path: Path) -> list[tuple
     members = [member for member in archive.infolist() if member.filename != RECORD]
     strange = next((member.filename for member in members if member.filename not in allowed), None)
     if strange or not plain or PurePosixPath(record.id).name != record.id or len(members) > MAX_FILES:
-        raise QCompareError(f"{path.name}: holds a file that belongs to no job ({strange or record.id!r}); refused")
+        raise QCompareError(
+            say(
+                "{file}: holds a file that belongs to no job ({name}); refused",
+                file=path.name,
+                name=f"{strange or record.id!r}",
+            )
+        )
     if sum(member.file_size for member in members) > MAX_UNPACKED_BYTES:
-        raise QCompareError(f"{path.name}: would take more than {MAX_UNPACKED_BYTES / 1e9:.0f} GB; refused")
+        raise QCompareError(
+            say(
+                "{file}: would take more than {most} GB; refused",
+                file=path.name,
+                most=f"{MAX_UNPACKED_BYTES / 1e9:.0f}",
+            )
+        )
     return [(*allowed[member.filename], member) for member in members]

@@ -19,6 +19,7 @@ from qcompare.study.presets import (
     SIZES,
     TASKS,
 )
+from qcompare.words import later, say
 
 MAX_STUDY_BYTES = 1_000_000
 """A study file larger than this is not one."""
@@ -101,23 +102,25 @@ class Study(Frozen):
     @classmethod
     def _known(cls, names: tuple[str, ...], info: Any) -> tuple[str, ...]:
         tables: dict[str, tuple[str, Any]] = {
-            "schemes": ("scheme", SCHEMES | FP8_SCHEMES),
-            "recipes": ("recipe", RECIPES),
-            "tasks": ("task", TASKS),
+            "schemes": (later("scheme"), SCHEMES | FP8_SCHEMES),
+            "recipes": (later("recipe"), RECIPES),
+            "tasks": (later("task"), TASKS),
         }
         kind, known = tables[info.field_name]
         for name in names:
             if name not in known:
                 raise ValueError(unknown(kind, name, known))
         if len(set(names)) != len(names):
-            raise ValueError(f"a {kind} is named twice in {', '.join(names)}: name each once")
+            raise ValueError(
+                say("a {kind} is named twice in {names}: name each once", kind=say(kind), names=", ".join(names))
+            )
         return names
 
     @field_validator("recipes", "avg_bits")
     @classmethod
     def _not_empty(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         if not value:
-            raise ValueError("is empty: name at least one")
+            raise ValueError(say("is empty: name at least one"))
         return value
 
     @field_validator("schemes")
@@ -125,25 +128,37 @@ class Study(Frozen):
     def _schemes_fit_together(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if fixed := [name for name in names if name in FP8_SCHEMES]:
             recipes = [recipe.name for recipe in RECIPES.values() if recipe.checkpoint_scheme == fixed[0]]
-            raise ValueError(f"{fixed[0]} is not to be mixed: name {' or '.join(recipes)} under recipes")
+            raise ValueError(
+                say(
+                    "{scheme} is not to be mixed: name {recipes} under recipes",
+                    scheme=fixed[0],
+                    recipes=say(" or ").join(recipes),
+                )
+            )
         if len(names) < 2:
-            raise ValueError(f"needs a low and a high one, got {len(names)}: e.g. [MXFP4, MXFP8]")
+            raise ValueError(say("needs a low and a high one, got {n}: e.g. [MXFP4, MXFP8]", n=len(names)))
         schemes = [SCHEMES[name] for name in names]
         families = dict.fromkeys(scheme.family for scheme in schemes if scheme.family != ANY_FAMILY)
         if len(families) > 1:
-            raise ValueError(f"{', '.join(names)} cannot be stored in one checkpoint: {_exports(families)}")
+            raise ValueError(
+                say(
+                    "{names} cannot be stored in one checkpoint: {why}",
+                    names=", ".join(names),
+                    why=_exports(families),
+                )
+            )
         bits = [scheme.bits for scheme in schemes]
         if bits != sorted(set(bits)):
             ordered = sorted(names, key=lambda name: SCHEMES[name].bits)
-            raise ValueError(f"must be given low first, with different bits: [{', '.join(ordered)}]")
+            raise ValueError(say("must be given low first, with different bits: [{names}]", names=", ".join(ordered)))
         return names
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> Self:
         if len(set(self.avg_bits)) != len(self.avg_bits):
-            raise ValueError("avg_bits names a budget twice: name each once")
+            raise ValueError(say("avg_bits names a budget twice: name each once"))
         if not self.tasks and not self.prompts:
-            raise ValueError("neither tasks nor prompts are given: there is nothing to measure")
+            raise ValueError(say("neither tasks nor prompts are given: there is nothing to measure"))
         return self
 
     def examples(self, task: str) -> int:
@@ -174,7 +189,9 @@ def parse_study(values: Any, source: str = "study") -> Study:
         InvalidStudy: one line naming the field, what is wrong and what is allowed.
     """
     if not isinstance(values, dict):
-        raise InvalidStudy(f"{source}: is not a study: expected 'key: value' lines such as 'model: demo'")
+        raise InvalidStudy(
+            say("{source}: is not a study: expected 'key: value' lines such as 'model: demo'", source=source)
+        )
     try:
         return Study.model_validate(values)
     except ValidationError as error:
@@ -193,14 +210,22 @@ def load_study(path: Path) -> Study:
 def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_STUDY_BYTES:
-            raise InvalidStudy(f"{path}: is {path.stat().st_size / 1e6:.1f} MB; a study file has at most 1 MB")
+            raise InvalidStudy(
+                say(
+                    "{path}: is {size} MB; a study file has at most 1 MB",
+                    path=path,
+                    size=f"{path.stat().st_size / 1e6:.1f}",
+                )
+            )
         return path.read_text(encoding="utf-8")
     except IsADirectoryError:
-        raise InvalidStudy(f"{path}: is a folder; give a study file (YAML)") from None
+        raise InvalidStudy(say("{path}: is a folder; give a study file (YAML)", path=path)) from None
     except OSError as error:
-        raise InvalidStudy(f"{path}: cannot be read ({error.strerror}); give the path of a study file") from None
+        raise InvalidStudy(
+            say("{path}: cannot be read ({reason}); give the path of a study file", path=path, reason=error.strerror)
+        ) from None
     except UnicodeDecodeError:
-        raise InvalidStudy(f"{path}: is not a text file; a study file is YAML in UTF-8") from None
+        raise InvalidStudy(say("{path}: is not a text file; a study file is YAML in UTF-8", path=path)) from None
 
 
 def load_studies(path: Path, model: str | None = None) -> list[Study]:
@@ -217,7 +242,7 @@ def load_studies(path: Path, model: str | None = None) -> list[Study]:
     if not isinstance(values, dict) or not isinstance(models, list):
         return [parse_study(values, str(path))]
     if not models:
-        raise InvalidStudy(f"{path}: model is an empty list: name at least one")
+        raise InvalidStudy(say("{path}: model is an empty list: name at least one", path=path))
     return [parse_study({**values, "model": each}, str(path)) for each in models]
 
 
@@ -232,13 +257,23 @@ def read_study(text: str, source: str = "study") -> Study:
 
 def _values(text: str, source: str) -> Any:
     if len(text) > MAX_STUDY_BYTES:
-        raise InvalidStudy(f"{source}: is {len(text) / 1e6:.1f} MB; a study file has at most 1 MB")
+        raise InvalidStudy(
+            say(
+                "{source}: is {size} MB; a study file has at most 1 MB",
+                source=source,
+                size=f"{len(text) / 1e6:.1f}",
+            )
+        )
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1})" if mark else ""
-        raise InvalidStudy(f"{source}: is not valid YAML{where}; expected lines such as 'model: demo'") from None
+        where = say(" (line {n})", n=mark.line + 1) if mark else ""
+        raise InvalidStudy(
+            say(
+                "{source}: is not valid YAML{where}; expected lines such as 'model: demo'", source=source, where=where
+            )
+        ) from None
 
 
 def _exports(families: Iterable[str]) -> str:
@@ -246,8 +281,9 @@ def _exports(families: Iterable[str]) -> str:
     texts = []
     for family in families:
         names = ", ".join(scheme.name for scheme in SCHEMES.values() if scheme.family == family)
-        texts.append(f"{' and '.join(FAMILIES[family].exports)} hold mixes of {names}")
-    return "; ".join(texts)
+        formats = say(" and ").join(FAMILIES[family].exports)
+        texts.append(say("{formats} hold mixes of {names}", formats=formats, names=names))
+    return say("; ").join(texts)
 
 
 def _one_line(error: ValidationError) -> str:
@@ -255,11 +291,11 @@ def _one_line(error: ValidationError) -> str:
     place = ".".join(str(part) for part in first["loc"] if not _is_type_tag(part))
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        return unknown("key", place, _keys_at(first["loc"][:-1]))
+        return unknown(later("key"), place, _keys_at(first["loc"][:-1]))
     given = repr(first["input"])
-    shown = "" if first["type"] == "value_error" else f", got {given[:60]}"
+    shown = "" if first["type"] == "value_error" else say(", got {given}", given=given[:60])
     more = len(error.errors()) - 1
-    rest = f" (and {more} more)" if more else ""
+    rest = say(" (and {n} more)", n=more) if more else ""
     return f"{place}: {message}{shown}{rest}" if place else f"{message}{rest}"
 
 

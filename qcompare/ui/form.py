@@ -66,7 +66,7 @@ class Asked:
             "prompts": [line.strip() for line in (self.prompts or "").splitlines() if line.strip()],
         }
         try:
-            return parse_study(values, "study")
+            return parse_study(values, say("study"))
         except InvalidStudy as error:
             # There is no file whose name would help.
             raise InvalidStudy(str(error).removeprefix("study: ")) from None

@@ -46,7 +46,7 @@ def prompt_study(study: Study, prompt: str, recipes: list[str]) -> Study:
     if not prompt.strip():
         raise InvalidStudy(say("the prompt is empty: type one"))
     changes = {"prompts": [prompt], "recipes": recipes, "tasks": [], "divergence": None}
-    return parse_study(study.model_dump() | changes, "prompt")
+    return parse_study(study.model_dump() | changes, say("prompt"))
 
 
 def _offered(place: Place) -> list[Any]:
