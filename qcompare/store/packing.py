@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from qcompare.errors import InvalidStudy, QCompareError
 from qcompare.store.index import Store
 from qcompare.study.records import SCHEMA_VERSION, Job, Status
+from qcompare.study.refusals import refusal
 from qcompare.study.spec import Frozen, Study
 from qcompare.words import say
 
@@ -157,7 +158,7 @@ def _read_record(archive: zipfile.ZipFile, path: Path) -> Packed:
         return Packed.model_validate(values)
     except ValidationError as error:
         raise QCompareError(
-            say("{file}: is no packed study: {reason}", file=path.name, reason=error.errors()[0]["msg"])
+            say("{file}: is no packed study: {reason}", file=path.name, reason=refusal(error.errors()[0]))
         ) from None
 
 

@@ -19,6 +19,7 @@ from qcompare.study.presets import (
     SIZES,
     TASKS,
 )
+from qcompare.study.refusals import refusal
 from qcompare.words import later, say
 
 MAX_STUDY_BYTES = 1_000_000
@@ -289,7 +290,7 @@ def _exports(families: Iterable[str]) -> str:
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"] if not _is_type_tag(part))
-    message = first["msg"].removeprefix("Value error, ")
+    message = refusal(first)
     if first["type"] == "extra_forbidden":
         return unknown(later("key"), place, _keys_at(first["loc"][:-1]))
     given = repr(first["input"])
