@@ -13,7 +13,7 @@ from qcompare.results.render import difference, flips
 from qcompare.results.table import Comparison, Row
 from qcompare.results.verdict import verdict
 from qcompare.study.presets import TASKS, TaskInfo
-from qcompare.words import gettext, later, ngettext
+from qcompare.words import gettext, later, ngettext, retell
 
 TEMPLATES = Path(__file__).parent / "templates"
 WORDS = {
@@ -24,7 +24,7 @@ MARKS = {True: "✓", False: "✗", None: ""}
 FILTERS = (
     *(numbers.score, numbers.percent, numbers.points, numbers.bits, numbers.size, numbers.count, numbers.clock),
     *(numbers.about, numbers.divergence, numbers.probability, numbers.equals, numbers.questions),
-    *(palette.colour, difference, flips, explained, term),
+    *(palette.colour, difference, flips, explained, term, retell),
 )
 HINTS: dict[str, str] = {
     "bits": later("Average bits of a quantized weight, scales not counted; with scales in small print."),

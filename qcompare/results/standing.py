@@ -8,7 +8,7 @@ from qcompare.results import numbers
 from qcompare.results.selection import title
 from qcompare.store import Store
 from qcompare.study.records import Cost, Job, Progress, Pulse, Status
-from qcompare.words import later, say
+from qcompare.words import later, retell, say
 
 SILENT_SECONDS = 30.0
 """Without a sign of life for this long, a job is called silent; it gives one every two seconds."""
@@ -140,7 +140,11 @@ def vital_signs(job: Job, progress: Progress | None, pulse: Pulse | None, now: f
 
 def _words(job: Job, progress: Progress | None) -> str:
     if job.status is Status.QUEUED:
-        return say("continues soon: {reason}", reason=job.interrupted) if job.interrupted else say("waiting its turn")
+        return (
+            say("continues soon: {reason}", reason=retell(job.interrupted))
+            if job.interrupted
+            else say("waiting its turn")
+        )
     if job.status is not Status.RUNNING:
         return say(ENDED[job.status])
     if job.stopping:

@@ -17,12 +17,14 @@ from contextvars import ContextVar
 from functools import cache
 from gettext import NullTranslations, translation
 from pathlib import Path
+from re import compile as pattern
 
 ENGLISH = "en"
 LANGUAGES: dict[str, str] = {ENGLISH: "en", "zh": "zh-CN"}
 """Languages, and what a page in them declares."""
 FOLDER = Path(__file__).parent
 DOMAIN = "qcompare"
+SENTENCE_END = pattern(r"(?<=\.) (?=[A-Z(])")
 
 _spoken: ContextVar[str] = ContextVar("language", default=ENGLISH)
 
@@ -56,6 +58,14 @@ def say_n(one: str, several: str, n: int, **values: object) -> str:
 def later(text: str) -> str:
     """Mark a text for the catalogue; it is translated where it is shown."""
     return text
+
+
+def retell(text: str) -> str:
+    """A stored English text in the language spoken now, sentence by sentence; what the catalogue lacks stays.
+
+    What a worker wrote down is English: its visitor may come later, and speak another language.
+    """
+    return " ".join(gettext(sentence) for sentence in SENTENCE_END.split(text))
 
 
 def thousands(number: int) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qcompare.words import DOMAIN, FOLDER, LANGUAGES, language, preferred, say, say_n, speaking
+from qcompare.words import DOMAIN, FOLDER, LANGUAGES, language, preferred, retell, say, say_n, speaking
 
 messages = pytest.importorskip("babel.messages")
 
@@ -90,6 +90,13 @@ def test_a_text_is_said_in_the_language_spoken_and_in_english_otherwise() -> Non
     with speaking("zh"):
         assert (say("Progress"), language()) == ("进度", "zh")
     assert language() == "en"
+
+
+def test_a_stored_text_is_retold_as_far_as_its_sentences_are_known() -> None:
+    stored = "Memory ran out. Choose a smaller model, or a device with more memory. (RuntimeError: no. Really)"
+    assert retell(stored) == stored
+    with speaking("zh"):
+        assert retell(stored) == "内存不足。 请选择更小的模型，或内存更大的设备。 (RuntimeError: no. Really)"
 
 
 def test_a_number_takes_its_plural_and_keeps_its_digits_apart() -> None:
