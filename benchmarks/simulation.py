@@ -110,7 +110,7 @@ def main() -> None:
         "simulation",
         f"Simulated formats, 4 tasks × {args.limit} questions",
         rows,
-        [f"scoring: medians of {args.repeat}; quantizing: once, the first includes compiling"],
+        [f"scoring: medians of {args.repeat}; quantizing: once"],
     )
 
 

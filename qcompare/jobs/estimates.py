@@ -32,7 +32,7 @@ TOKENS_PER_QUESTION = {
 """Tokens that the packed scorer feeds for one question; demo tokenizer, no few-shot examples."""
 CPU_FLOPS_PER_CORE = 70e9
 GPU_FLOPS = 1e14
-SIMULATION_FACTOR = 1.3
+SIMULATION_FACTOR = 1.1
 """Time of a simulated format over that of the original model."""
 START = later("starting")
 """What passes before the first stage: Python and its libraries."""

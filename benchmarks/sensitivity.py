@@ -1,0 +1,65 @@
+"""Sensitivity scores for the mixed recipe: auto-round's scoring as it is against the same with our roundings.
+
+    python -m benchmarks.sensitivity
+
+The demo study's schemes and calibration text; each way in a process of its own, so that peaks of memory are its own.
+"""
+
+import resource
+import tempfile
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from benchmarks import demo
+from benchmarks.report import Cell, report
+from qcompare.recipes import autoscheme
+from qcompare.study.spec import Study
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One way's losses and what they took."""
+
+    losses: autoscheme.LayerLosses
+    seconds: float
+    peak_bytes: int
+
+
+def score(ours: bool) -> Scored:
+    """Score the demo model's layers, in a fresh process."""
+    study, folder = Study(), Path(tempfile.mkdtemp())
+    if not ours:
+        autoscheme._our_roundings = nullcontext
+    scoring = autoscheme.Scoring(
+        str(demo.bundle().calibration), study.calibration.num_samples, study.calibration.max_seq_length, study.seed
+    )
+    started = time.perf_counter()
+    losses = autoscheme.layer_losses(demo.load, study.schemes, scoring, "cpu", folder)
+    seconds = time.perf_counter() - started
+    return Scored(losses, seconds, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def main() -> None:
+    demo.bundle()
+    with get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        theirs, ours = pool.map(score, [False, True], chunksize=1)
+    differ = [
+        abs(loss - ours.losses[scheme][name]) for scheme, by in theirs.losses.items() for name, loss in by.items()
+    ]
+    row: dict[str, Cell] = {
+        "layers × schemes": len(differ),
+        "auto-round s": theirs.seconds,
+        "with our roundings s": ours.seconds,
+        "ratio": theirs.seconds / ours.seconds,
+        "peak GB": theirs.peak_bytes / 1e9,
+        "ours, peak GB": ours.peak_bytes / 1e9,
+        "largest difference of a score": max(differ),
+    }
+    report("sensitivity", "Sensitivity scores of the demo model (MXFP4 and MXFP8, 16 × 256 tokens)", [row])
+
+
+if __name__ == "__main__":
+    main()
