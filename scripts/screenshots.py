@@ -32,7 +32,7 @@ def main() -> None:
     ):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         for tab, size, theme in product(TABS, SIZES, ("light", "dark")):
-            take(browser, f"{address}?tab={tab}&__theme={theme}", tab, size, theme)
+            take(browser, f"{address}?tab={tab}&path=page&__theme={theme}", tab, size, theme)
         browser.close()
     total = sum(file.stat().st_size for file in FOLDER.iterdir())
     print(f"{len(list(FOLDER.iterdir()))} files, {total / 1e6:.1f} MB")
