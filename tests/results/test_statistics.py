@@ -183,7 +183,8 @@ def test_holm_multiplies_the_smallest_by_their_number() -> None:
 @given(st.dictionaries(st.integers(), st.floats(0, 1), max_size=12))
 def test_holm_levels_reject_the_same_as_holm(values: dict[int, float]) -> None:
     levels, corrected = holm_levels(values), holm(values)
-    assert all((values[name] < 1 - levels[name]) is (corrected[name] < 0.05) for name in values)
+    decided = [name for name in values if abs(corrected[name] - 0.05) > 1e-9]  # no floats on the edge itself
+    assert all((values[name] < 1 - levels[name]) is (corrected[name] < 0.05) for name in decided)
 
 
 @settings(max_examples=20, deadline=None)
