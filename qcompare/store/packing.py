@@ -20,7 +20,14 @@ from qcompare.words import say
 
 ENDING = ".qcompare.zip"
 RECORD = "study.json"
-PER_JOB = ("log.txt", "events.jsonl", "result/result.json", "result/samples.parquet", "result/seal.json")
+PER_JOB = (
+    "log.txt",
+    "events.jsonl",
+    "result/result.json",
+    "result/samples.parquet",
+    "result/layers.json",
+    "result/seal.json",
+)
 """What is packed of a job's folder."""
 MAX_UNPACKED_BYTES = 4_000_000_000
 MAX_RECORD_BYTES = 20_000_000

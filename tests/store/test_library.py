@@ -23,7 +23,7 @@ from tests.synthetic import add_study, finish_job, finished_study
 
 @pytest.fixture
 def study(home: Path) -> StudyRecord:
-    return finished_study(home, Study(recipes=("bf16", "uniform")))
+    return finished_study(home, Study(recipes=("bf16", "uniform", "mixed")))
 
 
 @pytest.fixture
@@ -80,6 +80,11 @@ def test_a_packed_study_opens_elsewhere_with_the_same_results(
     assert read_comparison(elsewhere, study.id) == read_comparison(store, study.id)
     for job in store.jobs(study.id):
         assert elsewhere.folder(job.id).log_tail() == store.folder(job.id).log_tail() != ""
+        ours, theirs = (sorted(s.folder(job.id).published.iterdir()) for s in (store, elsewhere))
+        assert [(file.name, file.read_bytes()) for file in ours] == [
+            (file.name, file.read_bytes()) for file in theirs
+        ]
+    assert any(store.folder(job.id).layers_file.exists() for job in store.jobs(study.id))
     with pytest.raises(InvalidStudy, match="already here"):
         unpack(elsewhere, path)
     with pytest.raises(InvalidStudy, match="read-only"):
