@@ -7,7 +7,6 @@ raising `limit` computes the new questions only, and an interrupted evaluation g
 
 import hashlib
 import json
-import sqlite3
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.evaluate.encodings import KeptEncodings
+from qcompare.evaluate.keeping import KeptFile
 from qcompare.evaluate.scoring.encode import Encoded, Pair
 from qcompare.evaluate.scoring.lm import PackedLM
 from qcompare.evaluate.scoring.sums import Scores
@@ -24,7 +24,6 @@ from qcompare.recipes.schemes import library_scheme
 
 CHUNK_REQUESTS = 400
 """Requests scored and stored at a time: seconds of work on two cores, hundreds of questions' worth of packing."""
-BUSY_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -57,37 +56,21 @@ def scheme_definitions(layer_config: Mapping[str, str]) -> dict[str, Any]:
     return {name: dict(library_scheme(name)) for name in sorted(set(layer_config.values()))}
 
 
-class KeptScores:
+class KeptScores(KeptFile):
     """Scores of one identity: request → (log-likelihood, greedy). Several processes may use one file.
 
     Every row carries a checksum, and a file that cannot be read is set aside: what is damaged is computed again.
     """
 
+    table = (
+        "CREATE TABLE IF NOT EXISTS checked"
+        " (request BLOB PRIMARY KEY, value REAL, greedy INT, checksum INT) WITHOUT ROWID"
+    )
+
     def __init__(self, folder: Path, identity: Identity) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / f"{identity.digest}.sqlite"
+        super().__init__(folder / f"{identity.digest}.sqlite")
         note = json.dumps(asdict(identity), indent=1, default=str)
         self.path.with_suffix(".json").write_text(note, encoding="utf-8")  # of what, for people and for `gc`
-        try:
-            self._create()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):  # locked, or the disk is full: not the file's fault
-                raise
-            print(f"{self.path.name} is damaged ({error}): its scores are computed again")
-            self.path.replace(self.path.with_suffix(".damaged"))
-            for leftover in ("-wal", "-shm"):
-                self.path.with_name(self.path.name + leftover).unlink(missing_ok=True)
-            self._create()
-
-    def _create(self) -> None:
-        with closing(self._open()) as db, db:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute(
-                "CREATE TABLE IF NOT EXISTS checked"
-                " (request BLOB PRIMARY KEY, value REAL, greedy INT, checksum INT) WITHOUT ROWID"
-            )
-            if (found := db.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
-                raise sqlite3.DatabaseError(found)
 
     def get(self, requests: Iterable[Encoded]) -> list[tuple[float, bool] | None]:
         """The kept score of each request, None for those not kept or damaged."""
@@ -106,9 +89,6 @@ class KeptScores:
             rows.append((key, value, int(greedy), _checksum(key, value, int(greedy))))
         with closing(self._open()) as db, db:
             db.executemany("INSERT OR REPLACE INTO checked VALUES (?, ?, ?, ?)", rows)
-
-    def _open(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.path, timeout=BUSY_SECONDS)
 
 
 def _checksum(key: bytes, value: float, greedy: int) -> int:

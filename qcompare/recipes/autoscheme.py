@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from qcompare.recipes.microscaling import Microscaling, microscaling_functions
+from qcompare.recipes.microscaling import Microscaling
 from qcompare.study.presets import SCHEMES
 
 LayerLosses = dict[str, dict[str, float]]
@@ -176,7 +176,7 @@ def _our_roundings() -> Iterator[None]:
 
     def ours(*args: Any, **kwargs: Any) -> Any:
         function, data_type = before(*args, **kwargs)
-        return (_ours_where_plain(function) if function in microscaling_functions() else function), data_type
+        return _ours_where_plain(function), data_type
 
     wrapper.get_quant_func = ours
     try:

@@ -25,13 +25,6 @@ BELOW_HALF = 0.5 - 2**-25
 """The float32 before one half: auto-round adds a half to it, which gives one, and so rounds it up."""
 
 
-def microscaling_functions() -> tuple[Callable[..., Any], ...]:
-    """auto-round's functions that are rebuilt here."""
-    from auto_round.data_type.mxfp import quant_mx, quant_mx_rceil
-
-    return quant_mx, quant_mx_rceil
-
-
 @dataclass(frozen=True)
 class Microscaling:
     """One format: groups of numbers that share a power of two, each kept as a small float."""
@@ -55,9 +48,9 @@ class Microscaling:
         Args:
             function: from `auto_round.data_type.utils.get_quant_func`, with its `data_type`, such as `mx_fp4`.
         """
-        from auto_round.data_type.mxfp import MXFP_FORMAT_CACHE, quant_mx_rceil
+        from auto_round.data_type.mxfp import MXFP_FORMAT_CACHE, quant_mx, quant_mx_rceil
 
-        if function not in microscaling_functions() or group_size <= 0:
+        if function not in (quant_mx, quant_mx_rceil) or group_size <= 0:
             return None
         name = data_type if data_type in MXFP_FORMAT_CACHE else f"mx_fp{bits}"
         exponent_bits, mantissa, max_exponent, max_value, _ = MXFP_FORMAT_CACHE[name]

@@ -1,5 +1,7 @@
 """Encoded requests: read back as they were, and only for the same tokenizer and settings."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,16 @@ def test_another_tokenizer_or_setting_finds_nothing(tmp_path: Path, other: dict[
     pair = ("Who?", " me")
     KeptEncodings(tmp_path / "kept.sqlite", IDENTITY).put({pair: ([1], [2])})
     assert KeptEncodings(tmp_path / "kept.sqlite", IDENTITY | other).get([pair]) == {}
+
+
+def test_what_is_damaged_is_not_used(tmp_path: Path) -> None:
+    kept = KeptEncodings(tmp_path / "kept.sqlite", IDENTITY)
+    kept.put({("Who?", " me"): ([1], [2]), ("Who?", " you"): ([1], [3])})
+    with closing(sqlite3.connect(kept.path)) as db, db:
+        db.execute("UPDATE encoding SET tokens = substr(tokens, 1, 6) WHERE pair = ?", [kept._key(("Who?", " me"))])
+    assert kept.get([("Who?", " me"), ("Who?", " you")]) == {("Who?", " you"): ([1], [3])}
+    kept.path.write_bytes(b"not a database" * 1000)
+    assert KeptEncodings(kept.path, IDENTITY).get([("Who?", " you")]) == {}
 
 
 def test_a_second_recipe_tokenises_nothing(tmp_path: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
