@@ -8,10 +8,10 @@ scores of questions) cost nothing a second time.
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from statistics import median
 
 from qcompare.errors import NotFound
+from qcompare.jobs.devices import job_devices
 from qcompare.models.facts import ModelFacts
 from qcompare.recipes.build import FROM_SIZES
 from qcompare.settings import Settings
@@ -76,9 +76,9 @@ class Past:
 class Estimates:
     """Estimates for the jobs of one study, asked for in their order."""
 
-    def __init__(self, facts: ModelFacts, study: Study, settings: Settings, device: str) -> None:
-        self._facts, self._study, self._device = facts, study, device
-        self._store = Store(settings.home)
+    def __init__(self, facts: ModelFacts, study: Study, device: str, past: Sequence[Past]) -> None:
+        """``past`` is what this machine did before, from `history`."""
+        self._facts, self._study, self._device, self._past = facts, study, device, past
         self._done: set[tuple[str, bool]] = set()
 
     def cost(self, recipe: str, avg_bits: float | None) -> Cost:
@@ -109,10 +109,6 @@ class Estimates:
         if any(past.result.recipe == recipe for past in self._past):
             return "own"
         return "other" if self._past else "none"
-
-    @cached_property
-    def _past(self) -> list[Past]:
-        return list(_history(self._store, self._facts, self._device))
 
     def _seconds(self, stage: str, recipe: str, avg_bits: float | None) -> float:
         if (stage, _chooses(recipe)) in self._done and stage in ONCE:
@@ -232,8 +228,12 @@ def _alike(stage: str, one: Study, other: Study) -> bool:
     return all(getattr(one, field) == getattr(other, field) for field in fields)
 
 
-def _history(store: Store, facts: ModelFacts, device: str) -> Iterator[Past]:
+def history(facts: ModelFacts, settings: Settings) -> tuple[Past, ...]:
     """The newest finished jobs of this model on this kind of device that were not interrupted."""
+    return tuple(_history(Store(settings.home), facts, job_devices(settings.device)[0]))
+
+
+def _history(store: Store, facts: ModelFacts, device: str) -> Iterator[Past]:
     # An imported study, the recorded one too, ran on another machine.
     specs = {study.id: study.spec for study in store.studies() if not study.imported}
     done = [job for job in store.jobs(status=Status.SUCCESS) if job.attempts <= 1 and job.study_id in specs]

@@ -1,10 +1,10 @@
 """From a study to its jobs, before anything runs: what each will be, and what it will cost."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from qcompare.jobs.devices import job_devices
-from qcompare.jobs.estimates import Estimates
+from qcompare.jobs.estimates import Estimates, Past, history
 from qcompare.models.facts import ModelFacts
 from qcompare.models.sources import describe
 from qcompare.recipes.bits import bit_range, check_blocks, check_budget, check_sizes, count, stored_bytes
@@ -77,8 +77,11 @@ def make_plan(study: Study, settings: Settings) -> Plan:
     return plan_for(describe(study.model, settings), study, settings)
 
 
-def plan_for(facts: ModelFacts, study: Study, settings: Settings) -> Plan:
+def plan_for(facts: ModelFacts, study: Study, settings: Settings, past: Sequence[Past] | None = None) -> Plan:
     """As `make_plan`, for a model that is described already.
+
+    Args:
+        past: this machine's `history`, for several plans of one model; None: it is read.
 
     Raises:
         QCompareError: a budget is out of reach, or a scheme does not fit a layer.
@@ -89,7 +92,7 @@ def plan_for(facts: ModelFacts, study: Study, settings: Settings) -> Plan:
     for avg_bits in study.avg_bits:
         check_budget(avg_bits, facts.layers, study.schemes, study.ignore_scale_zp_bits)
     device = job_devices(settings.device)[0]
-    estimates = Estimates(facts, study, settings, device)
+    estimates = Estimates(facts, study, device, history(facts, settings) if past is None else past)
     return Plan(
         facts=facts,
         bit_range=bit_range(facts.layers, study.schemes, study.ignore_scale_zp_bits),

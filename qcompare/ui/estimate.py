@@ -1,8 +1,10 @@
 """What a study will cost, for the bar under the cards."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qcompare.errors import QCompareError
+from qcompare.jobs.estimates import Past, history
 from qcompare.jobs.plan import Plan, plan_for
 from qcompare.jobs.preflight import Fit, memory_fit, notes, problems
 from qcompare.models.facts import ModelFacts
@@ -65,11 +67,12 @@ def estimate(asked: Asked, settings: Settings) -> Estimate:
         return Estimate(reach, asked.budget, str(error))
     try:
         facts = describe(study.model, settings)
-        plan = plan_for(facts, study, settings)
+        past = history(facts, settings)
+        plan = plan_for(facts, study, settings, past)
     except QCompareError as error:
         return Estimate(reach, asked.budget, str(error), study.to_yaml())
     shortage = next(problems(plan, settings), "")
-    sizes = tuple(_timed(size, facts, study, settings) for size in SIZES)
+    sizes = tuple(_timed(size, facts, study, settings, past) for size in SIZES)
     return Estimate(
         plan.bit_range, asked.budget, "", study.to_yaml(), plan, shortage, tuple(notes(plan)), _fits(plan), sizes
     )  # fmt: skip
@@ -86,6 +89,6 @@ def _fits(plan: Plan) -> str:
     }[fit]
 
 
-def _timed(size: Size, facts: ModelFacts, study: Study, settings: Settings) -> SizeTime:
-    plan = plan_for(facts, study.model_copy(update={"tasks": size.tasks, "limit": size.limit}), settings)
+def _timed(size: Size, facts: ModelFacts, study: Study, settings: Settings, past: Sequence[Past]) -> SizeTime:
+    plan = plan_for(facts, study.model_copy(update={"tasks": size.tasks, "limit": size.limit}), settings, past)
     return SizeTime(size, plan.seconds.likely if plan.tasks_timed else None)
