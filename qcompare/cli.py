@@ -11,21 +11,25 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from qcompare.errors import QCompareError
+from qcompare.job_commands import commands as job_commands
 from qcompare.library_commands import commands as library_commands
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.study.records import Job, Status, StudyRecord
-from qcompare.study.spec import Study, load_studies
+from qcompare.study.reading import load_studies
+from qcompare.study.records import Status, StudyRecord
+from qcompare.study.spec import Study
 
 app = typer.Typer(
     help="Compare quantized language models.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(job_commands)
 app.add_typer(library_commands)
 StudyFile = Annotated[Path, typer.Argument(help="A study file (YAML).", show_default=False)]
 Model = Annotated[str | None, typer.Option(help="Compare this model instead of the file's.")]
@@ -47,6 +51,8 @@ def settings_from_options(
     ] = None,
 ) -> None:
     """Compare quantized language models."""
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
     ctx.obj = Settings.read(
         home=home,
         device=device,
@@ -131,20 +137,6 @@ def status(ctx: typer.Context, study_id: StudyId) -> None:
 
 
 @app.command()
-def logs(
-    ctx: typer.Context,
-    study_id: Annotated[str, typer.Argument(metavar="ID", help="A study's or a job's id.")],
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the jobs end.")] = False,
-) -> None:
-    """Print the logs of a study's jobs, or of one job."""
-    from qcompare.terminal import logs as log_texts
-
-    store = Store(ctx.obj.home)
-    for text in log_texts(store, study_id, follow):
-        print(text, end="", flush=True)
-
-
-@app.command()
 def show(
     ctx: typer.Context,
     study_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of studies, or their beginnings.")],
@@ -152,51 +144,6 @@ def show(
 ) -> None:
     """Print a study's results, or those of several studies of one model side by side."""
     _show(Store(ctx.obj.home), ",".join(study_ids), format)
-
-
-JobName = Annotated[str, typer.Argument(metavar="ID", help="A study's id or its beginning, or a job's id.")]
-
-
-@app.command()
-def cancel(ctx: typer.Context, name: JobName) -> None:
-    """Stop a study or a job; returns when its processes are gone. What is done stays."""
-    from qcompare.jobs.control import cancel as cancel_jobs
-
-    _say("cancelled", cancel_jobs(name, ctx.obj))
-
-
-@app.command()
-def resume(
-    ctx: typer.Context,
-    name: JobName,
-    fix: Annotated[
-        bool, typer.Option("--fix", help="Change the one setting that may help a job that failed.")
-    ] = False,
-) -> None:
-    """Continue what failed, was cancelled or paused; what is done is kept."""
-    from qcompare.jobs.control import jobs_of, retry
-    from qcompare.jobs.control import resume as resume_jobs
-
-    failed = [job for job in jobs_of(Store(ctx.obj.home), name) if fix and job.status is Status.FAILED]
-    _say("queued", [again for job in failed for again in retry(job.id, ctx.obj)] + resume_jobs(name, ctx.obj))
-
-
-@app.command()
-def pause(ctx: typer.Context, study_id: StudyId) -> None:
-    """Stop a study for now and free its devices; 'resume' continues it."""
-    from qcompare.jobs.control import pause as pause_study
-
-    _say("paused", pause_study(study_id, ctx.obj))
-
-
-@app.command()
-def priority(
-    ctx: typer.Context, study_id: StudyId, value: Annotated[int, typer.Argument(help="Higher runs first.")]
-) -> None:
-    """Let a study run before others (default 0)."""
-    from qcompare.jobs.control import prioritise
-
-    prioritise(study_id, value, ctx.obj)
 
 
 @app.command()
@@ -241,13 +188,6 @@ def doctor(ctx: typer.Context) -> None:
         healthy &= finding.ok
         print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name:<12} {finding.text}")
     raise typer.Exit(0 if healthy else 1)
-
-
-def _say(what: str, jobs: Sequence[Job]) -> None:
-    for job in jobs:
-        print(f"{what}  {job.id}")
-    if not jobs:
-        print(f"Nothing to do: no job to be {what}.", file=sys.stderr)
 
 
 def _submit(studies: Sequence[Study], settings: Settings, anyway: bool) -> list[StudyRecord]:
@@ -295,9 +235,15 @@ def _when(moment: float) -> str:
 
 
 def main() -> None:
-    """Entry point: our own errors become one line and exit code 2."""
+    """Entry point: what is wrong becomes one line and exit code 2."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except TyperException as error:
+        text = " ".join(error.format_message().split())
+        print(f"qcompare: {text} ('python -m qcompare --help' shows what there is)", file=sys.stderr)
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(1)
     except QCompareError as error:
         print(f"qcompare: {error}", file=sys.stderr)
         sys.exit(2)

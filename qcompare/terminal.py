@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +85,8 @@ def watch(store: Store, study_id: str) -> Iterator[str]:
         time.sleep(POLL_SECONDS)
 
 
-def logs(store: Store, name: str, follow: bool) -> Iterator[str]:
-    """Text of the logs of a study (its id or its beginning) or of one job, each after a header line."""
-    jobs = [job for job in store.jobs() if job.id == name] or store.jobs(store.study(name).id)
+def logs(store: Store, jobs: Iterable[Job], follow: bool) -> Iterator[str]:
+    """Text of the logs of jobs, each after a header line."""
     for job in jobs:
         if follow or job.status is not Status.QUEUED:
             yield f"==> {job.id}\n"

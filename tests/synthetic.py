@@ -12,18 +12,9 @@ import pandas as pd
 from qcompare.store import Store
 from qcompare.study.layers import LayerScores
 from qcompare.study.presets import TASKS
-from qcompare.study.records import (
-    Bits,
-    Divergence,
-    Environment,
-    Generation,
-    ModelRef,
-    Progress,
-    Result,
-    Status,
-    StudyRecord,
-    TaskScore,
-)
+from qcompare.study.prompts import so_far
+from qcompare.study.records import Progress, Status, StudyRecord
+from qcompare.study.result import Bits, Divergence, Environment, Generation, ModelRef, Result, TaskScore
 from qcompare.study.spec import Study
 
 PROJECTIONS = (
@@ -180,8 +171,9 @@ def make_result(study: StudyRecord, job_id: str, found: Answered | None = None, 
         "average": found.average if found else None,
         "average_stderr": found.stderr if found else None,
         "generations": [
-            Generation(prompt=prompt, text=ANSWERS.get(recipe, ""), tokens=20, seconds=1.5)
+            Generation(prompt=asked, text=ANSWERS.get(recipe, ""), tokens=20, seconds=1.5)
             for prompt in study.spec.prompts
+            for asked in so_far(prompt)
         ],
         "divergence": Divergence(
             kl={"bf16": 0.0, "uniform": 1.7, "head": 1.3, "tail": 0.98}.get(recipe, 0.73),

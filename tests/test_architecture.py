@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "qcompare"
 ROOMS = ["words", "errors", "settings", "study", "models", "recipes", "quantize", "evaluate", "store", "jobs",
-         "results", "ui", "terminal", "library_commands", "cli"]  # fmt: skip
+         "results", "ui", "terminal", "job_commands", "library_commands", "cli"]  # fmt: skip
 ALLOWED = {
     "study": {"words", "errors", "settings"},
     "store": {"words", "errors", "study"},

@@ -55,6 +55,8 @@ def test_an_invalid_study_ends_with_two_and_one_line(text: str, says: str, tmp_p
     [
         *[("show", "nothing"), ("status", "x"), ("logs", "x"), ("--dtype", "int3", "list"), ("import", "/no/such")],
         *[("--home", "/proc/nowhere", "list"), ("priority", "x", "99999999999999999999"), ("rename", "x", "")],
+        *[("logs", "x.mixed"), ("plan",), ("shwo", "x"), ("list", "--stats", "x"), ("list", "x")],
+        *[("priority", "x", "high"), ("list", "--status", "done")],
     ],
 )
 def test_what_does_not_exist_ends_with_two_and_one_line(words: tuple[str, ...]) -> None:

@@ -6,7 +6,7 @@ from itertools import zip_longest
 from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Any
 
-from qcompare.study.records import TaskScore
+from qcompare.study.result import TaskScore
 
 if TYPE_CHECKING:
     import pandas

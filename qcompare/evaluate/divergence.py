@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import InvalidStudy
 from qcompare.evaluate.scoring.head import LOGITS_BYTES, hidden_states, logits_of, split_model, vocabulary
-from qcompare.study.records import Divergence
+from qcompare.study.result import Divergence
 
 if TYPE_CHECKING:
     import torch

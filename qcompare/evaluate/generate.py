@@ -1,15 +1,18 @@
 """Greedy answers to prompts, several at once: left-padded batches through the model's own `generate`.
 
+In a conversation each answer is given with all that was said before it, the model's own earlier answers included.
 Padding on the left is masked and not counted in positions, so a prompt gets the text it would get alone (up to
 rounding between equally likely tokens). Models that cannot mask what came before (recurrent ones) answer prompt by
 prompt.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
-from qcompare.study.records import Generation
+from qcompare.study.prompts import Prompt, so_far, turns
+from qcompare.study.result import Generation
 
 BATCH_TOKENS = 4096
 """Prompt and new tokens of one batch, padding included."""
@@ -20,7 +23,7 @@ MASKED_KINDS = {"full_attention", "sliding_attention"}
 def generate(
     model: Any,
     tokenizer: Any,
-    prompts: Sequence[str],
+    prompts: Sequence[Prompt],
     max_new_tokens: int,
     report: Callable[[int, int], None] = lambda done, total: None,
     batch_tokens: int = BATCH_TOKENS,
@@ -28,34 +31,53 @@ def generate(
     """Answer each prompt greedily, through the chat template where the tokenizer has one.
 
     Args:
-        report: told (prompts answered, prompts in all).
+        report: told (answers given, answers in all).
 
     Returns:
-        The answers in the order of the prompts; `seconds` is each one's equal share of its batch.
+        The answers in the order of the prompts, and of the turns of each; `seconds` is each one's equal share of its
+        batch.
     """
     import torch
 
-    encoded = [encode_prompt(tokenizer, prompt)["input_ids"][0].tolist() for prompt in prompts]
+    asked = [so_far(prompt) for prompt in prompts]
+    given: list[list[Generation]] = [[] for _ in prompts]
     config = greedy_config(model, tokenizer, max_new_tokens)
-    answers: dict[int, Generation] = {}
-    for batch in _batches([len(ids) + max_new_tokens for ids in encoded], batch_tokens if _can_mask(model) else 1):
-        started = time.perf_counter()
-        with torch.inference_mode():
-            outputs = _continue(model, config, [encoded[index] for index in batch])
-        seconds = (time.perf_counter() - started) / len(batch)
-        for index, output in zip(batch, outputs, strict=True):
-            text = tokenizer.decode(output, skip_special_tokens=True)
-            answers[index] = Generation(prompt=prompts[index], text=text, tokens=len(output), seconds=seconds)
-        report(len(answers), len(prompts))
-    return [answers[index] for index in range(len(prompts))]
+    tokens = batch_tokens if _can_mask(model) else 1
+    for turn in range(max(map(len, asked), default=0)):
+        talks = [index for index, steps in enumerate(asked) if turn < len(steps)]
+        encoded = {
+            index: encode_prompt(tokenizer, asked[index][turn], [answer.text for answer in given[index]])
+            for index in talks
+        }
+        for batch in _batches({index: len(ids) + max_new_tokens for index, ids in encoded.items()}, tokens):
+            started = time.perf_counter()
+            with torch.inference_mode():
+                outputs = _continue(model, config, [encoded[index] for index in batch])
+            seconds = (time.perf_counter() - started) / len(batch)
+            for index, output in zip(batch, outputs, strict=True):
+                text = tokenizer.decode(output, skip_special_tokens=True)
+                given[index].append(
+                    Generation(prompt=asked[index][turn], text=text, tokens=len(output), seconds=seconds)
+                )
+            report(sum(map(len, given)), sum(map(len, asked)))
+    return [answer for answers in given for answer in answers]
 
 
-def encode_prompt(tokenizer: Any, prompt: str) -> Any:
-    """Tokens of a prompt as a user's turn, shape (1, length); as plain text without a chat template."""
+def encode_prompt(tokenizer: Any, prompt: Prompt, answers: Sequence[str] = ()) -> list[int]:
+    """Tokens of a prompt as a user's turn, and of what was said before it; without a chat template, lines of text.
+
+    Args:
+        answers: the model's own, to all turns but the last.
+    """
+    said = [
+        {"role": role, "content": text}
+        for turn in zip_longest(turns(prompt), answers)
+        for role, text in zip(("user", "assistant"), turn, strict=True)
+        if text is not None
+    ]
     if not tokenizer.chat_template:
-        return tokenizer(prompt, return_tensors="pt")
-    turn = [{"role": "user", "content": prompt}]
-    return tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+        return list(tokenizer("\n".join(each["content"] for each in said))["input_ids"])
+    return list(tokenizer.apply_chat_template(said, add_generation_prompt=True, return_dict=True)["input_ids"])
 
 
 def greedy_config(model: Any, tokenizer: Any, max_new_tokens: int) -> Any:
@@ -75,10 +97,10 @@ def _can_mask(model: Any) -> bool:
     return bool(getattr(model, "_supports_attention_backend", False)) and kinds <= MASKED_KINDS
 
 
-def _batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
-    """Indices of prompts, the longest first; each padded batch within `tokens`, at least one prompt each."""
+def _batches(lengths: Mapping[int, int], tokens: int) -> list[list[int]]:
+    """Prompts by their numbers, the longest first; each padded batch within `tokens`, at least one prompt each."""
     batches: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+    for index in sorted(lengths, key=lambda index: -lengths[index]):
         if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= tokens:
             batches[-1].append(index)
         else:

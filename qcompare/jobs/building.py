@@ -12,7 +12,7 @@ from qcompare.settings import Settings
 from qcompare.store.seal import reusable
 from qcompare.study.layers import LayerScores
 from qcompare.study.presets import RECIPES, RecipeInfo
-from qcompare.study.records import AwqReport
+from qcompare.study.result import AwqReport
 from qcompare.study.spec import Study
 
 Report = Callable[[int, int], None]

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from qcompare.models.machine import device_name
-from qcompare.study.records import Environment
+from qcompare.study.result import Environment
 
 LIBRARIES = ("qcompare", "torch", "transformers", "auto-round", "lm-eval", "datasets", "tokenizers", "safetensors")
 """Libraries that can move a score."""

@@ -17,7 +17,9 @@ from qcompare.recipes.build import FROM_SIZES
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.presets import RECIPES, TASKS
-from qcompare.study.records import Cost, Job, Range, Result, Status
+from qcompare.study.prompts import turns
+from qcompare.study.records import Cost, Job, Range, Status
+from qcompare.study.result import Result
 from qcompare.study.spec import Study
 from qcompare.words import later
 
@@ -210,7 +212,7 @@ def work(stage: str, study: Study, recipe: str) -> float:
     if stage == "choosing layers" and _chooses(recipe):
         return study.calibration.num_samples * study.calibration.max_seq_length
     if stage == "answering prompts":
-        return len(study.prompts) * study.max_new_tokens
+        return sum(len(turns(prompt)) for prompt in study.prompts) * study.max_new_tokens
     return 1
 
 

@@ -33,7 +33,8 @@ from qcompare.recipes.groups import torn_groups
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.presets import RECIPES
-from qcompare.study.records import ExportReport, ExportState, Job, Result, Status
+from qcompare.study.records import ExportState, Job, Status
+from qcompare.study.result import ExportReport, Result
 from qcompare.study.spec import Study
 from qcompare.words import later
 

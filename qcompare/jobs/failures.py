@@ -11,8 +11,9 @@ from typing import Any
 
 from qcompare.errors import QCompareError
 from qcompare.settings import Settings
+from qcompare.study.reading import parse_study
 from qcompare.study.records import Job
-from qcompare.study.spec import Study, parse_study
+from qcompare.study.spec import Study
 from qcompare.words import later, say
 
 KINDS: dict[str, str] = {

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from qcompare.models.facts import LinearLayer
 from qcompare.study.presets import RECIPES, TASKS
-from qcompare.study.records import ExportReport, Result
+from qcompare.study.result import ExportReport, Result
 
 Z95 = 1.96
 

@@ -11,7 +11,8 @@ from qcompare.recipes.bits import bit_range, check_blocks, check_budget, check_s
 from qcompare.recipes.build import Asked, config_from_sizes
 from qcompare.settings import Settings
 from qcompare.study.presets import RECIPES, TASKS
-from qcompare.study.records import Bits, Cost, Range
+from qcompare.study.records import Cost, Range
+from qcompare.study.result import Bits
 from qcompare.study.spec import Study
 
 

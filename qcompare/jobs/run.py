@@ -11,7 +11,8 @@ from qcompare.jobs.stages import Stages
 from qcompare.settings import Settings
 from qcompare.store import JobFolder
 from qcompare.store.seal import reusable
-from qcompare.study.records import Job, Result
+from qcompare.study.records import Job
+from qcompare.study.result import Result
 from qcompare.study.spec import Study
 from qcompare.words import later
 
@@ -39,7 +40,7 @@ class Run:
         from qcompare.models.facts import ModelFacts
         from qcompare.recipes.bits import count, stored_bytes
         from qcompare.recipes.schemes import quantized
-        from qcompare.study.records import ModelRef
+        from qcompare.study.result import ModelRef
 
         with self.stages.stage(later("fetching the model")):
             facts: ModelFacts = self.building.fetch()

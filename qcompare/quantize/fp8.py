@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.study.presets import RecipeInfo
-from qcompare.study.records import AwqReport
+from qcompare.study.result import AwqReport
 
 Report = Callable[[int, int], None]
 

@@ -10,7 +10,7 @@ from math import ceil
 from qcompare.errors import InvalidStudy
 from qcompare.models.facts import LinearLayer
 from qcompare.study.presets import GROUP_SIZES, RECIPES, SCHEMES, scheme_named
-from qcompare.study.records import Bits
+from qcompare.study.result import Bits
 from qcompare.words import say
 
 UNQUANTIZED_BITS = 16

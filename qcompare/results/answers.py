@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qcompare.errors import QCompareError
 from qcompare.store import Store
-from qcompare.study.records import Result
+from qcompare.study.result import Result
 from qcompare.words import say
 
 if TYPE_CHECKING:

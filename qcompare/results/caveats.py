@@ -4,7 +4,7 @@ from datetime import datetime
 
 from qcompare.results.numbers import questions
 from qcompare.results.table import Comparison
-from qcompare.study.records import AwqReport
+from qcompare.study.result import AwqReport
 from qcompare.words import say, say_n
 
 RECORDED = "recording"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from qcompare.results.answers import Answers
-from qcompare.study.records import Result
+from qcompare.study.result import Result
 from qcompare.words import say
 
 SAME_ANSWERS = frozenset({"packed", "padded", "whole", "lm_eval"})

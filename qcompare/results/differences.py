@@ -9,7 +9,7 @@ from qcompare.results.resampling import Counts
 from qcompare.results.selection import REFERENCE
 from qcompare.results.statistics import PairedDifference, paired_differences
 from qcompare.results.tally import tally
-from qcompare.study.records import Result
+from qcompare.study.result import Result
 from qcompare.study.spec import Frozen
 
 

@@ -11,7 +11,7 @@ from qcompare.results.plots import FONT
 from qcompare.results.selection import Selection
 from qcompare.results.sensitivity import CHOSEN_BY_SCORES, Sensitivity, sensitivities
 from qcompare.study.layers import LayerScores
-from qcompare.study.records import Result
+from qcompare.study.result import Result
 from qcompare.words import say
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from qcompare.errors import QCompareError
 from qcompare.store import Store, overall
 from qcompare.study.presets import RECIPES
-from qcompare.study.records import Job, Result, StudyRecord
+from qcompare.study.records import Job, StudyRecord
+from qcompare.study.result import Result
 from qcompare.study.spec import Study
 from qcompare.words import say, say_n
 

@@ -4,29 +4,49 @@ from dataclasses import dataclass
 
 from qcompare.results.agreement import agreement
 from qcompare.results.selection import REFERENCE, Selection
-from qcompare.study.records import Result
+from qcompare.study.prompts import Prompt, so_far, turns
+from qcompare.study.result import Result
 from qcompare.words import say
 
 
 @dataclass(frozen=True)
-class Column:
-    """One recipe's answer."""
+class Answer:
+    """One recipe's answer to one turn; its parts join to the text."""
 
-    title: str
-    recipe: str
-    text: str
+    turn: str
+    """What the user said before it."""
     before: str
     word: str
     after: str
     note: str
 
+    @property
+    def empty(self) -> bool:
+        """The model said nothing."""
+        return not (self.before or self.word)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One recipe's answers: one, or one a turn of a conversation."""
+
+    title: str
+    recipe: str
+    answers: tuple[Answer, ...]
+
 
 @dataclass(frozen=True)
 class PromptAnswers:
-    """All answers to one prompt."""
+    """All answers to one prompt, or to the turns of one conversation."""
 
     prompt: str
+    """Its first turn."""
     columns: tuple[Column, ...]
+
+    @property
+    def turns(self) -> int:
+        """The most that any recipe answered."""
+        return max((len(column.answers) for column in self.columns), default=0)
 
 
 def side_by_side(selection: Selection) -> list[PromptAnswers]:
@@ -34,24 +54,32 @@ def side_by_side(selection: Selection) -> list[PromptAnswers]:
     return [_of_prompt(selection, prompt) for prompt in selection.study.spec.prompts]
 
 
-def _of_prompt(selection: Selection, prompt: str) -> PromptAnswers:
-    asked = [result for result in selection.results if any(each.prompt == prompt for each in result.generations)]
+def _of_prompt(selection: Selection, prompt: Prompt) -> PromptAnswers:
+    steps = so_far(prompt)
+    asked = [result for result in selection.results if _text(result, steps[-1]) is not None]
     names = {result.job_id for result in asked}
     shown = [result for result in asked if selection.repeats.get(result.job_id) not in names]
     reference = next((result for result in shown if result.recipe == REFERENCE), None)
-    titles = selection.titles
-    return PromptAnswers(prompt, tuple(_column(each, titles[each.job_id], prompt, reference) for each in shown))
+    columns = (
+        Column(
+            title=selection.titles[result.job_id],
+            recipe=result.recipe,
+            answers=tuple(_answer(result, step, reference) for step in steps),
+        )
+        for result in shown
+    )
+    return PromptAnswers(turns(prompt)[0], tuple(columns))
 
 
-def _column(result: Result, name: str, prompt: str, reference: Result | None) -> Column:
-    """One recipe's answer to a prompt, cut where it leaves the reference."""
-    text = _text(result, prompt)
+def _answer(result: Result, prompt: Prompt, reference: Result | None) -> Answer:
+    """One recipe's answer to a prompt, cut where it leaves the reference's."""
+    turn, text = turns(prompt)[-1], _text(result, prompt) or ""
     if reference is None or result is reference:
         note = say("the original model") if result.recipe == REFERENCE else say("nothing to compare with yet")
-        return Column(name, result.recipe, text, text, "", "", note)
-    found = agreement(_text(reference, prompt), text)
-    return Column(name, result.recipe, text, found.before, found.word, found.after, found.note)
+        return Answer(turn, text, "", "", note)
+    found = agreement(_text(reference, prompt) or "", text)
+    return Answer(turn, found.before, found.word, found.after, found.note)
 
 
-def _text(result: Result, prompt: str) -> str:
-    return next((each.text for each in result.generations if each.prompt == prompt), "")
+def _text(result: Result, prompt: Prompt) -> str | None:
+    return next((each.text for each in result.generations if each.prompt == prompt), None)

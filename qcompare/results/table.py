@@ -8,7 +8,8 @@ from qcompare.results.differences import Pair, all_pairs, within_group
 from qcompare.results.selection import BETWEEN, REFERENCE, Selection, read_selection
 from qcompare.results.statistics import PairedDifference
 from qcompare.store import Store
-from qcompare.study.records import (
+from qcompare.study.records import Status
+from qcompare.study.result import (
     SCHEMA_VERSION,
     AwqReport,
     Bits,
@@ -16,7 +17,6 @@ from qcompare.study.records import (
     Environment,
     ModelRef,
     Result,
-    Status,
     TaskScore,
 )
 from qcompare.study.spec import Frozen, Study

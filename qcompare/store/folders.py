@@ -23,7 +23,8 @@ from qcompare.errors import NotFound
 from qcompare.store import seal
 from qcompare.store.logs import read_since
 from qcompare.study.layers import LayerScores
-from qcompare.study.records import SCHEMA_VERSION, Progress, Pulse, Result
+from qcompare.study.records import Progress, Pulse
+from qcompare.study.result import SCHEMA_VERSION, Result
 from qcompare.words import say
 
 MAX_EVENT_BYTES = 4096

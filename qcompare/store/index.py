@@ -14,8 +14,10 @@ from qcompare.errors import InvalidStudy, NotFound, unknown
 from qcompare.store.folders import JobFolder
 from qcompare.store.queue import Queue
 from qcompare.store.schema import Database
-from qcompare.study.records import Cost, Job, Result, Status, StudyRecord
-from qcompare.study.spec import Study, parse_study
+from qcompare.study.reading import parse_study
+from qcompare.study.records import Cost, Job, Status, StudyRecord
+from qcompare.study.result import Result
+from qcompare.study.spec import Study
 from qcompare.words import later, say
 
 STUDIES = """

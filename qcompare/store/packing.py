@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from qcompare.errors import InvalidStudy, QCompareError
 from qcompare.store.index import Store
-from qcompare.study.records import SCHEMA_VERSION, Job, Status
+from qcompare.study.records import Job, Status
 from qcompare.study.refusals import refusal
+from qcompare.study.result import SCHEMA_VERSION
 from qcompare.study.spec import Frozen, Study
 from qcompare.words import say
 

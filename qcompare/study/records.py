@@ -1,14 +1,10 @@
-"""What is kept of a study: jobs, their progress, and the result of each. Every file carries `schema_version`."""
+"""What is kept of a study besides its results: its jobs, what they should take, and where each stands."""
 
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field
-
+from qcompare.study.result import ExportReport
 from qcompare.study.spec import Frozen, Study
-
-SCHEMA_VERSION = 1
-"""Version of the result file and of `show --format json`."""
 
 
 class Status(StrEnum):
@@ -137,127 +133,6 @@ class Pulse(Frozen):
     """None on a CPU."""
 
 
-class Bits(Frozen):
-    """Average bits of the quantized weights, in both countings."""
-
-    asked: float | None
-    achieved: float
-    """Without scales."""
-    achieved_with_scales: float
-
-
-class TaskScore(Frozen):
-    """One benchmark's outcome, in lm-eval's terms."""
-
-    task: str
-    metric: str
-    value: float | None
-    """None when it is not a number."""
-    stderr: float | None
-    n: int
-    """Questions answered."""
-    acc_norm: float | None = None
-    acc_norm_stderr: float | None = None
-    flexible: float | None = None
-    """gsm8k: share right when the last number of the answer counts (flexible-extract), not only one after `####`."""
-    flexible_stderr: float | None = None
-    version: str
-    num_fewshot: int
-    data: str
-    """Where the questions came from: `hub` or `demo bundle`."""
-
-
-class Divergence(Frozen):
-    """How far a recipe's predictions are from the original's on held-out text."""
-
-    kl: float
-    """Mean KL(original ‖ recipe) per token over the whole vocabulary, in nats."""
-    kl_stderr: float | None
-    """Over passages; None for a single one."""
-    top1_agreement: float
-    """Share of tokens for which both find the same one most likely."""
-    perplexity: float
-    reference_perplexity: float
-    """The original's."""
-    tokens: int
-    text: str
-    """Which text, in words."""
-
-
-class Generation(Frozen):
-    """The answer to one prompt."""
-
-    prompt: str
-    text: str
-    tokens: int
-    seconds: float
-
-
-class ModelRef(Frozen):
-    """Which model it was."""
-
-    name: str
-    source: str
-    """`demo bundle`, `hub` or `folder`."""
-    revision: str
-    """Commit on the hub, or a hash over the folder's files."""
-    num_params: int
-    num_quantized_params: int
-    """Weights that recipes may quantize: linear layers of the blocks."""
-
-
-class Environment(Frozen):
-    """On what it ran."""
-
-    device: str
-    device_name: str
-    dtype: str
-    """Compute dtype."""
-    threads: int
-    python: str
-    platform: str
-    libraries: dict[str, str]
-    """Versions of the libraries that can move a score."""
-
-
-class AwqReport(Frozen):
-    """What AWQ did to a model. A mapping is a layer whose output is scaled down, and those scaled up after it."""
-
-    applied: tuple[str, ...]
-    """Mappings, as `smoothed layer → balanced layers`."""
-    skipped: tuple[str, ...]
-    """Mappings that AWQ found and left out, because shapes do not fit or nothing reached them."""
-    n_grid: int
-    """Scales tried for each."""
-
-
-class ExportReport(Frozen):
-    """A checkpoint that was written, loaded again in a fresh process, and compared with what was measured."""
-
-    format: str
-    """`auto_round` or `llm_compressor`."""
-    folder: str
-    layers: int
-    """Quantized layers, counted in the reloaded model."""
-    size_bytes: int
-    """Weight files."""
-    bits_per_weight: float
-    """Weight files over all parameters."""
-    max_difference: float
-    """Largest difference of a logit of the prompt between the reloaded model and the measured one."""
-    mean_difference: float
-    top1_agreement: float
-    """Share of the prompt's tokens after which both find the same next one most likely."""
-    weights_difference: float | None
-    """With activations left as they are in both; only where the loader rounds them by a rule of its own."""
-    dtype: str
-    """In which the reloaded model computes."""
-    prompt: str
-    text: str
-    """The reloaded model's continuation of the prompt."""
-    seconds: float
-
-
 class ExportState(Frozen):
     """Where an export stands."""
 
@@ -268,45 +143,3 @@ class ExportState(Frozen):
     error: str | None = None
     """One line: why it failed."""
     report: ExportReport | None = None
-
-
-class Result(Frozen):
-    """What one job found. Published whole, or not at all."""
-
-    schema_version: int = SCHEMA_VERSION
-    study_id: str
-    job_id: str
-    recipe: str
-    model: ModelRef
-    layer_config: dict[str, str]
-    """Full layer name → scheme; empty for bf16."""
-    bits: Bits
-    size_bytes: int
-    """All weights as they would be stored: quantized layers at their bits with scales, the rest at 16 bits."""
-    tasks: list[TaskScore]
-    average: float | None
-    """Mean of `acc` over the study's tasks."""
-    average_stderr: float | None
-    generations: list[Generation]
-    divergence: Divergence | None = None
-    """None when it was not asked for, or no held-out text was to be had."""
-    scorer: str = "lm_eval"
-    """How log-likelihoods were computed: `packed`, `padded`, `whole` or `lm_eval`; all give lm-eval's answers."""
-    row_tokens: int | None = None
-    """Tokens of one packed row; the same for all recipes of a study unless memory ran out on the way."""
-    reused_requests: int = 0
-    """Requests whose scores were kept from an earlier run of the same model under the same conditions."""
-    rounding: str = "rtn"
-    """How weights were rounded: `rtn`, `opt_rtn`, or `tuned` with its number of steps."""
-    awq: AwqReport | None = None
-    """Recipes with AWQ only."""
-    simulated: bool = True
-    """Weights and activations were rounded in memory; accuracy is faithful, speed is not measured."""
-    calibration: str | None = None
-    """Text and amount on which layers were scored; mixed recipes only."""
-    add_bos_token: bool | None = None
-    seed: int
-    seconds: dict[str, float] = Field(default_factory=dict)
-    """Seconds per stage."""
-    peak_memory_bytes: int
-    environment: Environment

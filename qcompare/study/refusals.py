@@ -18,6 +18,8 @@ MESSAGES: dict[str, str] = {
     "literal_error": later("Input should be {expected}"),
     "string_too_long": later("String should have at most {max_length} characters"),
     "string_type": later("Input should be a valid string"),
+    "too_long": later("Tuple should have at most {max_length} items"),
+    "too_short": later("Tuple should have at least {min_length} items"),
     "tuple_type": later("Input should be a valid tuple"),
 }
 """By pydantic's names of errors, in its own English words; those that a study can meet."""

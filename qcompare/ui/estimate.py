@@ -48,6 +48,8 @@ class Estimate:
     """Whether the memory suffices, in words."""
     sizes: tuple[SizeTime, ...] = UNTIMED
     """The ready sizes for this model and these recipes."""
+    hint: str = ""
+    """What is still to be filled in, where nothing is wrong yet."""
 
     @property
     def where(self) -> str:
@@ -61,6 +63,8 @@ class Estimate:
 def estimate(asked: Asked, settings: Settings) -> Estimate:
     """Plan what the widgets ask for; never raises a `QCompareError`."""
     reach = budget_range(asked.schemes)
+    if not asked.model:
+        return Estimate(reach, asked.budget, hint=say("Name a model: then time, memory and disk stand here."))
     try:
         study = asked.study()
     except QCompareError as error:

@@ -9,7 +9,8 @@ import gradio as gr
 
 from qcompare.errors import QCompareError
 from qcompare.settings import Settings
-from qcompare.study.spec import Study, load_study
+from qcompare.study.reading import load_study
+from qcompare.study.spec import Study
 from qcompare.ui.form import Asked
 from qcompare.words import say
 

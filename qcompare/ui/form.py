@@ -8,7 +8,9 @@ from qcompare.errors import InvalidStudy
 from qcompare.models.sources import resolve
 from qcompare.settings import Settings
 from qcompare.study.presets import PUBLISHED_BUDGETS, SCHEME_CHOICES, SCHEMES, SIZES, Size
-from qcompare.study.spec import Study, parse_study
+from qcompare.study.prompts import from_lines, to_lines
+from qcompare.study.reading import parse_study
+from qcompare.study.spec import Study
 from qcompare.words import later, say
 
 DEMO, HUB, FOLDER = later("Demo"), later("Hub"), later("Folder")
@@ -44,8 +46,13 @@ class Asked:
             recipes=list(study.recipes),
             tasks=list(study.tasks),
             limit=study.limit,
-            prompts="\n".join(study.prompts),
+            prompts=to_lines(study.prompts),
         )
+
+    @property
+    def model(self) -> str:
+        """What a study calls the model; empty as long as none is named."""
+        return "demo" if self.source == DEMO else (self.name or "").strip()
 
     def study(self) -> Study:
         """The study these values ask for.
@@ -53,17 +60,16 @@ class Asked:
         Raises:
             InvalidStudy: one line saying what is wrong.
         """
-        model = "demo" if self.source == DEMO else (self.name or "").strip()
-        if not model:
+        if not self.model:
             raise InvalidStudy(say("no model is named: type its name, or choose the demo"))
         values = {
-            "model": model,
+            "model": self.model,
             "schemes": self.schemes.split(","),
             "avg_bits": [] if self.budget is None else [round(self.budget, 3)],
             "recipes": self.recipes,
             "tasks": self.tasks,
             "limit": None if self.limit is None else int(self.limit),
-            "prompts": [line.strip() for line in (self.prompts or "").splitlines() if line.strip()],
+            "prompts": from_lines(self.prompts or ""),
         }
         try:
             return parse_study(values, say("study"))

@@ -165,7 +165,7 @@ def _measure_card(default: Study) -> tuple[gr.Radio, list[gr.components.Componen
     prompts = gr.Textbox(
         "\n".join(DEFAULT_PROMPTS),
         label=say("Prompts"),
-        info=say("One a line; every recipe answers them."),
+        info=say("One a line; every recipe answers them. A line that begins with > follows up on the line above."),
         lines=3,
         max_lines=8,
     )
@@ -226,5 +226,5 @@ def shown(found: Estimate) -> list[Any]:
         _command(found.study_file) if found.study_file else gr.skip(),
         found.study_file if found.study_file else gr.skip(),
         page("estimate", error=found.error, found=found),
-        gr.update(interactive=not found.error, value=say(START_ANYWAY if found.shortage else START)),
+        gr.update(interactive=found.plan is not None, value=say(START_ANYWAY if found.shortage else START)),
     ]

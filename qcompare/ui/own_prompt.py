@@ -1,4 +1,7 @@
-"""Your own prompt on chosen recipes of a study: queued as a small study of that prompt alone, answered one by one."""
+"""Your own prompt on chosen recipes of a study: queued as a small study of that prompt alone, answered one by one.
+
+A prompt may follow up on one of the study's: then the small study asks the conversation so far, and the new turn.
+"""
 
 from html import escape
 from typing import Any
@@ -10,48 +13,74 @@ from qcompare.jobs.submit import submit
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.presets import RECIPES
-from qcompare.study.spec import Study, parse_study
+from qcompare.study.prompts import Prompt, turns
+from qcompare.study.reading import parse_study
+from qcompare.study.spec import Study
 from qcompare.ui.parts import Part, Place, study_exists
 from qcompare.words import say
 
 NAME_LETTERS = 40
 """Of a prompt, in the name of its study."""
+CHOICE_LETTERS = 80
+"""Of a prompt, where one is chosen to follow up on."""
+NEW = ""
+"""Where a prompt follows up on nothing."""
 
 
 def build_own_prompt(settings: Settings, study_id: gr.Textbox) -> Part:
     """Lay out the fold in the current page; when a prompt is asked, its study is opened."""
     with gr.Accordion(say("Ask your own prompt"), open=False, visible=False, elem_id="qc-own") as fold:
         prompt = gr.Textbox(label=say("Prompt"), lines=2, max_lines=8, elem_id="qc-own-prompt")
+        before = gr.Dropdown([], label=say("Follows up on"), elem_id="qc-own-before")
         recipes = gr.CheckboxGroup([], label=say("Recipes, loaded one after another"))
         ask = gr.Button(say("Ask"), variant="primary", scale=0, min_width=120)
 
-    def start(study: str, text: str, chosen: list[str]) -> Any:
+    def start(study: str, text: str, follows: str | None, chosen: list[str]) -> Any:
         try:
-            asked = prompt_study(Store(settings.home).study(study).spec, text, chosen)
+            spec = Store(settings.home).study(study).spec
+            asked = prompt_study(spec, text, chosen, spec.prompts[int(follows)] if follows else None)
             return submit(asked, settings, name=f"Prompt: {' '.join(text.split())[:NAME_LETTERS]}").id
         except QCompareError as error:
             gr.Warning(escape(str(error), quote=False))  # a toast shows HTML
             return gr.skip()
 
-    ask.click(start, [study_id, prompt, recipes], study_id, show_progress="minimal", api_visibility="private")
-    return Part("own prompt", [fold, recipes], lambda place: place.study_id, _offered)
+    ask.click(start, [study_id, prompt, before, recipes], study_id, show_progress="minimal", api_visibility="private")
+    return Part("own prompt", [fold, before, recipes], lambda place: place.study_id, _offered)
 
 
-def prompt_study(study: Study, prompt: str, recipes: list[str]) -> Study:
+def prompt_study(study: Study, prompt: str, recipes: list[str], before: Prompt | None = None) -> Study:
     """A study of one prompt: model, schemes, budgets and everything else as in the study it starts from.
+
+    Args:
+        before: the prompt is the next turn after this one.
 
     Raises:
         InvalidStudy: the prompt is empty or too long, or no recipe is chosen.
     """
     if not prompt.strip():
         raise InvalidStudy(say("the prompt is empty: type one"))
-    changes = {"prompts": [prompt], "recipes": recipes, "tasks": [], "divergence": None}
+    asked = prompt if before is None else (*turns(before), prompt)
+    changes = {"prompts": [asked], "recipes": recipes, "tasks": [], "divergence": None}
     return parse_study(study.model_dump() | changes, say("prompt"))
 
 
 def _offered(place: Place) -> list[Any]:
     if not study_exists(place):
-        return [gr.update(visible=False), gr.skip()]
-    names = place.store.study(place.study_id).spec.recipes
+        return [gr.update(visible=False), gr.skip(), gr.skip()]
+    spec = place.store.study(place.study_id).spec
+    names = spec.recipes
     choices = [(say(RECIPES[name].title) if name in RECIPES else name, name) for name in names]
-    return [gr.update(visible=True), gr.update(choices=choices, value=list(names))]
+    talks = [(_shortened(" › ".join(turns(prompt))), str(number)) for number, prompt in enumerate(spec.prompts)]
+    return [
+        gr.update(visible=True),
+        gr.update(
+            choices=[(say("Nothing: a new conversation"), NEW), *talks],
+            value="0" if len(talks) == 1 and not spec.tasks else NEW,
+        ),
+        gr.update(choices=choices, value=list(names)),
+    ]
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= CHOICE_LETTERS else f"{line[: CHOICE_LETTERS - 1]}…"

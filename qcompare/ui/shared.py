@@ -8,7 +8,8 @@ from threading import Lock
 from typing import TypeVar, cast
 
 from qcompare.store import Store
-from qcompare.study.records import Job, Result, Status, StudyRecord
+from qcompare.study.records import Job, Status, StudyRecord
+from qcompare.study.result import Result
 
 T = TypeVar("T")
 MAX_AGE_SECONDS = 2.0

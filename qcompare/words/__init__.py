@@ -11,13 +11,15 @@ visitor's, everything else (terminal, worker, logs) English. Mark a text where i
 Templates use jinja's i18n extension. Files for programs, a study's records and its name are never translated.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from gettext import NullTranslations, translation
 from pathlib import Path
+from re import DOTALL, Pattern, escape
 from re import compile as pattern
+from string import Formatter
 
 ENGLISH = "en"
 LANGUAGES: dict[str, str] = {ENGLISH: "en", "zh": "zh-CN"}
@@ -25,6 +27,8 @@ LANGUAGES: dict[str, str] = {ENGLISH: "en", "zh": "zh-CN"}
 FOLDER = Path(__file__).parent
 DOMAIN = "qcompare"
 SENTENCE_END = pattern(r"(?<=\.) (?=[A-Z(])")
+TELLING_LETTERS = 16
+"""Of its own that a text with placeholders must have to be recognized when they are filled."""
 
 _spoken: ContextVar[str] = ContextVar("language", default=ENGLISH)
 
@@ -61,11 +65,20 @@ def later(text: str) -> str:
 
 
 def retell(text: str) -> str:
-    """A stored English text in the language spoken now, sentence by sentence; what the catalogue lacks stays.
+    """A stored English text in the language spoken now, as a whole or sentence by sentence; what is unknown stays.
 
-    What a worker wrote down is English: its visitor may come later, and speak another language.
+    What a worker wrote down is English: its visitor may come later, and speak another language. Texts whose
+    `{placeholders}` are already filled are recognized by what stands between them.
     """
-    return " ".join(gettext(sentence) for sentence in SENTENCE_END.split(text))
+    return _retold(text) or " ".join(_retold(sentence) or sentence for sentence in SENTENCE_END.split(text))
+
+
+def _retold(text: str) -> str | None:
+    said = gettext(text)
+    if said != text:
+        return said
+    filled = ((template, shape.fullmatch(text)) for template, shape in _shapes(language()))
+    return next((say(template, **found.groupdict()) for template, found in filled if found), None)
 
 
 def thousands(number: int) -> str:
@@ -81,6 +94,27 @@ def gettext(text: str) -> str:
 def ngettext(one: str, several: str, n: int) -> str:
     """As gettext's own, in the language spoken now: for templates."""
     return _catalogue(language()).ngettext(one, several, n)
+
+
+@cache
+def _shapes(name: str) -> list[tuple[str, Pattern[str]]]:
+    """Texts with placeholders, and what they look like when filled; those that say the most of their own first."""
+    texts = (text for text in vars(_catalogue(name)).get("_catalog", {}) if isinstance(text, str))
+    parts = {text: list(Formatter().parse(text)) for text in texts if "{" in text}
+    own = {text: sum(len(literal) for literal, *_ in pieces) for text, pieces in parts.items()}
+    telling = sorted((text for text in parts if own[text] >= TELLING_LETTERS), key=lambda text: -own[text])
+    return [(text, _shape(parts[text])) for text in telling]
+
+
+def _shape(pieces: Iterable[tuple[str, str | None, str | None, str | None]]) -> Pattern[str]:
+    seen: set[str] = set()
+    shape = ""
+    for literal, name, *_ in pieces:
+        shape += escape(literal)
+        if name:
+            shape += f"(?P={name})" if name in seen else f"(?P<{name}>.+)"
+            seen.add(name)
+    return pattern(shape, DOTALL)
 
 
 @cache

@@ -14,7 +14,7 @@ from qcompare.evaluate.tasks import task_manager
 from qcompare.models.facts import LocalModel
 from qcompare.models.sources import fetch, load
 from qcompare.settings import Settings
-from qcompare.study.records import TaskScore
+from qcompare.study.result import TaskScore
 
 TASKS = ("lambada_openai", "hellaswag", "piqa", "winogrande", "mmlu")
 QUESTIONS = 6

@@ -24,7 +24,7 @@ def loaded(tiny_llama: Path) -> tuple[Any, Any]:
 def test_answers_are_the_greedy_tokens(loaded: tuple[Any, Any]) -> None:
     model, tokenizer = loaded
     answer = generate(model, tokenizer, ["Hello"], max_new_tokens=6)[0]
-    ids = encode_prompt(tokenizer, "Hello")["input_ids"]
+    ids = torch.tensor([encode_prompt(tokenizer, "Hello")])
     expected: list[int] = []
     with torch.inference_mode():
         for _ in range(6):
@@ -75,4 +75,25 @@ def test_an_answer_in_a_batch_is_the_answer_alone(config: str, changes: dict[str
 def test_without_a_chat_template_the_prompt_is_plain_text(loaded: tuple[Any, Any]) -> None:
     _, tokenizer = loaded
     tokenizer.chat_template = None
-    assert tokenizer.decode(encode_prompt(tokenizer, "Hello")["input_ids"][0]) == "Hello"
+    assert tokenizer.decode(encode_prompt(tokenizer, "Hello")) == "Hello"
+
+
+def test_each_turn_of_a_conversation_is_answered_after_the_models_own_answers(loaded: tuple[Any, Any]) -> None:
+    model, tokenizer = loaded
+    talk = ("Hello", "Why?", "And then?")
+    answers = generate(model, tokenizer, ["Hello", talk, "Why?"], 6)
+    assert [answer.prompt for answer in answers] == ["Hello", "Hello", talk[:2], talk, "Why?"]
+    said: list[dict[str, str]] = []
+    for turn, answer in zip(talk, answers[1:4], strict=True):
+        said.append({"role": "user", "content": turn})
+        ids = tokenizer.apply_chat_template(said, add_generation_prompt=True, return_tensors="pt")["input_ids"]
+        with torch.inference_mode():
+            output = model.generate(ids, max_new_tokens=6, do_sample=False)
+        assert answer.text == tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True)
+        said.append({"role": "assistant", "content": answer.text})
+
+
+def test_without_a_chat_template_a_conversation_is_lines_of_text(loaded: tuple[Any, Any]) -> None:
+    _, tokenizer = loaded
+    tokenizer.chat_template = None
+    assert tokenizer.decode(encode_prompt(tokenizer, ("Hello", "Why?"), ["Hi"])) == "Hello\nHi\nWhy?"

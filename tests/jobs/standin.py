@@ -17,7 +17,8 @@ from qcompare.jobs import processes, supervisor, worker
 from qcompare.jobs.stages import Stages
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.study.records import Bits, Environment, Job, ModelRef, Result, StudyRecord
+from qcompare.study.records import Job, StudyRecord
+from qcompare.study.result import Bits, Environment, ModelRef, Result
 from qcompare.study.spec import Study
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from qcompare.models.sources import describe
 from qcompare.recipes.groups import torn_groups
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.study.records import ExportReport, ExportState, Job, Status
+from qcompare.study.records import ExportState, Job, Status
+from qcompare.study.result import ExportReport
 from qcompare.study.spec import Study
 from tests.synthetic import finished_study
 

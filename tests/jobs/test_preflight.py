@@ -14,7 +14,8 @@ from qcompare.jobs.submit import submit
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.store.packing import pack, unpack
-from qcompare.study.records import Job, Result, StudyRecord
+from qcompare.study.records import Job, StudyRecord
+from qcompare.study.result import Result
 from qcompare.study.spec import Study
 from tests.synthetic import add_study, make_result
 

@@ -11,7 +11,7 @@ from qcompare.errors import QCompareError
 from qcompare.results.render import FORMATS, render
 from qcompare.results.table import Comparison, read_comparison
 from qcompare.store import Store
-from qcompare.study.records import SCHEMA_VERSION
+from qcompare.study.result import SCHEMA_VERSION
 from qcompare.study.spec import Study
 from tests.synthetic import add_study, fail_job, finish_job, finished_study
 

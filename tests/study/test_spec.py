@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from qcompare.errors import InvalidStudy
 from qcompare.study.presets import DEFAULT_RECIPES, RECIPES, TASKS
-from qcompare.study.spec import Study, load_study, parse_study, read_study
+from qcompare.study.reading import load_study, parse_study, read_study
+from qcompare.study.spec import Study
 
 
 def subsets(names: list[str]) -> st.SearchStrategy[list[str]]:
@@ -21,7 +22,7 @@ def subsets(names: list[str]) -> st.SearchStrategy[list[str]]:
     tasks=subsets(list(TASKS)),
     limit=st.none() | st.integers(1, 10**6),
     avg_bits=st.lists(st.floats(0.5, 32), min_size=1, max_size=5, unique=True),
-    prompts=st.lists(st.text(max_size=50), max_size=3),
+    prompts=st.lists(st.text(max_size=50) | st.lists(st.text(max_size=20), min_size=1, max_size=3), max_size=3),
 )
 @example(["bf16"], ["piqa"], None, [5.0], ["one\x85two\u2028three", "\x85"])
 def test_a_study_survives_its_own_file(recipes, tasks, limit, avg_bits, prompts) -> None:  # type: ignore[no-untyped-def]
@@ -71,6 +72,8 @@ def test_the_example_of_the_contract_is_a_study() -> None:
         ({"avg_bits": [5, 5]}, "twice"),
         ({"avg_bits": [float("nan")]}, "avg_bits"),
         ({"model": ""}, "model"),
+        ({"prompts": ["Hi", ["Hello", 7]]}, r"prompts\.1\.1: Input should be a valid string, got 7"),
+        ({"prompts": [[]]}, r"prompts\.0: Tuple should have at least 1 items"),
         ({"seed": "x" * 10_000}, "seed"),
     ],
 )

@@ -10,7 +10,7 @@ from qcompare.jobs.plan import make_plan
 from qcompare.results.published import PUBLISHED
 from qcompare.settings import Settings
 from qcompare.study.presets import SCHEMES
-from qcompare.study.spec import load_studies
+from qcompare.study.reading import load_studies
 
 FOLDER = Path(__file__).parents[2] / "assets" / "studies"
 FILES = sorted(path.name for path in FOLDER.glob("*.yaml"))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
@@ -121,7 +121,7 @@ def open_page(browser: Browser, seen: Seen, request: pytest.FixtureRequest) -> I
                 contexts[locale].add_init_script(BEEN_HERE)
         page = contexts[locale].new_page()
         page.set_default_timeout(20_000)
-        page.on("console", lambda message: seen.errors.append(message.text) if message.type == "error" else None)
+        page.on("console", lambda message: _note_error(message, seen))
         page.on("pageerror", lambda error: None if _given_up(error) else seen.errors.append(str(error)))
         page.on("request", lambda request: _note_outside(request.url, seen))
         page.goto(address)
@@ -135,9 +135,14 @@ def open_page(browser: Browser, seen: Seen, request: pytest.FixtureRequest) -> I
     assert seen.outside == []
 
 
-def _given_up(error: Exception) -> bool:
-    """Gradio's own page says so when it drops a request it no longer needs."""
-    return str(error).startswith("AbortError")
+def _note_error(message: ConsoleMessage, seen: Seen) -> None:
+    if message.type == "error" and not _given_up(message.text):
+        seen.errors.append(message.text)
+
+
+def _given_up(error: object) -> bool:
+    """Gradio's own page says so when it drops a request it no longer needs, as on the way to another page."""
+    return str(error).startswith(("AbortError", "Unexpected error Connection errored out."))
 
 
 def _note_outside(url: str, seen: Seen) -> None:

@@ -1,6 +1,7 @@
 """The screen in real Chromium, on records made up by the tests. Every test also checks: no error in the browser's
 console, and no request to another machine (see `open_page`)."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -162,6 +163,10 @@ def test_an_own_prompt_becomes_a_study_of_that_prompt_alone(app: str, shared_hom
     expect(page.locator("#qc-generations")).to_contain_text("No answers yet")
     asked = Store(shared_home).studies()[0].spec
     assert (asked.prompts, asked.recipes, asked.tasks) == ((NASTY,), ("bf16", "mixed"), ())
+    page.locator("#qc-own-prompt textarea").fill("And why?")
+    page.locator("#qc-own").get_by_role("button", name="Ask", exact=True).click()
+    expect(page.get_by_label("Follows up on")).to_have_value(re.compile("And why\\?$"))
+    assert Store(shared_home).studies()[0].spec.prompts == ((NASTY, "And why?"),)
     assert page.title() == "qcompare"
 
 

@@ -12,6 +12,7 @@ from qcompare.errors import InvalidStudy
 from qcompare.results.standing import read_standings
 from qcompare.store import Store
 from qcompare.study.presets import DEFAULT_RECIPES, RECIPES, SIZES, TASKS
+from qcompare.study.prompts import as_prompt, from_lines, to_lines
 from qcompare.study.spec import Study
 from qcompare.ui import form
 from qcompare.ui.app import study_of
@@ -27,7 +28,7 @@ DEFAULT = form.Asked(
     recipes=list(DEFAULT_RECIPES),
     tasks=list(SIZES[0].tasks),
     limit=25,
-    prompts="\n".join(Study().prompts),
+    prompts=to_lines(Study().prompts),
 )
 
 
@@ -42,6 +43,17 @@ def test_an_empty_number_of_questions_means_all() -> None:
 def test_prompts_are_lines_and_blank_ones_are_none() -> None:
     assert replace(DEFAULT, prompts=" one \n\n two\n").study().prompts == ("one", "two")
     assert replace(DEFAULT, prompts="").study().prompts == ()
+
+
+def test_a_line_with_an_angle_follows_up_on_the_line_above() -> None:
+    asked = replace(DEFAULT, prompts="> first\n >why? \n>\ntwo\n> a\n> b")
+    assert asked.study().prompts == (("> first", "why?"), ("two", "a", "b"))
+
+
+@given(st.lists(st.lists(st.text("ab \n", min_size=1).filter(str.strip), min_size=1, max_size=3), max_size=3))
+def test_prompts_of_a_stored_study_come_back_from_the_form(talks: list[list[str]]) -> None:
+    prompts = tuple(as_prompt([turn.strip(" ") for turn in talk]) for talk in talks)
+    assert from_lines(to_lines(prompts)) == prompts
 
 
 @pytest.mark.parametrize(

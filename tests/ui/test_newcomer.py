@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.study.spec import read_study
+from qcompare.study.reading import read_study
 from qcompare.ui.estimate import estimate
 from qcompare.ui.guide import STEPS, STOPS
 from qcompare.ui.new_study import shown

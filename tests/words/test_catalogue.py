@@ -99,6 +99,17 @@ def test_a_stored_text_is_retold_as_far_as_its_sentences_are_known() -> None:
         assert retell(stored) == "内存不足。 请选择更小的模型，或内存更大的设备。 (RuntimeError: no. Really)"
 
 
+def test_a_stored_text_with_figures_is_retold_with_its_figures() -> None:
+    missing = "no study '7': this home has none yet"
+    with speaking("zh"):
+        said = retell(missing)
+        assert said == say("no study '{study}': this home has none yet", study="7") != missing
+        assert (
+            retell(f"{missing}. Nobody knows this one. Memory ran out.")
+            == f"{missing}. Nobody knows this one. 内存不足。"
+        )
+
+
 def test_a_number_takes_its_plural_and_keeps_its_digits_apart() -> None:
     forms = [say_n("{n} question", "{n} questions", n) for n in (1, 2, 32342)]
     assert forms == ["1 question", "2 questions", "32\u202f342 questions"]

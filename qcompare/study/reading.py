@@ -1,0 +1,133 @@
+"""From a study file, or plain values, to a `Study`; what is wrong is told in one line."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from qcompare.errors import InvalidStudy, unknown
+from qcompare.study.prompts import TAG
+from qcompare.study.refusals import refusal
+from qcompare.study.spec import Calibration, Frozen, HeldOut, Study
+from qcompare.words import later, say
+
+MAX_STUDY_BYTES = 1_000_000
+"""A study file larger than this is not one."""
+
+
+def parse_study(values: Any, source: str = "study") -> Study:
+    """Check plain values and make a `Study` of them.
+
+    Raises:
+        InvalidStudy: one line naming the field, what is wrong and what is allowed.
+    """
+    if not isinstance(values, dict):
+        raise InvalidStudy(
+            say("{source}: is not a study: expected 'key: value' lines such as 'model: demo'", source=source)
+        )
+    try:
+        return Study.model_validate(values)
+    except ValidationError as error:
+        raise InvalidStudy(f"{source}: {_one_line(error)}") from None
+
+
+def load_study(path: Path) -> Study:
+    """Read a study file.
+
+    Raises:
+        InvalidStudy: the file is missing, too large, not YAML, or asks for something impossible.
+    """
+    return read_study(_text(path), str(path))
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_STUDY_BYTES:
+            raise InvalidStudy(
+                say(
+                    "{path}: is {size} MB; a study file has at most 1 MB",
+                    path=path,
+                    size=f"{path.stat().st_size / 1e6:.1f}",
+                )
+            )
+        return path.read_text(encoding="utf-8")
+    except IsADirectoryError:
+        raise InvalidStudy(say("{path}: is a folder; give a study file (YAML)", path=path)) from None
+    except OSError as error:
+        raise InvalidStudy(
+            say("{path}: cannot be read ({reason}); give the path of a study file", path=path, reason=error.strerror)
+        ) from None
+    except UnicodeDecodeError:
+        raise InvalidStudy(say("{path}: is not a text file; a study file is YAML in UTF-8", path=path)) from None
+
+
+def load_studies(path: Path, model: str | None = None) -> list[Study]:
+    """Read a study file whose `model` may be a list: one study a model, all else the same.
+
+    Args:
+        model: takes the place of the file's model or models.
+
+    Raises:
+        InvalidStudy: as for `load_study`, or the list is empty.
+    """
+    values = _values(_text(path), str(path))
+    models = [model] if model else values.get("model") if isinstance(values, dict) else None
+    if not isinstance(values, dict) or not isinstance(models, list):
+        return [parse_study(values, str(path))]
+    if not models:
+        raise InvalidStudy(say("{path}: model is an empty list: name at least one", path=path))
+    return [parse_study({**values, "model": each}, str(path)) for each in models]
+
+
+def read_study(text: str, source: str = "study") -> Study:
+    """Make a `Study` of the text of a study file.
+
+    Raises:
+        InvalidStudy: the text is too long, not YAML, or asks for something impossible.
+    """
+    return parse_study(_values(text, source), source)
+
+
+def _values(text: str, source: str) -> Any:
+    if len(text) > MAX_STUDY_BYTES:
+        raise InvalidStudy(
+            say(
+                "{source}: is {size} MB; a study file has at most 1 MB",
+                source=source,
+                size=f"{len(text) / 1e6:.1f}",
+            )
+        )
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = say(" (line {n})", n=mark.line + 1) if mark else ""
+        raise InvalidStudy(
+            say(
+                "{source}: is not valid YAML{where}; expected lines such as 'model: demo'", source=source, where=where
+            )
+        ) from None
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if not _is_type_tag(part))
+    message = refusal(first)
+    if first["type"] == "extra_forbidden":
+        return unknown(later("key"), place, _keys_at(first["loc"][:-1]))
+    given = repr(first["input"])
+    shown = "" if first["type"] == "value_error" else say(", got {given}", given=given[:60])
+    more = len(error.errors()) - 1
+    rest = say(" (and {n} more)", n=more) if more else ""
+    return f"{place}: {message}{shown}{rest}" if place else f"{message}{rest}"
+
+
+def _is_type_tag(part: Any) -> bool:
+    return isinstance(part, str) and (part.startswith(("constrained-", TAG)) or part == "none")
+
+
+def _keys_at(place: Sequence[Any]) -> list[str]:
+    types: dict[Any, type[Frozen]] = {"calibration": Calibration, "divergence": HeldOut}
+    return list((types.get(place[0], Study) if place else Study).model_fields)
