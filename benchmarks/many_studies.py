@@ -76,9 +76,8 @@ def measure(store: Store, study_id: str) -> list[dict[str, Cell]]:
     jobs = len(store.jobs(large.id))
     rows.append({"what": f"look for news: {jobs} jobs, 100 MB log", "ms": tick, "at most": 50})
     rows.append({"what": f"draw: {jobs} jobs, 100 MB log", "ms": shown, "at most": 200})
-    rows.append(
-        {"what": "search a 100 MB log for what is not in it", "ms": median_ms(lambda: find_lines(path, "zebra"))}
-    )
+    absent = median_ms(lambda: find_lines(path, "zebra"))
+    rows.append({"what": "search a 100 MB log for what is not in it", "ms": absent, "at most": None})
     return rows
 
 

@@ -81,7 +81,7 @@ def main() -> None:
     demo.quiet()
     report("scaling", f"Seconds against questions of {TASK} (BF16 row; each step computes the new ones only)",
            rows("questions", against_questions(args.most)))  # fmt: skip
-    report("scaling-recipes", "Seconds against recipes (piqa, 10 questions, one process each)",
+    report("scaling --recipes 8", "Seconds against recipes (piqa, 10 questions, one process each)",
            rows("recipes", against_recipes(args.recipes)))  # fmt: skip
 
 

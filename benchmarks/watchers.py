@@ -31,8 +31,8 @@ from tests.synthetic import add_study, run_job
 
 START_SECONDS = 60.0
 WARM_SECONDS = 6.0
-LOG_SECONDS = 1.0
-"""As in `assets/log.js`."""
+LOG, LOG_SECONDS = -1, 1.0
+"""The page's own clock for the log, beside gradio's handlers; its pace is that of `assets/log.js`."""
 STAMP = re.compile(r"written at (\d+\.\d+)")
 
 
@@ -121,26 +121,26 @@ def _watch(address: str, job_id: str, number: int, stop: threading.Event, lags: 
     """A browser: it calls the handlers of the page's clocks, each at its pace, and asks what is new in the log."""
     study_id = job_id.partition(".")[0]
     with httpx.Client(base_url=address, timeout=30) as client:
-        clocks = _clocks(client.get("/config").json())
+        clocks = [*_clocks(client.get("/config").json()), (LOG, LOG_SECONDS)]
         due = [time.monotonic() + number / 25 for _ in clocks]  # browsers are not in step
-        newest, stamp, offset, asked = time.time(), "", 0, 0.0
+        newest, stamp, offset = time.time(), "", 0
         while not stop.wait(max(0.0, min(due) - time.monotonic())):
             first = due.index(min(due))
             handler, seconds = clocks[first]
             due[first] += seconds
+            if handler == LOG:
+                piece = client.get(f"/log/{job_id}", params={"from": offset}).json()
+                offset = piece["next"]
+                new = [moment for found in STAMP.findall(piece["lines"]) if (moment := float(found)) > newest]
+                lags += [time.time() - moment for moment in new]
+                newest = max(new, default=newest)
+                continue
             data = [study_id, "", stamp]
             request = {"fn_index": handler, "data": data, "session_hash": f"watcher{number}", "trigger_id": None}
             answer = client.post("/gradio_api/run/predict", json=request)
             answer.raise_for_status()
             shown = answer.json()["data"]
             stamp = shown[0] if len(shown) == 1 and isinstance(shown[0], str) else stamp
-            if time.monotonic() >= asked + LOG_SECONDS:
-                asked = time.monotonic()
-                piece = client.get(f"/log/{job_id}", params={"from": offset}).json()
-                offset = piece["next"]
-                new = [moment for found in STAMP.findall(piece["lines"]) if (moment := float(found)) > newest]
-                lags += [time.time() - moment for moment in new]
-                newest = max(new, default=newest)
 
 
 def _clocks(config: dict[str, Any]) -> list[tuple[int, float]]:

@@ -6,7 +6,7 @@ scores of questions) cost nothing a second time.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -38,7 +38,7 @@ SIMULATION_FACTOR = 1.1
 """Time of a simulated format over that of the original model."""
 START = later("starting")
 """What passes before the first stage: Python and its libraries."""
-START_SECONDS = 12.0
+START_SECONDS = 6.0
 COPY_BYTES_PER_SECOND = 100e6
 WORKER_BYTES = 900_000_000
 """What Python and its libraries take before a model is loaded."""
@@ -89,7 +89,7 @@ class Estimates:
         stages = {stage: self._seconds(stage, recipe, avg_bits) for stage in job_stages(recipe, self._study)}
         self._done |= {(stage, _chooses(recipe)) for stage in stages}
         seconds = Range.around(sum(stages.values()), SHARES[grade])
-        memory = Range.around(self._memory(recipe), MEMORY_SHARES[grade])
+        memory = Range.around(self._memory(recipe, _scores_layers(stages)), MEMORY_SHARES[grade])
         on_gpu = self._device.startswith("cuda")
         ram = Range.around(self._facts.size_bytes * 0.5 + 3 * WORKER_BYTES, MEMORY_SHARES["none"])
         return Cost(
@@ -176,15 +176,14 @@ class Estimates:
         tokens = text.num_samples * text.max_seq_length if RECIPES[recipe].awq else 0
         return AWQ_COST * token * tokens * self._study.awq_n_grid
 
-    def _memory(self, recipe: str) -> float:
-        peaks = [past.result.peak_memory_bytes for past in self._past if past.result.recipe == recipe]
-        if not _chooses(recipe):
-            others = [past.result for past in self._past if not _chooses(past.result.recipe)]
-            peaks = peaks or [result.peak_memory_bytes for result in others]
-        if peaks:
-            return median(peaks)
+    def _memory(self, recipe: str, scoring: bool) -> float:
+        """Peak of a job; scoring layers takes more than all else, so only runs that did the same tell."""
+        alike = [past.result for past in self._past if _scores_layers(past.seconds) is scoring]
+        own = [result for result in alike if result.recipe == recipe]
+        if found := own or ([] if scoring else alike):
+            return median(result.peak_memory_bytes for result in found)
         model = self._facts.num_params * (2 if self._device.startswith("cuda") else 4)
-        if _chooses(recipe):  # a second copy of the weights, and gradients of one block after another
+        if scoring:  # a second copy of the weights, and gradients of one block after another
             return model * 3.5 + 2 * WORKER_BYTES
         return model * 1.3 + WORKER_BYTES
 
@@ -219,6 +218,11 @@ def work(stage: str, study: Study, recipe: str) -> float:
 def _chooses(recipe: str) -> bool:
     """The recipe looks at the weights to choose layers."""
     return recipe not in FROM_SIZES
+
+
+def _scores_layers(stages: Mapping[str, float]) -> bool:
+    """The job computes the scores of layers; finding those of an earlier job takes less."""
+    return stages.get("choosing layers", 0.0) > ONCE["choosing layers"]
 
 
 def _alike(stage: str, one: Study, other: Study) -> bool:

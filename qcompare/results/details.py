@@ -30,8 +30,8 @@ def _kept(finding: Finding, paired: PairedDifference) -> tuple[str, ...]:
         return ()
     ends = {"low": f"{paired.percent_low:.0f}", "high": f"{paired.percent_high:.0f}"}
     if finding.beaten or not finding.open:
-        return (say("It keeps between {low} and {high} of 100 of BF16’s correct answers.", **ends),)
-    text = later("The highest, {recipe}, keeps between {low} and {high} of 100 of BF16’s correct answers.")
+        return (say("It gives {low} to {high} right answers for every 100 of BF16’s.", **ends),)
+    text = later("The highest, {recipe}, gives {low} to {high} right answers for every 100 of BF16’s.")
     return (say(text, recipe=name_of(finding, finding.best), **ends),)
 
 

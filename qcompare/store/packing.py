@@ -119,7 +119,8 @@ def unpack(store: Store, path: Path) -> str:
                 )
             )
     store.study_folder(record.id).joinpath("study.yaml").write_text(record.spec.to_yaml(), encoding="utf-8")
-    store.add_imported(record.id, record.name, record.created, record.tags, record.spec, record.jobs)
+    here = [job.model_copy(update={"size_bytes": store.folder(job.id).size_bytes()}) for job in record.jobs]
+    store.add_imported(record.id, record.name, record.created, record.tags, record.spec, here)
     return record.id
 
 

@@ -44,7 +44,11 @@ def _token(place: Place) -> Hashable:
 
 def _show(place: Place) -> list[Any]:
     chosen = chosen_job(read_standings(place.store, place.study_id), place.job_id)
-    return [page("log", job=chosen.job_id, title=chosen.title) if chosen else ""]
+    if chosen is None:
+        return [""]
+    if chosen.status.ended and not place.store.folder(chosen.job_id).log.exists():
+        return [page("log_gone", title=chosen.title)]
+    return [page("log", job=chosen.job_id, title=chosen.title)]
 
 
 def log_routes(home: Path) -> list[Route]:

@@ -10,6 +10,7 @@ from qcompare.results.table import read_comparison
 from qcompare.results.take_away import FILES
 from qcompare.results.verdict import verdict
 from qcompare.store import Store
+from qcompare.ui.parts import markup
 from qcompare.words import say
 
 SAVE, COPY = "(file) => window.qcompare.save(file)", "(text) => window.qcompare.copy(text)"
@@ -19,13 +20,19 @@ def build_take_away(store: Store, study_id: gr.Textbox) -> gr.Row:
     """Lay out the buttons in the current page. A file goes straight to the browser's downloads."""
     with gr.Row(visible=False, elem_id="qc-take-away") as row:
         carried = gr.Textbox(visible=False)
-        for format, kind in FILES.items():
-            button = gr.Button(say(kind.title), size="sm", scale=0, min_width=max(96, 10 * len(kind.title)))
+        report, *files = FILES
+        buttons = {report: gr.Button(say(FILES[report].title), size="sm", scale=0, min_width=96)}
+        copy = gr.Button(say("Copy as sentence"), size="sm", scale=0, min_width=152)
+        markup(say("Table and data:"), elem_classes=["qc-dim", "qc-beside"])
+        for format in files:
+            buttons[format] = gr.Button(
+                say(FILES[format].title), size="sm", scale=0, min_width=0, elem_classes="qc-link"
+            )
+        for format, button in buttons.items():
             button.click(
                 lambda study, format=format: _file(store, study, format), study_id, carried,
                 show_progress="minimal", api_visibility="private",
             ).then(None, carried, None, js=SAVE, api_visibility="private")  # fmt: skip
-        copy = gr.Button(say("Copy as sentence"), size="sm", scale=0, min_width=152)
         copy.click(lambda study: _sentence(store, study), study_id, carried, api_visibility="private").then(
             None, carried, None, js=COPY, api_visibility="private"
         )

@@ -115,6 +115,16 @@ def test_scores_of_layers_are_paid_once(settings: Settings) -> None:
     assert first > 60 > 15 > second
 
 
+def test_memory_for_scoring_layers_is_asked_once_too(settings: Settings) -> None:
+    store = Store(settings.home)
+    scored = SECONDS | {"quantizing layers": 8.0, "choosing layers": 85.0}
+    finished(store, spec(25, "mixed"), scored, peak_memory_bytes=4_700_000_000)
+    finished(store, spec(25, "uniform"), SECONDS, peak_memory_bytes=1_600_000_000)
+    again = make_plan(spec(50, "mixed"), settings).jobs[0].cost
+    other_text = make_plan(spec(50, "mixed", calibration={"num_samples": 32}), settings).jobs[0].cost
+    assert (again.memory_bytes.likely, other_text.memory_bytes.likely) == (1_600_000_000, 4_700_000_000)
+
+
 def test_stages_and_their_work_follow_from_the_study() -> None:
     study = Study(limit=10, tasks=("mmlu", "piqa"), divergence=None)
     assert list(job_stages("bf16", study)) == [

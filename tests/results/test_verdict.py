@@ -58,7 +58,7 @@ def test_a_real_winner_is_said_to_beat_the_others(home: Path) -> None:
         "At 5 bits the mixed recipe keeps about 93 of 100 correct answers; "
         "that beats the tail high, head high and uniform recipes, and the difference is real."
     )
-    assert said.details[0].startswith("It keeps between")
+    assert said.details[0].startswith("It gives ")
 
 
 def test_the_expert_reads_intervals_and_corrections(home: Path) -> None:

@@ -78,6 +78,7 @@ def test_a_packed_study_opens_elsewhere_with_the_same_results(
     there = elsewhere.study(study.id)
     assert (there.imported, there.name, there.tags, there.created) == (True, study.name, ("paper",), study.created)
     assert read_comparison(elsewhere, study.id) == read_comparison(store, study.id)
+    assert there.size_bytes == sum(elsewhere.folder(job.id).size_bytes() for job in elsewhere.jobs(study.id)) > 0
     for job in store.jobs(study.id):
         assert elsewhere.folder(job.id).log_tail() == store.folder(job.id).log_tail() != ""
         ours, theirs = (sorted(s.folder(job.id).published.iterdir()) for s in (store, elsewhere))
