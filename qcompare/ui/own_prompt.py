@@ -21,8 +21,8 @@ from qcompare.words import say
 
 NAME_LETTERS = 40
 """Of a prompt, in the name of its study."""
-CHOICE_LETTERS = 80
-"""Of a prompt, where one is chosen to follow up on."""
+CHOICE_LETTERS = 40
+"""Of each turn of a prompt, where one is chosen to follow up on."""
 NEW = ""
 """Where a prompt follows up on nothing."""
 
@@ -70,7 +70,7 @@ def _offered(place: Place) -> list[Any]:
     spec = place.store.study(place.study_id).spec
     names = spec.recipes
     choices = [(say(RECIPES[name].title) if name in RECIPES else name, name) for name in names]
-    talks = [(_shortened(" › ".join(turns(prompt))), str(number)) for number, prompt in enumerate(spec.prompts)]
+    talks = [(" › ".join(map(_shortened, turns(prompt))), str(number)) for number, prompt in enumerate(spec.prompts)]
     return [
         gr.update(visible=True),
         gr.update(

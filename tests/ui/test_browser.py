@@ -165,7 +165,7 @@ def test_an_own_prompt_becomes_a_study_of_that_prompt_alone(app: str, shared_hom
     assert (asked.prompts, asked.recipes, asked.tasks) == ((NASTY,), ("bf16", "mixed"), ())
     page.locator("#qc-own-prompt textarea").fill("And why?")
     page.locator("#qc-own").get_by_role("button", name="Ask", exact=True).click()
-    expect(page.get_by_label("Follows up on")).to_have_value(re.compile("And why\\?$"))
+    expect(page.locator("#qc-own-before input")).to_have_value(re.compile("And why\\?$"))
     assert Store(shared_home).studies()[0].spec.prompts == ((NASTY, "And why?"),)
     assert page.title() == "qcompare"
 
