@@ -14,6 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from qcompare.errors import QCompareError
+from qcompare.job_commands import StudyId
 from qcompare.job_commands import commands as job_commands
 from qcompare.library_commands import commands as library_commands
 from qcompare.settings import Settings
@@ -33,7 +34,6 @@ app.add_typer(job_commands)
 app.add_typer(library_commands)
 StudyFile = Annotated[Path, typer.Argument(help="A study file (YAML).", show_default=False)]
 Model = Annotated[str | None, typer.Option(help="Compare this model instead of the file's.")]
-StudyId = Annotated[str, typer.Argument(metavar="ID", help="A study's id, or the beginning of it.")]
 
 
 @app.callback()

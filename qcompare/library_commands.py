@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
+from qcompare.job_commands import StudyId
 from qcompare.results.numbers import size
 from qcompare.store import Store
 
 commands = typer.Typer()
-StudyId = Annotated[str, typer.Argument(metavar="ID", help="A study's id, or the beginning of it.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

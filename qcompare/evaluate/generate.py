@@ -8,7 +8,7 @@ prompt.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from itertools import zip_longest
+from itertools import chain, cycle
 from typing import Any
 
 from qcompare.study.prompts import Prompt, so_far, turns
@@ -69,14 +69,11 @@ def encode_prompt(tokenizer: Any, prompt: Prompt, answers: Sequence[str] = ()) -
     Args:
         answers: the model's own, to all turns but the last.
     """
-    said = [
-        {"role": role, "content": text}
-        for turn in zip_longest(turns(prompt), answers)
-        for role, text in zip(("user", "assistant"), turn, strict=True)
-        if text is not None
-    ]
+    first, *later_turns = turns(prompt)
+    texts = [first, *chain.from_iterable(zip(answers, later_turns, strict=True))]
     if not tokenizer.chat_template:
-        return list(tokenizer("\n".join(each["content"] for each in said))["input_ids"])
+        return list(tokenizer("\n".join(texts))["input_ids"])
+    said = [{"role": role, "content": text} for role, text in zip(cycle(("user", "assistant")), texts, strict=False)]
     return list(tokenizer.apply_chat_template(said, add_generation_prompt=True, return_dict=True)["input_ids"])
 
 

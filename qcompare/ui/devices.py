@@ -1,7 +1,6 @@
 """On Progress: how full the GPUs are, and who holds their memory. Nothing on a machine without one."""
 
 import time
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,14 +44,14 @@ class Gpu:
 def build_devices(settings: Settings) -> Part:
     """Lay out the lines in the current page."""
 
-    def token(place: Place) -> Hashable:
+    def look(place: Place) -> tuple[Gpu, ...]:
         moment = int(time.monotonic() / LOOK_SECONDS)
         return LOOKS.answer((settings.home, moment), lambda: read_gpus(place.store, settings))
 
     def show(place: Place) -> list[Any]:
-        return [page("devices", gpus=read_gpus(place.store, settings), named=NAMED)]
+        return [page("devices", gpus=look(place), named=NAMED)]
 
-    return Part("devices", [markup(elem_id="qc-devices")], token, show)
+    return Part("devices", [markup(elem_id="qc-devices")], look, show)
 
 
 def read_gpus(store: Store, settings: Settings) -> tuple[Gpu, ...]:
