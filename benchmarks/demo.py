@@ -3,8 +3,8 @@
 import logging
 from typing import Any
 
+from qcompare.demo.bundle import Bundle, ensure_bundle
 from qcompare.evaluate.tasks import TaskSet, task_manager
-from qcompare.models.bundle import Bundle, ensure_bundle
 from qcompare.settings import Settings
 
 TASKS = ("lambada_openai", "hellaswag", "piqa", "winogrande")

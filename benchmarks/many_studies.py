@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.report import Cell, report
-from qcompare.results.table import read_comparison
+from qcompare.compare.table import read_comparison
 from qcompare.store import Store
 from qcompare.store.logs import find_lines, read_since
 from qcompare.study.records import Progress
 from qcompare.study.spec import Study
-from qcompare.ui.history import ANY, View, history_rows
+from qcompare.ui.history.tab import ANY, View, history_rows
 from qcompare.ui.parts import Place
 from tests.synthetic import add_study, finish_job, run_job
 
@@ -46,7 +46,7 @@ def median_ms(act: Callable[[], object], repeat: int = 7) -> float:
 
 def measure(store: Store, study_id: str) -> list[dict[str, Cell]]:
     """One row a figure."""
-    from qcompare.ui.progress import _rows_token, _show_rows
+    from qcompare.ui.progress.tab import _rows_token, _show_rows
 
     rows: list[dict[str, Cell]] = [
         {

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from qcompare.jobs.environment import library_versions
+from qcompare.models.environment import library_versions
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 Cell = str | int | float | bool | None

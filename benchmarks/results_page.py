@@ -42,7 +42,7 @@ def fill(home: Path, questions: int) -> str:
 def first_view(home: Path, study_id: str) -> dict[str, float]:
     """Verdict, table and figures, as the app's handler makes them."""
     from qcompare.ui.parts import Place
-    from qcompare.ui.results_tab import _show
+    from qcompare.ui.results.tab import _show
     from qcompare.ui.shared import SharedStore
 
     place = Place(SharedStore(home), study_id, "")
@@ -51,8 +51,8 @@ def first_view(home: Path, study_id: str) -> dict[str, float]:
 
 def drill_down(home: Path, study_id: str) -> dict[str, float]:
     """The questions behind a cell of the largest task: opened, filtered, searched, the next recipe's."""
-    from qcompare.results.html import questions_html
-    from qcompare.results.questions import read_questions
+    from qcompare.compare.questions import read_questions
+    from qcompare.present.html import questions_html
 
     store = Store(home)
 
@@ -69,7 +69,7 @@ def drill_down(home: Path, study_id: str) -> dict[str, float]:
 
 def whole_report(home: Path, study_id: str) -> dict[str, float]:
     """The report as a file."""
-    from qcompare.results.report import report as make
+    from qcompare.present.report import report as make
 
     pages: list[str] = []
     seconds = _seconds(lambda: pages.append(make(Store(home), study_id)))

@@ -121,7 +121,7 @@ def peak_memory_gb(work: list[tuple[str, int]], limit: int) -> float:
 
 
 def _peak_of_ours(work: list[tuple[str, int]], limit: int) -> float:
-    from qcompare.jobs.environment import peak_memory_bytes
+    from qcompare.models.environment import peak_memory_bytes
 
     demo.quiet()
     model, tokenizer = demo.load()

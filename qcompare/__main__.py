@@ -1,6 +1,6 @@
 """`python -m qcompare`."""
 
-from qcompare.cli import main
+from qcompare.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -3,11 +3,19 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from qcompare.words import say
+from qcompare.words import Message, gettext_noop
 
 
 class QCompareError(Exception):
-    """Base of every error that is meant for the user; anything else is a bug."""
+    """Base of every error that is meant for the user; anything else is a bug.
+
+    It carries its message as an English template and the values apart, so that it can be stored, and translated where
+    it is shown: `raise InvalidStudy("{path}: cannot be read", path=path)`. `str` gives it in English.
+    """
+
+    def __init__(self, message: str | Message, **values: object) -> None:
+        self.message = Message(message, values) if isinstance(message, str) else message
+        super().__init__(str(self.message))
 
 
 class InvalidStudy(QCompareError):
@@ -26,16 +34,17 @@ class JobError(QCompareError):
     """A job cannot go on."""
 
 
-def unknown(kind: str, name: object, known: Iterable[str]) -> str:
+def unknown(kind: str, name: object, known: Iterable[str]) -> Message:
     """One line for a name that does not exist: the nearest known one first, then all of them.
 
-    >>> unknown("scheme", "MXPF4", ["MXFP4", "MXFP8"])
+    >>> str(unknown("scheme", "MXPF4", ["MXFP4", "MXFP8"]))
     "unknown scheme 'MXPF4': did you mean 'MXFP4'? Known: MXFP4, MXFP8"
     """
     names = list(known)
     near = get_close_matches(str(name), names, n=1, cutoff=0.5)
     shown = str(name) if len(str(name)) <= 60 else str(name)[:57] + "…"
-    said = {"kind": say(kind), "name": shown, "known": ", ".join(names)}
+    values = {"kind": Message(kind), "name": shown, "known": ", ".join(names)}
     if near:
-        return say("unknown {kind} '{name}': did you mean '{near}'? Known: {known}", near=near[0], **said)
-    return say("unknown {kind} '{name}': Known: {known}", **said)
+        text = gettext_noop("unknown {kind} '{name}': did you mean '{near}'? Known: {known}")
+        return Message(text, {**values, "near": near[0]})
+    return Message(gettext_noop("unknown {kind} '{name}': Known: {known}"), values)

@@ -11,7 +11,7 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
-from qcompare.results.caveats import RECORDED
+from qcompare.present.caveats import RECORDED
 from qcompare.store import Store
 from qcompare.store.packing import pack, unpack
 from qcompare.store.seal import seal

@@ -41,7 +41,7 @@ def settings(home: Path) -> Settings:
 @pytest.fixture
 def demo_settings(home: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings of the test's home, with the shared demo bundle, fetched first if it is missing."""
-    from qcompare.models.bundle import ensure_bundle
+    from qcompare.demo.bundle import ensure_bundle
 
     monkeypatch.setenv("QCOMPARE_BUNDLE_DIR", str(SHARED_BUNDLE))
     settings = Settings()

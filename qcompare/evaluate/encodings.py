@@ -12,8 +12,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from qcompare.evaluate.keeping import KeptFile
 from qcompare.evaluate.scoring.encode import Encoded, Pair
+from qcompare.store.sqlite_cache import KeptFile
 
 
 class KeptEncodings(KeptFile):

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qcompare.demo.bundle import ensure_bundle
 from qcompare.evaluate.divergence import Passages, Report, read_passages, reference_states
-from qcompare.models.bundle import ensure_bundle
 from qcompare.settings import Settings
 from qcompare.study.spec import HeldOut
 

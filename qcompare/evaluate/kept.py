@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.evaluate.encodings import KeptEncodings
-from qcompare.evaluate.keeping import KeptFile
 from qcompare.evaluate.scoring.encode import Encoded, Pair
 from qcompare.evaluate.scoring.lm import PackedLM
 from qcompare.evaluate.scoring.sums import Scores
-from qcompare.recipes.schemes import library_scheme
+from qcompare.formats.library import library_scheme
+from qcompare.store.sqlite_cache import KeptFile
 
 CHUNK_REQUESTS = 400
 """Requests scored and stored at a time: seconds of work on two cores, hundreds of questions' worth of packing."""

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qcompare.demo.bundle import ensure_bundle
 from qcompare.errors import InvalidStudy, unknown
-from qcompare.models.bundle import ensure_bundle
 from qcompare.models.hub import hub_reachable
 from qcompare.settings import Settings
-from qcompare.words import later
+from qcompare.words import gettext_noop
 
 HUB, BUNDLE = "hub", "demo bundle"
 
@@ -87,7 +87,7 @@ def task_manager(
     names = list(tasks)
     for name in names:
         if name not in TASK_FILES:
-            raise InvalidStudy(unknown(later("task"), name, TASK_FILES))
+            raise InvalidStudy(unknown(gettext_noop("task"), name, TASK_FILES))
     from_hub = hub_reachable(settings)
     if not from_hub:
         stay_offline()

@@ -10,7 +10,6 @@ from qcompare.jobs.supervisor import ensure_running
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Status
-from qcompare.words import say
 
 MAX_PRIORITY = 1_000_000
 
@@ -47,9 +46,7 @@ def resume(name: str, settings: Settings, changes: Mapping[str, Any] | None = No
     jobs = jobs_of(store, name)
     study = store.study(jobs[0].study_id)
     if study.imported:
-        raise InvalidStudy(
-            say("study {study} was imported and is read-only: clone it to run it here", study=study.id)
-        )
+        raise InvalidStudy("study {study} was imported and is read-only: clone it to run it here", study=study.id)
     again = [job for job in jobs if job.status.ended and not _complete(store, job)]
     for job in again:
         store.folder(job.id).discard_result()
@@ -102,7 +99,7 @@ def prioritise(name: str, priority: int, settings: Settings) -> None:
     """
     if abs(priority) > MAX_PRIORITY:
         raise InvalidStudy(
-            say("a priority lies between -{most} and {most}, got {priority}", most=MAX_PRIORITY, priority=priority)
+            "a priority lies between -{most} and {most}, got {priority}", most=MAX_PRIORITY, priority=priority
         )
     store = Store(settings.home)
     store.note(store.study(name).id, priority=priority)

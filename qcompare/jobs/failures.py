@@ -14,16 +14,16 @@ from qcompare.settings import Settings
 from qcompare.study.reading import parse_study
 from qcompare.study.records import Job
 from qcompare.study.spec import Study
-from qcompare.words import later, say
+from qcompare.words import gettext, gettext_noop
 
 KINDS: dict[str, str] = {
-    "memory": later("Memory ran out."),
-    "killed": later("The system ended the process."),
-    "access": later("The model is gated or private, or its name is wrong."),
-    "disk": later("The disk is full."),
-    "nan": later("The calibration came out as not a number."),
-    "compiler": later("A compiler or a compiled kernel is missing."),
-    "network": later("The network is gone."),
+    "memory": gettext_noop("Memory ran out."),
+    "killed": gettext_noop("The system ended the process."),
+    "access": gettext_noop("The model is gated or private, or its name is wrong."),
+    "disk": gettext_noop("The disk is full."),
+    "nan": gettext_noop("The calibration came out as not a number."),
+    "compiler": gettext_noop("A compiler or a compiled kernel is missing."),
+    "network": gettext_noop("The network is gone."),
 }
 """What happened, by kind."""
 
@@ -38,11 +38,11 @@ SIGNS: tuple[tuple[str, str], ...] = (
 """Kind and what its messages contain, the first match counts."""
 
 ADVICE: dict[str, str] = {
-    "memory": later("Choose a smaller model, or a device with more memory."),
-    "disk": later("Free some space ('gc' removes what nothing needs), then resume."),
-    "nan": later("Compute in float32, or choose another calibration text."),
-    "compiler": later("Install g++ (or triton on a GPU), or go on uncompiled: the same numbers, more slowly."),
-    "network": later("Resume when it is back; what was fetched is kept."),
+    "memory": gettext_noop("Choose a smaller model, or a device with more memory."),
+    "disk": gettext_noop("Free some space ('gc' removes what nothing needs), then resume."),
+    "nan": gettext_noop("Compute in float32, or choose another calibration text."),
+    "compiler": gettext_noop("Install g++ (or triton on a GPU), or go on uncompiled: the same numbers, more slowly."),
+    "network": gettext_noop("Resume when it is back; what was fetched is kept."),
 }
 """What to do, by kind."""
 
@@ -79,7 +79,7 @@ def explain(error: BaseException) -> Failure:
     first = f"{type(error).__name__}: {lines[0][:300] if lines else 'no message'}"
     if kind is None:
         return Failure(None, first)
-    return Failure(kind, f"{say(KINDS[kind])} {say(ADVICE[kind])} ({first})" if kind in ADVICE else first)
+    return Failure(kind, f"{gettext(KINDS[kind])} {gettext(ADVICE[kind])} ({first})" if kind in ADVICE else first)
 
 
 def _kind(error: BaseException) -> str | None:
@@ -113,11 +113,11 @@ def remedy(job: Job, study: Study, stage: str, device: str) -> Remedy | None:
             found = _less_memory(study, stage, device)
             return None if found.changes.items() <= job.changes.items() else found
         case "disk" | "network" | "access":
-            return Remedy(say("Retry"), {})
+            return Remedy(gettext("Retry"), {})
         case "nan":
-            return Remedy(say("Retry in float32"), {"dtype": "float32"})
+            return Remedy(gettext("Retry in float32"), {"dtype": "float32"})
         case "compiler":
-            return Remedy(say("Retry uncompiled"), {"TORCHDYNAMO_DISABLE": "1"})
+            return Remedy(gettext("Retry uncompiled"), {"TORCHDYNAMO_DISABLE": "1"})
     return None
 
 
@@ -125,19 +125,20 @@ def _less_memory(study: Study, stage: str, device: str) -> Remedy:
     if stage == "choosing layers" and study.calibration.max_seq_length > MIN_TEXT:
         tokens = study.calibration.max_seq_length // 2
         return Remedy(
-            say("Retry with shorter calibration texts ({n} tokens)", n=tokens), {"calibration.max_seq_length": tokens}
+            gettext("Retry with shorter calibration texts ({n} tokens)", n=tokens),
+            {"calibration.max_seq_length": tokens},
         )
     if stage in ("reading held-out text", "comparing predictions") and study.divergence:
         tokens = study.divergence.max_seq_length // 2
         return Remedy(
-            say("Retry with shorter held-out texts ({n} tokens)", n=tokens), {"divergence.max_seq_length": tokens}
+            gettext("Retry with shorter held-out texts ({n} tokens)", n=tokens), {"divergence.max_seq_length": tokens}
         )
     if stage in study.tasks and study.batch_size > 1:
         batch = study.batch_size // 2
-        return Remedy(say("Retry with batches of {n}", n=batch), {"batch_size": batch})
+        return Remedy(gettext("Retry with batches of {n}", n=batch), {"batch_size": batch})
     if device.startswith("cuda"):
-        return Remedy(say("Retry on the CPU"), {"device": "cpu"})
-    return Remedy(say("Retry in bfloat16, half the memory"), {"dtype": "bfloat16"})
+        return Remedy(gettext("Retry on the CPU"), {"device": "cpu"})
+    return Remedy(gettext("Retry in bfloat16, half the memory"), {"dtype": "bfloat16"})
 
 
 def changed(study: Study, settings: Settings, changes: Mapping[str, Any]) -> tuple[Study, Settings, dict[str, str]]:

@@ -7,7 +7,6 @@ from qcompare.errors import InvalidStudy
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import StudyRecord
-from qcompare.words import say
 
 MAX_NAME = 200
 MAX_TAG = 40
@@ -24,7 +23,7 @@ def rename(name: str, new_name: str, settings: Settings) -> StudyRecord:
     store, text = Store(settings.home), _clean(new_name)
     study = store.study(name)
     if not 0 < len(text) <= MAX_NAME:
-        raise InvalidStudy(say("a study's name has 1 to {most} characters, got {n}", most=MAX_NAME, n=len(text)))
+        raise InvalidStudy("a study's name has 1 to {most} characters, got {n}", most=MAX_NAME, n=len(text))
     store.note(study.id, name=text)
     return store.study(study.id)
 
@@ -40,11 +39,9 @@ def tag(name: str, tags: Sequence[str], settings: Settings) -> StudyRecord:
     study = store.study(name)
     clean = list(dict.fromkeys(text for each in ",".join(tags).split(",") if (text := _clean(each))))
     if len(clean) > MAX_TAGS:
-        raise InvalidStudy(say("a study has at most {most} tags, got {n}", most=MAX_TAGS, n=len(clean)))
+        raise InvalidStudy("a study has at most {most} tags, got {n}", most=MAX_TAGS, n=len(clean))
     if long := next((text for text in clean if len(text) > MAX_TAG), None):
-        raise InvalidStudy(
-            say("tag '{tag}…' is too long: at most {most} characters", tag=long[:MAX_TAG], most=MAX_TAG)
-        )
+        raise InvalidStudy("tag '{tag}…' is too long: at most {most} characters", tag=long[:MAX_TAG], most=MAX_TAG)
     store.note(study.id, tags=json.dumps(clean, ensure_ascii=False))
     return store.study(study.id)
 

@@ -6,15 +6,15 @@ The only place that puts models, recipes, quantization and evaluation together.
 from typing import Any
 
 from qcompare.errors import ModelUnavailable
-from qcompare.jobs.building import Building, stored_size
 from qcompare.jobs.stages import Stages
+from qcompare.recipes.building import Building, stored_size
 from qcompare.settings import Settings
 from qcompare.store import JobFolder
 from qcompare.store.seal import reusable
 from qcompare.study.records import Job
 from qcompare.study.result import Result
 from qcompare.study.spec import Study
-from qcompare.words import later
+from qcompare.words import gettext_noop
 
 
 class Run:
@@ -36,15 +36,15 @@ class Run:
     def result(self) -> tuple[Result, Any]:
         """All steps in order: the result and one row per question."""
         from qcompare.evaluate.benchmarks import average
-        from qcompare.jobs.environment import environment, peak_memory_bytes
+        from qcompare.formats.bits import count, stored_bytes
+        from qcompare.formats.library import quantized
+        from qcompare.models.environment import environment, peak_memory_bytes
         from qcompare.models.facts import ModelFacts
-        from qcompare.recipes.bits import count, stored_bytes
-        from qcompare.recipes.schemes import quantized
         from qcompare.study.result import ModelRef
 
-        with self.stages.stage(later("fetching the model")):
+        with self.stages.stage(gettext_noop("fetching the model")):
             facts: ModelFacts = self.building.fetch()
-        with self.stages.stage(later("choosing layers")) as report:
+        with self.stages.stage(gettext_noop("choosing layers")) as report:
             config = self.building.layer_config(facts, report)
         model, tokenizer = self._quantized_model(config)
         scores, questions = self._evaluate(model, tokenizer, config)
@@ -90,15 +90,15 @@ class Run:
     def _quantized_model(self, config: dict[str, str]) -> tuple[Any, Any]:
         from qcompare.evaluate.benchmarks import scoring_choice
 
-        with self.stages.stage(later("loading the model")):
+        with self.stages.stage(gettext_noop("loading the model")):
             model, tokenizer = self.building.load()
             if self.study.tasks and self.study.scorer == "packed":
                 self.choice = scoring_choice(model, tokenizer)
         if self.study.divergence:
-            with self.stages.stage(later("reading held-out text")) as report:
+            with self.stages.stage(gettext_noop("reading held-out text")) as report:
                 self.reference = self._reference(model, tokenizer, report)
         if config:
-            with self.stages.stage(later("quantizing layers")) as report:
+            with self.stages.stage(gettext_noop("quantizing layers")) as report:
                 model, tokenizer = self.building.quantize(
                     model, tokenizer, config, self.folder.path / "checkpoint", report
                 )
@@ -123,7 +123,7 @@ class Run:
 
         if self.reference is None:
             return None
-        with self.stages.stage(later("comparing predictions")) as report:
+        with self.stages.stage(gettext_noop("comparing predictions")) as report:
             text, states = self.reference
             return divergence(model, states, text, report)
 
@@ -168,7 +168,7 @@ class Run:
             return
         from qcompare.evaluate.encodings import KeptEncodings
         from qcompare.evaluate.kept import Identity, KeptScores, scheme_definitions
-        from qcompare.jobs.environment import library_versions
+        from qcompare.models.environment import library_versions
         from qcompare.models.machine import device_name
 
         revision, versions = self.building.local.revision, library_versions()
@@ -192,5 +192,5 @@ class Run:
     def _generate(self, model: Any, tokenizer: Any) -> list[Any]:
         from qcompare.evaluate.generate import generate
 
-        with self.stages.stage(later("answering prompts")) as report:
+        with self.stages.stage(gettext_noop("answering prompts")) as report:
             return generate(model, tokenizer, self.study.prompts, self.study.max_new_tokens, report)

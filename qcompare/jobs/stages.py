@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from qcompare.jobs.estimates import START
+from qcompare.plan.estimates import START
 from qcompare.store import JobFolder
 from qcompare.study.records import Progress
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from qcompare.jobs.plan import make_plan
-from qcompare.jobs.preflight import check
 from qcompare.jobs.supervisor import ensure_running
 from qcompare.models.sources import absolute
+from qcompare.plan.plan import make_plan
+from qcompare.plan.preflight import check
 from qcompare.recipes.calibration import LOCAL_ENDINGS
 from qcompare.settings import Settings
 from qcompare.store import Store

@@ -16,12 +16,12 @@ import psutil
 from filelock import FileLock, Timeout
 
 from qcompare.errors import JobError, NotFound
-from qcompare.jobs.devices import job_devices
 from qcompare.jobs.processes import alive, child_environment, find_worker, start_worker, stop
+from qcompare.models.devices import job_devices
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Status
-from qcompare.words import later
+from qcompare.words import gettext_noop
 
 SUPERVISOR = (sys.executable, "-m", "qcompare.jobs.supervisor")
 POLL_SECONDS = 0.2
@@ -177,9 +177,9 @@ class Supervisor:
 def cause(code: int | None) -> str:
     """How a process ended that could not say so itself, in words."""
     if code is None:
-        return later("its process is gone: killed, or the machine was restarted")
+        return gettext_noop("its process is gone: killed, or the machine was restarted")
     if code in (-9, 137):
-        return later("its process was killed by the system, most likely because memory ran out")
+        return gettext_noop("its process was killed by the system, most likely because memory ran out")
     if code < 0:
         return f"its process was ended by signal {-code}"
     return f"its process ended with code {code} before the result was complete"

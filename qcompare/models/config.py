@@ -11,12 +11,12 @@ from typing import Any
 
 from qcompare.errors import ModelUnavailable
 from qcompare.settings import Settings
-from qcompare.words import later, say
+from qcompare.words import Message, gettext, gettext_noop
 
-SOURCES = later("a dense, decoder-only language model (Llama, Qwen, Gemma, Mistral, …)")
+SOURCES = gettext_noop("a dense, decoder-only language model (Llama, Qwen, Gemma, Mistral, …)")
 
 
-NO_BASELINE = later("what it has lost would count as kept; choose the original model")
+NO_BASELINE = gettext_noop("what it has lost would count as kept; choose the original model")
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def read_config(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
-        raise ModelUnavailable(say("{path}: is damaged; fetch the model again", path=path))
+        raise ModelUnavailable("{path}: is damaged; fetch the model again", path=path)
     return config
 
 
@@ -45,12 +45,12 @@ def check_config(config: dict[str, Any], model: str, settings: Settings) -> None
     architectures = [str(name) for name in config.get("architectures") or ()]
     known = causal_families()
     if how := config.get("quantization_config") or config.get("compression_config"):
-        method = (isinstance(how, dict) and how.get("quant_method")) or say("unknown method")
-        text = later("{model}: is quantized already ({method}): {reason}")
-        raise ModelUnavailable(say(text, model=model, method=method, reason=say(NO_BASELINE)))
+        method = (isinstance(how, dict) and how.get("quant_method")) or gettext("unknown method")
+        text = gettext_noop("{model}: is quantized already ({method}): {reason}")
+        raise ModelUnavailable(text, model=model, method=method, reason=Message(NO_BASELINE))
     if config.get("is_encoder_decoder") or "vision_config" in config or "audio_config" in config:
-        text = later("{model}: is not a text-only decoder ({kind}); choose {models}")
-        raise ModelUnavailable(say(text, model=model, kind=_name(architectures, family), models=say(SOURCES)))
+        text = gettext_noop("{model}: is not a text-only decoder ({kind}); choose {models}")
+        raise ModelUnavailable(text, model=model, kind=_name(architectures, family), models=Message(SOURCES))
     if known is None or (family in known and (not architectures or known[family] in architectures)):
         return
     if config.get("auto_map") and family not in known and settings.trust_remote_code:
@@ -63,16 +63,16 @@ def _unfit(config: dict[str, Any], model: str, known: Mapping[str, str]) -> str:
     family = str(config.get("model_type", ""))
     architectures = [str(name) for name in config.get("architectures") or ()]
     if config.get("auto_map") and family not in known:
-        text = later(
+        text = gettext_noop(
             "{model}: brings its own code ('{family}' is not built into transformers), which is refused; "
             "set QCOMPARE_TRUST_REMOTE_CODE=true if you trust where it comes from"
         )
-        return say(text, model=model, family=family)
+        return gettext(text, model=model, family=family)
     if family not in known and any(name.endswith("ForCausalLM") for name in architectures):
-        text = later("{model}: transformers {version} does not know '{family}' models")
-        return say(text, model=model, version=version("transformers"), family=family)
-    text = later("{model}: is not a causal language model ({kind}); choose {models}")
-    return say(text, model=model, kind=_name(architectures, family), models=say(SOURCES))
+        text = gettext_noop("{model}: transformers {version} does not know '{family}' models")
+        return gettext(text, model=model, version=version("transformers"), family=family)
+    text = gettext_noop("{model}: is not a causal language model ({kind}); choose {models}")
+    return gettext(text, model=model, kind=_name(architectures, family), models=gettext(SOURCES))
 
 
 def num_blocks(config: dict[str, Any]) -> int | None:
@@ -106,4 +106,4 @@ def _assigns(node: ast.stmt, name: str) -> bool:
 
 
 def _name(architectures: list[str], family: str) -> str:
-    return architectures[0] if architectures else family or say("no model_type")
+    return architectures[0] if architectures else family or gettext("no model_type")

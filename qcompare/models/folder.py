@@ -9,7 +9,7 @@ from qcompare.models.facts import ModelFacts
 from qcompare.models.headers import Stored, read_headers
 from qcompare.models.layers import expert_count, linear_layers, num_params
 from qcompare.settings import Settings
-from qcompare.words import say
+from qcompare.words import Message
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tokenizer_config.json")
 RELEVANT = (".safetensors", ".json", ".model", ".txt", ".jinja", ".tiktoken", ".bin", ".py")
@@ -29,19 +29,17 @@ def describe_folder(folder: Path, model: str, source: str, title: str, settings:
     """
     if not folder.is_dir():
         if folder.exists():
-            raise ModelUnavailable(say("{folder}: is a file; give the folder that holds the model", folder=folder))
-        raise ModelUnavailable(say("{folder}: no such folder", folder=folder))
+            raise ModelUnavailable("{folder}: is a file; give the folder that holds the model", folder=folder)
+        raise ModelUnavailable("{folder}: no such folder", folder=folder)
     if not (folder / "config.json").is_file():
         raise ModelUnavailable(
-            say("{folder}: has no config.json, so it is no model folder; 'demo' is always available", folder=folder)
+            "{folder}: has no config.json, so it is no model folder; 'demo' is always available", folder=folder
         )
     config = read_config(folder / "config.json")
     check_config(config, model, settings)
     stored = read_headers(folder, settings.allow_unsafe_weights)
     if not any((folder / name).is_file() for name in TOKENIZERS):
-        raise ModelUnavailable(
-            say("{folder}: has no tokenizer (tokenizer.json); save it beside the model", folder=folder)
-        )
+        raise ModelUnavailable("{folder}: has no tokenizer (tokenizer.json); save it beside the model", folder=folder)
     return make_facts(config, stored, model=model, source=source, title=title, license=_license(folder))
 
 
@@ -68,26 +66,22 @@ def make_facts(
     family = str(config.get("model_type", ""))
     if experts := expert_count(stored.shapes):
         raise ModelUnavailable(
-            say(
-                "{model}: is a mixture of {experts} experts, whose weights cannot be quantized here yet; "
-                "choose a dense model",
-                model=model,
-                experts=experts,
-            )
+            "{model}: is a mixture of {experts} experts, whose weights cannot be quantized here yet; "
+            "choose a dense model",
+            model=model,
+            experts=experts,
         )
     if packed := next((name for name in stored.shapes if name.endswith(PACKED)), None):
         raise ModelUnavailable(
-            say(
-                "{model}: is quantized already (it holds {packed}): {reason}",
-                model=model,
-                packed=packed,
-                reason=say(NO_BASELINE),
-            )
+            "{model}: is quantized already (it holds {packed}): {reason}",
+            model=model,
+            packed=packed,
+            reason=Message(NO_BASELINE),
         )
     layers = linear_layers(stored.shapes, family, num_blocks(config))
     if not layers:
         raise ModelUnavailable(
-            say("{model}: no linear layers with inputs in multiples of 32 were found in its blocks", model=model)
+            "{model}: no linear layers with inputs in multiples of 32 were found in its blocks", model=model
         )
     return ModelFacts(
         model=model,

@@ -10,7 +10,7 @@ from typing import Any
 
 from qcompare.errors import ModelUnavailable
 from qcompare.models.layers import Shapes
-from qcompare.words import say
+from qcompare.words import gettext
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -53,7 +53,7 @@ def read_header(file: Path) -> dict[str, Any]:
     Raises:
         ModelUnavailable: the file is missing, shorter than its header says, or no safetensors file.
     """
-    damaged = say("{file}: is damaged or not a safetensors file; fetch the model again", file=file)
+    damaged = gettext("{file}: is damaged or not a safetensors file; fetch the model again", file=file)
     try:
         with file.open("rb") as stream:
             length = struct.unpack("<Q", stream.read(8))[0]
@@ -63,17 +63,15 @@ def read_header(file: Path) -> dict[str, Any]:
         header.pop("__metadata__", None)
         end = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
     except FileNotFoundError:
-        raise ModelUnavailable(say("{file}: is missing, although the model's index names it", file=file)) from None
+        raise ModelUnavailable("{file}: is missing, although the model's index names it", file=file) from None
     except (OSError, struct.error, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise ModelUnavailable(damaged) from None
     if file.stat().st_size != end:
         raise ModelUnavailable(
-            say(
-                "{file}: has {size} bytes, expected {end}; fetch the model again",
-                file=file,
-                size=file.stat().st_size,
-                end=end,
-            )
+            "{file}: has {size} bytes, expected {end}; fetch the model again",
+            file=file,
+            size=file.stat().st_size,
+            end=end,
         )
     return header
 
@@ -92,14 +90,12 @@ def _shards(index: Path) -> list[str]:
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        raise ModelUnavailable(say("{index}: is damaged; fetch the model again", index=index)) from None
+        raise ModelUnavailable("{index}: is damaged; fetch the model again", index=index) from None
     if bad := [name for name in names if Path(name).name != name]:
         raise ModelUnavailable(
-            say(
-                "{index}: names files outside its folder ({name}); such a model is refused",
-                index=index,
-                name=bad[0][:80],
-            )
+            "{index}: names files outside its folder ({name}); such a model is refused",
+            index=index,
+            name=bad[0][:80],
         )
     return names
 
@@ -108,8 +104,8 @@ def _no_weights(folder: Path) -> str:
     others = [
         p.name for p in sorted(folder.iterdir()) if p.suffix in (".gguf", ".pt", ".pth", ".bin", ".safetensors")
     ]
-    seen = say(" (it has {names})", names=", ".join(others[:3])) if others else ""
-    return say(
+    seen = gettext(" (it has {names})", names=", ".join(others[:3])) if others else ""
+    return gettext(
         "{folder}: has no {file}{seen}; save the model with transformers' save_pretrained",
         folder=folder, file=SINGLE, seen=seen,
     )  # fmt: skip
@@ -119,11 +115,9 @@ def _pickled(folder: Path, allowed: bool) -> Stored:
     """Shapes inside pickled weights: only torch can tell, so a process of its own reads them."""
     if not allowed:
         raise ModelUnavailable(
-            say(
-                "{folder}: has pickled weights (.bin), which can run code when loaded; convert them to "
-                "safetensors, or set QCOMPARE_ALLOW_UNSAFE_WEIGHTS=true if you trust where they come from",
-                folder=folder,
-            )
+            "{folder}: has pickled weights (.bin), which can run code when loaded; convert them to "
+            "safetensors, or set QCOMPARE_ALLOW_UNSAFE_WEIGHTS=true if you trust where they come from",
+            folder=folder,
         )
     files = sorted(folder.glob("pytorch_model*.bin"))
     code = (
@@ -135,7 +129,7 @@ def _pickled(folder: Path, allowed: bool) -> Stored:
     done = subprocess.run([sys.executable, "-c", code, *map(str, files)], capture_output=True, text=True)
     if done.returncode:
         raise ModelUnavailable(
-            say("{folder}: its pickled weights cannot be read; convert them to safetensors", folder=folder)
+            "{folder}: its pickled weights cannot be read; convert them to safetensors", folder=folder
         )
     headers = [json.loads(line) for line in done.stdout.splitlines()]
     return join_headers(headers, sum(file.stat().st_size for file in files))

@@ -14,7 +14,7 @@ from qcompare.models.facts import ModelFacts
 from qcompare.models.folder import describe_folder, make_facts
 from qcompare.models.headers import Stored
 from qcompare.settings import Settings
-from qcompare.words import say
+from qcompare.words import gettext
 
 T = TypeVar("T")
 TIMEOUT = 5.0
@@ -109,13 +109,11 @@ def _cached(repo: str, revision: str | None, settings: Settings) -> Path:
     try:
         return _snapshot(repo, revision, settings, local_files_only=True)
     except LocalEntryNotFoundError:
-        why = say("qcompare is set to offline") if is_offline(settings) else say("the hub is not reachable")
+        why = gettext("qcompare is set to offline") if is_offline(settings) else gettext("the hub is not reachable")
         raise ModelUnavailable(
-            say(
-                "{repo}: {why} and no copy is in the cache; give a folder that holds the model, or use 'demo'",
-                repo=repo,
-                why=why,
-            )
+            "{repo}: {why} and no copy is in the cache; give a folder that holds the model, or use 'demo'",
+            repo=repo,
+            why=why,
         ) from None
 
 
@@ -130,37 +128,33 @@ def _explained(repo: str, revision: str | None) -> Iterator[None]:
         yield
     except errors.GatedRepoError:
         raise ModelUnavailable(
-            say("{repo}: is gated; accept its terms on the hub, then log in with 'hf auth login'", repo=repo)
+            "{repo}: is gated; accept its terms on the hub, then log in with 'hf auth login'", repo=repo
         ) from None
     except errors.RepositoryNotFoundError:
         raise ModelUnavailable(
-            say(
-                "{repo}: no such model on the hub, or it is private; check the name, or log in with 'hf auth login'",
-                repo=repo,
-            )
+            "{repo}: no such model on the hub, or it is private; check the name, or log in with 'hf auth login'",
+            repo=repo,
         ) from None
     except errors.RevisionNotFoundError:
         raise ModelUnavailable(
-            say(
-                "{at}: the model has no such revision; leave out '@{revision}' for the newest",
-                at=at,
-                revision=revision,
-            )
+            "{at}: the model has no such revision; leave out '@{revision}' for the newest",
+            at=at,
+            revision=revision,
         ) from None
     except errors.EntryNotFoundError:
-        raise ModelUnavailable(say("{at}: has no config.json, so transformers cannot load it", at=at)) from None
+        raise ModelUnavailable("{at}: has no config.json, so transformers cannot load it", at=at) from None
     except (errors.NotASafetensorsRepoError, errors.SafetensorsParsingError):
-        raise ModelUnavailable(say("{at}: its safetensors files cannot be read on the hub", at=at)) from None
+        raise ModelUnavailable("{at}: its safetensors files cannot be read on the hub", at=at) from None
     except (httpx.TransportError, errors.HfHubHTTPError, ConnectionError) as error:
-        first = (str(error).splitlines() or [say("no answer")])[0]
+        first = (str(error).splitlines() or [gettext("no answer")])[0]
         raise ModelUnavailable(
-            say("{at}: the hub does not answer ({reason}); try again, or use 'demo'", at=at, reason=first[:120])
+            "{at}: the hub does not answer ({reason}); try again, or use 'demo'", at=at, reason=first[:120]
         ) from None
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         raise ModelUnavailable(
-            say("{at}: no space left in {cache}; free some, or set HF_HOME", at=at, cache=constants.HF_HUB_CACHE)
+            "{at}: no space left in {cache}; free some, or set HF_HOME", at=at, cache=constants.HF_HUB_CACHE
         ) from None
 
 
@@ -169,15 +163,10 @@ def _check_weights(model: str, files: list[str]) -> None:
         return
     if any(name.endswith((".bin", ".pt", ".pth")) for name in files):
         raise ModelUnavailable(
-            say(
-                "{model}: has only pickled weights, which can run code when loaded; choose a revision "
-                "with safetensors",
-                model=model,
-            )
+            "{model}: has only pickled weights, which can run code when loaded; choose a revision with safetensors",
+            model=model,
         )
-    raise ModelUnavailable(
-        say("{model}: has no model.safetensors; choose a model in transformers' format", model=model)
-    )
+    raise ModelUnavailable("{model}: has no model.safetensors; choose a model in transformers' format", model=model)
 
 
 def _stored(metadata: Any, sizes: dict[str, int]) -> Stored:

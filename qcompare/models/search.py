@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from qcompare.errors import ModelUnavailable
 from qcompare.models.hub import is_offline, within
 from qcompare.settings import Settings
-from qcompare.words import later
+from qcompare.words import gettext_noop
 
 ANSWER_SECONDS = 3.0
 """A hub that takes longer is not there, for somebody who types."""
@@ -17,8 +17,8 @@ UNUSABLE = frozenset(
     ("gguf", "gptq", "awq", "bitsandbytes", "compressed-tensors", "fp8", "mxfp4", "4-bit", "8-bit", "mlx", "onnx")
 )
 """Tags of what is quantized already or in another format."""
-OFFLINE = later("The hub is switched off here (offline). Folders and the demo work.")
-ABSENT = later("The hub cannot be reached now. Folders and the demo work.")
+OFFLINE = gettext_noop("The hub is switched off here (offline). Folders and the demo work.")
+ABSENT = gettext_noop("The hub cannot be reached now. Folders and the demo work.")
 
 
 @dataclass(frozen=True)

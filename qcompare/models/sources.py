@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from qcompare.demo.bundle import ensure_bundle
+from qcompare.demo.manifest import demo_manifest
 from qcompare.errors import ModelUnavailable
-from qcompare.models.bundle import ensure_bundle
 from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.models.folder import describe_folder, folder_revision
 from qcompare.models.headers import Stored
 from qcompare.models.layers import linear_layers, num_params
 from qcompare.models.loading import load
-from qcompare.models.manifest import demo_manifest
 from qcompare.settings import Settings
-from qcompare.words import later, say
+from qcompare.words import Message, gettext_noop
 
 __all__ = ["LocalModel", "Source", "absolute", "describe", "fetch", "load", "resolve"]
 
@@ -45,20 +45,22 @@ def resolve(model: str, settings: Settings) -> Source:
     model = model.strip()
     if len(model.splitlines()) > 1 or "\0" in model:
         raise ModelUnavailable(
-            say("the model's name has line breaks: give demo, org/name[@revision] or a folder (./name)")
+            "the model's name has line breaks: give demo, org/name[@revision] or a folder (./name)"
         )
     if model == DEMO:
-        return Source(later("demo bundle"))
+        return Source(gettext_noop("demo bundle"))
     if model.startswith(("/", "./", "../", "~", ".\\")) or model in (".", "..") or _exists(model):
-        return Source(later("folder"), folder=_path(model))
+        return Source(gettext_noop("folder"), folder=_path(model))
     if match := HUB_ID.fullmatch(model):
-        return Source(later("hub"), repo=match["repo"], revision=match["revision"])
+        return Source(gettext_noop("hub"), repo=match["repo"], revision=match["revision"])
     shown = model if len(model) <= 60 else model[:57] + "…"
     if get_close_matches(model, [DEMO], cutoff=0.6):
-        text = later("unknown model '{model}': it is no folder here and no hub id. Did you mean 'demo'? {ways}")
+        text = gettext_noop(
+            "unknown model '{model}': it is no folder here and no hub id. Did you mean 'demo'? {ways}"
+        )
     else:
-        text = later("unknown model '{model}': it is no folder here and no hub id. {ways}")
-    raise ModelUnavailable(say(text, model=shown, ways=say("Give demo, org/name[@revision] or a folder (./name)")))
+        text = gettext_noop("unknown model '{model}': it is no folder here and no hub id. {ways}")
+    raise ModelUnavailable(text, model=shown, ways=Message("Give demo, org/name[@revision] or a folder (./name)"))
 
 
 def absolute(model: str, settings: Settings) -> str:
@@ -132,7 +134,7 @@ def _path(model: str) -> Path:
     try:
         return Path(model).expanduser()
     except RuntimeError:
-        raise ModelUnavailable(say("{model}: no such user's home", model=model[:80])) from None
+        raise ModelUnavailable("{model}: no such user's home", model=model[:80]) from None
 
 
 def _exists(model: str) -> bool:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from qcompare.recipes.schemes import library_scheme, quantized
+from qcompare.formats.library import library_scheme, quantized
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import JobError
-from qcompare.recipes.microscaling import Microscaling, Rounding
-from qcompare.recipes.schemes import library_scheme, quantized
+from qcompare.formats.library import library_scheme, quantized
+from qcompare.formats.mxfp import Microscaling, Rounding
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from qcompare.recipes.bits import LayerConfig, budget_bits, layer_bits
+from qcompare.formats.bits import LayerConfig, budget_bits, layer_bits
 from qcompare.recipes.groups import Group
 
 

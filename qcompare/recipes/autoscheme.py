@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from qcompare.recipes.microscaling import Microscaling
+from qcompare.formats.mxfp import Microscaling
 from qcompare.study.presets import SCHEMES
 
 LayerLosses = dict[str, dict[str, float]]
@@ -95,7 +95,7 @@ def autoscheme_compressor(
     """auto-round's compressor with an AutoScheme; its `post_init` scores and computes `layer_config`."""
     from auto_round import AutoRound, AutoScheme
 
-    from qcompare.recipes.schemes import library_scheme
+    from qcompare.formats.library import library_scheme
 
     scheme = AutoScheme(
         avg_bits=avg_bits,

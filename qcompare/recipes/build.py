@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qcompare.formats.bits import LayerConfig, check_budget, names
 from qcompare.models.facts import LinearLayer
 from qcompare.recipes.allocate import allocate
 from qcompare.recipes.autoscheme import LayerLosses, Scoring, layer_losses
-from qcompare.recipes.bits import LayerConfig, check_budget, names
 from qcompare.recipes.edges import edge_config
 from qcompare.recipes.groups import Group, layer_groups
 from qcompare.study.presets import RECIPES

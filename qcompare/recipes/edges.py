@@ -8,7 +8,7 @@ what is left of the budget, and so on until no layer fits or less than `FILL_GAP
 from collections.abc import Sequence
 from itertools import groupby
 
-from qcompare.recipes.bits import LayerConfig, budget_bits, layer_bits, names, total_bits
+from qcompare.formats.bits import LayerConfig, budget_bits, layer_bits, names, total_bits
 from qcompare.recipes.groups import Group
 
 FILL_GAP = 0.02

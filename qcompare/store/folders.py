@@ -25,7 +25,6 @@ from qcompare.store.logs import read_since
 from qcompare.study.layers import LayerScores
 from qcompare.study.records import Progress, Pulse
 from qcompare.study.result import SCHEMA_VERSION, Result
-from qcompare.words import say
 
 MAX_EVENT_BYTES = 4096
 
@@ -84,21 +83,19 @@ class JobFolder:
         try:
             values = json.loads(self.result_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise NotFound(say("job {job} has no result yet", job=self.path.name)) from None
+            raise NotFound("job {job} has no result yet", job=self.path.name) from None
         except ValueError:
             raise NotFound(
-                say("job {job}: its result is damaged: resume it to compute it again", job=self.path.name)
+                "job {job}: its result is damaged: resume it to compute it again", job=self.path.name
             ) from None
         version = values.get("schema_version")
         if version != SCHEMA_VERSION:
             raise NotFound(
-                say(
-                    "job {job}: its result has schema version {version}, this qcompare reads {known}: "
-                    "install the version that wrote it",
-                    job=self.path.name,
-                    version=version,
-                    known=SCHEMA_VERSION,
-                )
+                "job {job}: its result has schema version {version}, this qcompare reads {known}: "
+                "install the version that wrote it",
+                job=self.path.name,
+                version=version,
+                known=SCHEMA_VERSION,
             )
         return Result.model_validate(values)
 

@@ -18,7 +18,7 @@ from qcompare.study.reading import parse_study
 from qcompare.study.records import Cost, Job, Status, StudyRecord
 from qcompare.study.result import Result
 from qcompare.study.spec import Study
-from qcompare.words import later, say
+from qcompare.words import gettext, gettext_noop
 
 STUDIES = """
 SELECT study.*, group_concat(DISTINCT job.status) AS states, coalesce(sum(job.size_bytes), 0) AS size_bytes
@@ -73,12 +73,10 @@ class Store(Queue):
             if len(found) == 1:
                 return _study(db.execute(f"{STUDIES} WHERE study.id = ? GROUP BY study.id", found).fetchone())
         if found:
-            raise NotFound(
-                say("'{study}' begins the ids of {n} studies: give more of it", study=study_id, n=len(found))
-            )
+            raise NotFound("'{study}' begins the ids of {n} studies: give more of it", study=study_id, n=len(found))
         if not ids:
-            raise NotFound(say("no study '{study}': this home has none yet", study=study_id))
-        raise NotFound(unknown(later("study"), study_id, ids[:5]))
+            raise NotFound("no study '{study}': this home has none yet", study=study_id)
+        raise NotFound(unknown(gettext_noop("study"), study_id, ids[:5]))
 
     def version(self) -> tuple[int, ...]:
         """Changes with every change of the index; costs two looks at the disk, whatever it holds."""
@@ -114,7 +112,7 @@ class Store(Queue):
         with self._database.change() as db:
             query = "SELECT 1 FROM job WHERE study_id = ? AND status = 'running'"
             if db.execute(query, (study_id,)).fetchone():
-                raise InvalidStudy(say("study {study} is running: cancel it first", study=study_id))
+                raise InvalidStudy("study {study} is running: cancel it first", study=study_id)
             db.execute("DELETE FROM job WHERE study_id = ?", (study_id,))
             db.execute("DELETE FROM study WHERE id = ?", (study_id,))
         self.remove_files(study_id)
@@ -187,7 +185,7 @@ def _readable(row: sqlite3.Row) -> StudyRecord | None:
 
 def _study(row: sqlite3.Row) -> StudyRecord:
     values: dict[str, Any] = dict(row)
-    spec = parse_study(json.loads(values.pop("spec")), say("stored study {id}", id=values["id"]))
+    spec = parse_study(json.loads(values.pop("spec")), gettext("stored study {id}", id=values["id"]))
     states = [Status(state) for state in (values.pop("states") or "").split(",") if state]
     values["tags"] = json.loads(values["tags"])
     return StudyRecord(**values, spec=spec, status=overall(states))

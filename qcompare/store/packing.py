@@ -17,7 +17,6 @@ from qcompare.study.records import Job, Status
 from qcompare.study.refusals import refusal
 from qcompare.study.result import SCHEMA_VERSION
 from qcompare.study.spec import Frozen, Study
-from qcompare.words import say
 
 ENDING = ".qcompare.zip"
 RECORD = "study.json"
@@ -63,7 +62,7 @@ def pack(store: Store, study_id: str, target: Path) -> Path:
     study = store.study(study_id)
     jobs = store.jobs(study.id)
     if not study.status.ended:
-        raise InvalidStudy(say("study {study} is not finished: wait for it, or cancel the rest", study=study.id))
+        raise InvalidStudy("study {study} is not finished: wait for it, or cancel the rest", study=study.id)
     record = Packed(
         id=study.id, name=study.name, created=study.created, tags=study.tags, spec=study.spec, jobs=tuple(jobs)
     )
@@ -82,7 +81,7 @@ def pack(store: Store, study_id: str, target: Path) -> Path:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         raise QCompareError(
-            say("{path}: cannot be written ({reason}): choose another place", path=path, reason=error.strerror)
+            "{path}: cannot be written ({reason}): choose another place", path=path, reason=error.strerror
         ) from None
     return path
 
@@ -99,24 +98,22 @@ def unpack(store: Store, path: Path) -> str:
             files = _checked(archive, record, path)
             if record.id in {study.id for study in store.studies()}:
                 raise InvalidStudy(
-                    say("study {study} is already here: delete it first to import it again", study=record.id)
+                    "study {study} is already here: delete it first to import it again", study=record.id
                 )
             _extract(store, record.id, archive, files)
     except UNREADABLE as error:
         raise QCompareError(
-            say("{file}: cannot be read as a packed study ({reason}), nothing imported", file=path.name, reason=error)
+            "{file}: cannot be read as a packed study ({reason}), nothing imported", file=path.name, reason=error
         ) from None
     for job in record.jobs:
         damage = store.folder(job.id).damage() if job.status is Status.SUCCESS else None
         if damage:
             store.remove_files(record.id)
             raise QCompareError(
-                say(
-                    "{file}: the result of {job} is damaged, {damage}; nothing was imported",
-                    file=path.name,
-                    job=job.id,
-                    damage=damage,
-                )
+                "{file}: the result of {job} is damaged, {damage}; nothing was imported",
+                file=path.name,
+                job=job.id,
+                damage=damage,
             )
     store.study_folder(record.id).joinpath("study.yaml").write_text(record.spec.to_yaml(), encoding="utf-8")
     here = [job.model_copy(update={"size_bytes": store.folder(job.id).size_bytes()}) for job in record.jobs]
@@ -141,33 +138,29 @@ def _read_record(archive: zipfile.ZipFile, path: Path) -> Packed:
     try:
         if archive.getinfo(RECORD).file_size > MAX_RECORD_BYTES:
             raise QCompareError(
-                say(
-                    "{file}: its {record} is larger than {most} MB; refused",
-                    file=path.name,
-                    record=RECORD,
-                    most=f"{MAX_RECORD_BYTES / 1e6:.0f}",
-                )
+                "{file}: its {record} is larger than {most} MB; refused",
+                file=path.name,
+                record=RECORD,
+                most=f"{MAX_RECORD_BYTES / 1e6:.0f}",
             )
         values = json.loads(archive.read(RECORD))
     except (KeyError, ValueError, RecursionError):
         raise QCompareError(
-            say("{file}: is no packed study: it holds no readable {record}", file=path.name, record=RECORD)
+            "{file}: is no packed study: it holds no readable {record}", file=path.name, record=RECORD
         ) from None
     version = values.get("schema_version") if isinstance(values, dict) else None
     if version != SCHEMA_VERSION:
         raise QCompareError(
-            say(
-                "{file}: has schema version {version}, this qcompare reads {known}",
-                file=path.name,
-                version=version,
-                known=SCHEMA_VERSION,
-            )
+            "{file}: has schema version {version}, this qcompare reads {known}",
+            file=path.name,
+            version=version,
+            known=SCHEMA_VERSION,
         )
     try:
         return Packed.model_validate(values)
     except ValidationError as error:
         raise QCompareError(
-            say("{file}: is no packed study: {reason}", file=path.name, reason=refusal(error.errors()[0]))
+            "{file}: is no packed study: {reason}", file=path.name, reason=refusal(error.errors()[0])
         ) from None
 
 
@@ -179,18 +172,14 @@ def _checked(archive: zipfile.ZipFile, record: Packed, path: Path) -> list[tuple
     strange = next((member.filename for member in members if member.filename not in allowed), None)
     if strange or not plain or PurePosixPath(record.id).name != record.id or len(members) > MAX_FILES:
         raise QCompareError(
-            say(
-                "{file}: holds a file that belongs to no job ({name}); refused",
-                file=path.name,
-                name=f"{strange or record.id!r}",
-            )
+            "{file}: holds a file that belongs to no job ({name}); refused",
+            file=path.name,
+            name=f"{strange or record.id!r}",
         )
     if sum(member.file_size for member in members) > MAX_UNPACKED_BYTES:
         raise QCompareError(
-            say(
-                "{file}: would take more than {most} GB; refused",
-                file=path.name,
-                most=f"{MAX_UNPACKED_BYTES / 1e9:.0f}",
-            )
+            "{file}: would take more than {most} GB; refused",
+            file=path.name,
+            most=f"{MAX_UNPACKED_BYTES / 1e9:.0f}",
         )
     return [(*allowed[member.filename], member) for member in members]

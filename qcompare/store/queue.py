@@ -9,7 +9,6 @@ from typing import Any
 from qcompare.errors import NotFound
 from qcompare.store.schema import Database
 from qcompare.study.records import Job, Status
-from qcompare.words import say
 
 IN_ORDER = "study.priority DESC, job.created, job.study_id, job.position"
 NEXT = f"""
@@ -42,9 +41,7 @@ class Queue:
         with self._database.open() as db:
             row = db.execute("SELECT * FROM job WHERE id = ?", (job_id,)).fetchone()
         if row is None:
-            raise NotFound(
-                say("no job '{job_id}': see 'list' for studies and 'status ID' for their jobs", job_id=job_id)
-            )
+            raise NotFound("no job '{job_id}': see 'list' for studies and 'status ID' for their jobs", job_id=job_id)
         return _job(row)
 
     def counts(self) -> dict[Status, int]:

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from qcompare.errors import QCompareError
-from qcompare.words import say
 
 BUSY_SECONDS = 30.0
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -81,13 +80,11 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
     version = _version(db)  # asked again: another process may have been first
     if version > len(MIGRATIONS):
         raise QCompareError(
-            say(
-                "{path} was written by a newer qcompare (index {version}, this one knows {known}): "
-                "install the newer one, or choose another home",
-                path=path,
-                version=version,
-                known=len(MIGRATIONS),
-            )
+            "{path} was written by a newer qcompare (index {version}, this one knows {known}): "
+            "install the newer one, or choose another home",
+            path=path,
+            version=version,
+            known=len(MIGRATIONS),
         )
     for statements in MIGRATIONS[version:]:
         for statement in statements:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qcompare.words import say
+from qcompare.words import gettext
 
 SEAL = "seal.json"
 
@@ -56,14 +56,14 @@ def damage(folder: Path) -> str | None:
     try:
         expected = json.loads((folder / SEAL).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return None if folder.is_dir() else say("it is not there")
+        return None if folder.is_dir() else gettext("it is not there")
     except (OSError, ValueError):
-        return say("its seal cannot be read")
+        return gettext("its seal cannot be read")
     for name, digest in expected.items():
         try:
             with (folder / name).open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                    return say("{name} has changed since it was written", name=name)
+                    return gettext("{name} has changed since it was written", name=name)
         except OSError:
-            return say("{name} is missing", name=name)
+            return gettext("{name} is missing", name=name)
     return None

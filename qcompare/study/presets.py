@@ -6,7 +6,7 @@ Adding a scheme, a recipe or a task begins with one line here. The bit figures e
 
 from dataclasses import dataclass
 
-from qcompare.words import later
+from qcompare.words import gettext_noop
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,9 @@ GROUP_SIZES = (128, 64, 32)
 
 def _weight_only(bits: int, group_size: int) -> Scheme:
     suffix = "" if group_size == GROUP_SIZES[0] else f"G{group_size}"
-    text = later("{bits}-bit integer weights, groups of {group_size} share a scale; activations stay at 16 bits.")
+    text = gettext_noop(
+        "{bits}-bit integer weights, groups of {group_size} share a scale; activations stay at 16 bits."
+    )
     # A 16-bit scale, and a zero point as wide as a weight.
     return Scheme(f"W{bits}A16{suffix}", bits, group_size, 16 + bits, "int", text, packed=bits in (2, 4, 8))
 
@@ -68,31 +70,47 @@ def _weight_only(bits: int, group_size: int) -> Scheme:
 SCHEMES: dict[str, Scheme] = {
     s.name: s
     for s in (
-        Scheme("MXFP4", 4, 32, 8, "mxfp", later("4-bit floating point, groups of 32 share a power-of-two scale.")),
+        Scheme(
+            "MXFP4", 4, 32, 8, "mxfp", gettext_noop("4-bit floating point, groups of 32 share a power-of-two scale.")
+        ),
         Scheme(
             "MXFP6",
             6,
             32,
             8,
             "mxfp",
-            later("6-bit floating point, groups of 32 share a power-of-two scale."),
+            gettext_noop("6-bit floating point, groups of 32 share a power-of-two scale."),
             packed=False,
         ),
-        Scheme("MXFP8", 8, 32, 8, "mxfp", later("8-bit floating point, groups of 32 share a power-of-two scale.")),
         Scheme(
-            "MXFP4_RCEIL", 4, 32, 8, "mxfp_rceil", later("MXFP4 with activation scales rounded up, so nothing clips.")
+            "MXFP8", 8, 32, 8, "mxfp", gettext_noop("8-bit floating point, groups of 32 share a power-of-two scale.")
         ),
         Scheme(
-            "MXFP8_RCEIL", 8, 32, 8, "mxfp_rceil", later("MXFP8 with activation scales rounded up, so nothing clips.")
+            "MXFP4_RCEIL",
+            4,
+            32,
+            8,
+            "mxfp_rceil",
+            gettext_noop("MXFP4 with activation scales rounded up, so nothing clips."),
+        ),
+        Scheme(
+            "MXFP8_RCEIL",
+            8,
+            32,
+            8,
+            "mxfp_rceil",
+            gettext_noop("MXFP8 with activation scales rounded up, so nothing clips."),
         ),
         *(_weight_only(bits, group_size) for group_size in GROUP_SIZES for bits in (2, 3, 4, 5, 6, 8)),
-        Scheme("BF16", 16, 1, 0, ANY_FAMILY, later("Layers stay as they are.")),
+        Scheme("BF16", 16, 1, 0, ANY_FAMILY, gettext_noop("Layers stay as they are.")),
     )
 }
 
 FP8_SCHEMES: dict[str, Scheme] = {
-    "FP8_DYNAMIC": Scheme("FP8_DYNAMIC", 8, 1 << 30, 16, "fp8", later("8-bit floats, one scale an output.")),
-    "FP8_BLOCK": Scheme("FP8_BLOCK", 8, 128, 16, "fp8", later("8-bit floats, one scale a 128 × 128 block."), 128),
+    "FP8_DYNAMIC": Scheme("FP8_DYNAMIC", 8, 1 << 30, 16, "fp8", gettext_noop("8-bit floats, one scale an output.")),
+    "FP8_BLOCK": Scheme(
+        "FP8_BLOCK", 8, 128, 16, "fp8", gettext_noop("8-bit floats, one scale a 128 × 128 block."), 128
+    ),
 }
 """Schemes of the recipes that llm-compressor writes; not to be mixed."""
 
@@ -133,44 +151,59 @@ class RecipeInfo:
 RECIPES: dict[str, RecipeInfo] = {
     r.name: r
     for r in (
-        RecipeInfo("bf16", later("BF16"), later("The original model: the yardstick for all others."), False),
+        RecipeInfo(
+            "bf16", gettext_noop("BF16"), gettext_noop("The original model: the yardstick for all others."), False
+        ),
         RecipeInfo(
             "uniform",
-            later("Uniform"),
-            later("Every layer at the low scheme: smallest, usually least accurate."),
+            gettext_noop("Uniform"),
+            gettext_noop("Every layer at the low scheme: smallest, usually least accurate."),
             False,
         ),
-        RecipeInfo("head", later("Head high"), later("The last blocks, near the output, get the high scheme."), True),
-        RecipeInfo("tail", later("Tail high"), later("The first blocks, near the input, get the high scheme."), True),
         RecipeInfo(
-            "mixed", later("Mixed"), later("The layers that matter most get the high scheme (AutoScheme)."), True
+            "head",
+            gettext_noop("Head high"),
+            gettext_noop("The last blocks, near the output, get the high scheme."),
+            True,
+        ),
+        RecipeInfo(
+            "tail",
+            gettext_noop("Tail high"),
+            gettext_noop("The first blocks, near the input, get the high scheme."),
+            True,
+        ),
+        RecipeInfo(
+            "mixed",
+            gettext_noop("Mixed"),
+            gettext_noop("The layers that matter most get the high scheme (AutoScheme)."),
+            True,
         ),
         RecipeInfo(
             "rtn_fp8_dynamic",
-            later("FP8"),
-            later("Every layer in 8-bit floats, plainly rounded."),
+            gettext_noop("FP8"),
+            gettext_noop("Every layer in 8-bit floats, plainly rounded."),
             False,
             "FP8_DYNAMIC",
         ),
         RecipeInfo(
             "awq_fp8_dynamic",
-            later("AWQ + FP8"),
-            later("FP8 after AWQ has scaled the weights."),
+            gettext_noop("AWQ + FP8"),
+            gettext_noop("FP8 after AWQ has scaled the weights."),
             False,
             "FP8_DYNAMIC",
             True,
         ),
         RecipeInfo(
             "rtn_fp8_block",
-            later("FP8 blocks"),
-            later("FP8 with a scale for each 128 × 128 block."),
+            gettext_noop("FP8 blocks"),
+            gettext_noop("FP8 with a scale for each 128 × 128 block."),
             False,
             "FP8_BLOCK",
         ),
         RecipeInfo(
             "awq_fp8_block",
-            later("AWQ + FP8 blocks"),
-            later("The same after AWQ has scaled the weights."),
+            gettext_noop("AWQ + FP8 blocks"),
+            gettext_noop("The same after AWQ has scaled the weights."),
             False,
             "FP8_BLOCK",
             True,
@@ -199,12 +232,14 @@ class TaskInfo:
 TASKS: dict[str, TaskInfo] = {
     t.name: t
     for t in (
-        TaskInfo("lambada_openai", "LAMBADA", later("Guess the last word of a passage."), 1, 5153),
-        TaskInfo("hellaswag", "HellaSwag", later("Pick the sensible continuation of a story."), 1, 10042),
-        TaskInfo("piqa", "PIQA", later("Pick the way that works in the physical world."), 1, 1838),
-        TaskInfo("winogrande", "WinoGrande", later("Work out whom a pronoun means."), 1, 1267),
-        TaskInfo("mmlu", "MMLU", later("Exam questions from 57 subjects."), 57, 14042),
-        TaskInfo("gsm8k", "GSM8K", later("Work out a school maths problem in writing."), 1, 1319, num_fewshot=5),
+        TaskInfo("lambada_openai", "LAMBADA", gettext_noop("Guess the last word of a passage."), 1, 5153),
+        TaskInfo("hellaswag", "HellaSwag", gettext_noop("Pick the sensible continuation of a story."), 1, 10042),
+        TaskInfo("piqa", "PIQA", gettext_noop("Pick the way that works in the physical world."), 1, 1838),
+        TaskInfo("winogrande", "WinoGrande", gettext_noop("Work out whom a pronoun means."), 1, 1267),
+        TaskInfo("mmlu", "MMLU", gettext_noop("Exam questions from 57 subjects."), 57, 14042),
+        TaskInfo(
+            "gsm8k", "GSM8K", gettext_noop("Work out a school maths problem in writing."), 1, 1319, num_fewshot=5
+        ),
     )
 }
 
@@ -224,9 +259,9 @@ class Size:
 
 
 SIZES: tuple[Size, ...] = (
-    Size(later("Quick"), ("lambada_openai", "hellaswag", "piqa", "winogrande"), 25, "a first look"),
-    Size(later("Standard"), ("lambada_openai", "hellaswag", "piqa", "winogrande"), 100, "a useful comparison"),
-    Size(later("Full"), PUBLISHED_TASKS, None, "every question of the five published tasks"),
+    Size(gettext_noop("Quick"), ("lambada_openai", "hellaswag", "piqa", "winogrande"), 25, "a first look"),
+    Size(gettext_noop("Standard"), ("lambada_openai", "hellaswag", "piqa", "winogrande"), 100, "a useful comparison"),
+    Size(gettext_noop("Full"), PUBLISHED_TASKS, None, "every question of the five published tasks"),
 )
 
 DEFAULT_PROMPTS: tuple[str, ...] = (

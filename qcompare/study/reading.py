@@ -11,7 +11,7 @@ from qcompare.errors import InvalidStudy, unknown
 from qcompare.study.prompts import TAG
 from qcompare.study.refusals import refusal
 from qcompare.study.spec import Calibration, Frozen, HeldOut, Study
-from qcompare.words import later, say
+from qcompare.words import gettext, gettext_noop
 
 MAX_STUDY_BYTES = 1_000_000
 """A study file larger than this is not one."""
@@ -25,7 +25,7 @@ def parse_study(values: Any, source: str = "study") -> Study:
     """
     if not isinstance(values, dict):
         raise InvalidStudy(
-            say("{source}: is not a study: expected 'key: value' lines such as 'model: demo'", source=source)
+            "{source}: is not a study: expected 'key: value' lines such as 'model: demo'", source=source
         )
     try:
         return Study.model_validate(values)
@@ -46,21 +46,19 @@ def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_STUDY_BYTES:
             raise InvalidStudy(
-                say(
-                    "{path}: is {size} MB; a study file has at most 1 MB",
-                    path=path,
-                    size=f"{path.stat().st_size / 1e6:.1f}",
-                )
+                "{path}: is {size} MB; a study file has at most 1 MB",
+                path=path,
+                size=f"{path.stat().st_size / 1e6:.1f}",
             )
         return path.read_text(encoding="utf-8")
     except IsADirectoryError:
-        raise InvalidStudy(say("{path}: is a folder; give a study file (YAML)", path=path)) from None
+        raise InvalidStudy("{path}: is a folder; give a study file (YAML)", path=path) from None
     except OSError as error:
         raise InvalidStudy(
-            say("{path}: cannot be read ({reason}); give the path of a study file", path=path, reason=error.strerror)
+            "{path}: cannot be read ({reason}); give the path of a study file", path=path, reason=error.strerror
         ) from None
     except UnicodeDecodeError:
-        raise InvalidStudy(say("{path}: is not a text file; a study file is YAML in UTF-8", path=path)) from None
+        raise InvalidStudy("{path}: is not a text file; a study file is YAML in UTF-8", path=path) from None
 
 
 def load_studies(path: Path, model: str | None = None) -> list[Study]:
@@ -77,7 +75,7 @@ def load_studies(path: Path, model: str | None = None) -> list[Study]:
     if not isinstance(values, dict) or not isinstance(models, list):
         return [parse_study(values, str(path))]
     if not models:
-        raise InvalidStudy(say("{path}: model is an empty list: name at least one", path=path))
+        raise InvalidStudy("{path}: model is an empty list: name at least one", path=path)
     return [parse_study({**values, "model": each}, str(path)) for each in models]
 
 
@@ -93,21 +91,17 @@ def read_study(text: str, source: str = "study") -> Study:
 def _values(text: str, source: str) -> Any:
     if len(text) > MAX_STUDY_BYTES:
         raise InvalidStudy(
-            say(
-                "{source}: is {size} MB; a study file has at most 1 MB",
-                source=source,
-                size=f"{len(text) / 1e6:.1f}",
-            )
+            "{source}: is {size} MB; a study file has at most 1 MB",
+            source=source,
+            size=f"{len(text) / 1e6:.1f}",
         )
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
-        where = say(" (line {n})", n=mark.line + 1) if mark else ""
+        where = gettext(" (line {n})", n=mark.line + 1) if mark else ""
         raise InvalidStudy(
-            say(
-                "{source}: is not valid YAML{where}; expected lines such as 'model: demo'", source=source, where=where
-            )
+            "{source}: is not valid YAML{where}; expected lines such as 'model: demo'", source=source, where=where
         ) from None
 
 
@@ -116,11 +110,11 @@ def _one_line(error: ValidationError) -> str:
     place = ".".join(str(part) for part in first["loc"] if not _is_type_tag(part))
     message = refusal(first)
     if first["type"] == "extra_forbidden":
-        return unknown(later("key"), place, _keys_at(first["loc"][:-1]))
+        return str(unknown(gettext_noop("key"), place, _keys_at(first["loc"][:-1])))
     given = repr(first["input"])
-    shown = "" if first["type"] == "value_error" else say(", got {given}", given=given[:60])
+    shown = "" if first["type"] == "value_error" else gettext(", got {given}", given=given[:60])
     more = len(error.errors()) - 1
-    rest = say(" (and {n} more)", n=more) if more else ""
+    rest = gettext(" (and {n} more)", n=more) if more else ""
     return f"{place}: {message}{shown}{rest}" if place else f"{message}{rest}"
 
 

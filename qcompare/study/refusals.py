@@ -2,25 +2,25 @@
 
 from pydantic_core import ErrorDetails
 
-from qcompare.words import later, say
+from qcompare.words import gettext, gettext_noop
 
 MESSAGES: dict[str, str] = {
-    "bool_parsing": later("Input should be a valid boolean, unable to interpret input"),
-    "finite_number": later("Input should be a finite number"),
-    "float_parsing": later("Input should be a valid number, unable to parse string as a number"),
-    "float_type": later("Input should be a valid number"),
-    "greater_than": later("Input should be greater than {gt}"),
-    "greater_than_equal": later("Input should be greater than or equal to {ge}"),
-    "int_from_float": later("Input should be a valid integer, got a number with a fractional part"),
-    "int_parsing": later("Input should be a valid integer, unable to parse string as an integer"),
-    "int_type": later("Input should be a valid integer"),
-    "less_than_equal": later("Input should be less than or equal to {le}"),
-    "literal_error": later("Input should be {expected}"),
-    "string_too_long": later("String should have at most {max_length} characters"),
-    "string_type": later("Input should be a valid string"),
-    "too_long": later("Tuple should have at most {max_length} items"),
-    "too_short": later("Tuple should have at least {min_length} items"),
-    "tuple_type": later("Input should be a valid tuple"),
+    "bool_parsing": gettext_noop("Input should be a valid boolean, unable to interpret input"),
+    "finite_number": gettext_noop("Input should be a finite number"),
+    "float_parsing": gettext_noop("Input should be a valid number, unable to parse string as a number"),
+    "float_type": gettext_noop("Input should be a valid number"),
+    "greater_than": gettext_noop("Input should be greater than {gt}"),
+    "greater_than_equal": gettext_noop("Input should be greater than or equal to {ge}"),
+    "int_from_float": gettext_noop("Input should be a valid integer, got a number with a fractional part"),
+    "int_parsing": gettext_noop("Input should be a valid integer, unable to parse string as an integer"),
+    "int_type": gettext_noop("Input should be a valid integer"),
+    "less_than_equal": gettext_noop("Input should be less than or equal to {le}"),
+    "literal_error": gettext_noop("Input should be {expected}"),
+    "string_too_long": gettext_noop("String should have at most {max_length} characters"),
+    "string_type": gettext_noop("Input should be a valid string"),
+    "too_long": gettext_noop("Tuple should have at most {max_length} items"),
+    "too_short": gettext_noop("Tuple should have at least {min_length} items"),
+    "tuple_type": gettext_noop("Input should be a valid tuple"),
 }
 """By pydantic's names of errors, in its own English words; those that a study can meet."""
 
@@ -30,10 +30,10 @@ def refusal(error: ErrorDetails) -> str:
     text = MESSAGES.get(error["type"])
     if text is None:
         return error["msg"].removeprefix("Value error, ")
-    return say(text, **{name: _shown(value) for name, value in error.get("ctx", {}).items()})
+    return gettext(text, **{name: _shown(value) for name, value in error.get("ctx", {}).items()})
 
 
 def _shown(value: object) -> object:
     if isinstance(value, float):
         return f"{value:g}"
-    return value.replace(" or ", say(" or ")) if isinstance(value, str) else value
+    return value.replace(" or ", gettext(" or ")) if isinstance(value, str) else value

@@ -19,7 +19,7 @@ from qcompare.study.presets import (
     TASKS,
 )
 from qcompare.study.prompts import Prompt
-from qcompare.words import later, say
+from qcompare.words import gettext, gettext_noop
 
 
 class Frozen(BaseModel):
@@ -99,9 +99,9 @@ class Study(Frozen):
     @classmethod
     def _known(cls, names: tuple[str, ...], info: Any) -> tuple[str, ...]:
         tables: dict[str, tuple[str, Any]] = {
-            "schemes": (later("scheme"), SCHEMES | FP8_SCHEMES),
-            "recipes": (later("recipe"), RECIPES),
-            "tasks": (later("task"), TASKS),
+            "schemes": (gettext_noop("scheme"), SCHEMES | FP8_SCHEMES),
+            "recipes": (gettext_noop("recipe"), RECIPES),
+            "tasks": (gettext_noop("task"), TASKS),
         }
         kind, known = tables[info.field_name]
         for name in names:
@@ -109,7 +109,9 @@ class Study(Frozen):
                 raise ValueError(unknown(kind, name, known))
         if len(set(names)) != len(names):
             raise ValueError(
-                say("a {kind} is named twice in {names}: name each once", kind=say(kind), names=", ".join(names))
+                gettext(
+                    "a {kind} is named twice in {names}: name each once", kind=gettext(kind), names=", ".join(names)
+                )
             )
         return names
 
@@ -117,7 +119,7 @@ class Study(Frozen):
     @classmethod
     def _not_empty(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         if not value:
-            raise ValueError(say("is empty: name at least one"))
+            raise ValueError(gettext("is empty: name at least one"))
         return value
 
     @field_validator("schemes")
@@ -126,19 +128,19 @@ class Study(Frozen):
         if fixed := [name for name in names if name in FP8_SCHEMES]:
             recipes = [recipe.name for recipe in RECIPES.values() if recipe.checkpoint_scheme == fixed[0]]
             raise ValueError(
-                say(
+                gettext(
                     "{scheme} is not to be mixed: name {recipes} under recipes",
                     scheme=fixed[0],
-                    recipes=say(" or ").join(recipes),
+                    recipes=gettext(" or ").join(recipes),
                 )
             )
         if len(names) < 2:
-            raise ValueError(say("needs a low and a high one, got {n}: e.g. [MXFP4, MXFP8]", n=len(names)))
+            raise ValueError(gettext("needs a low and a high one, got {n}: e.g. [MXFP4, MXFP8]", n=len(names)))
         schemes = [SCHEMES[name] for name in names]
         families = dict.fromkeys(scheme.family for scheme in schemes if scheme.family != ANY_FAMILY)
         if len(families) > 1:
             raise ValueError(
-                say(
+                gettext(
                     "{names} cannot be stored in one checkpoint: {why}",
                     names=", ".join(names),
                     why=_exports(families),
@@ -147,15 +149,17 @@ class Study(Frozen):
         bits = [scheme.bits for scheme in schemes]
         if bits != sorted(set(bits)):
             ordered = sorted(names, key=lambda name: SCHEMES[name].bits)
-            raise ValueError(say("must be given low first, with different bits: [{names}]", names=", ".join(ordered)))
+            raise ValueError(
+                gettext("must be given low first, with different bits: [{names}]", names=", ".join(ordered))
+            )
         return names
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> Self:
         if len(set(self.avg_bits)) != len(self.avg_bits):
-            raise ValueError(say("avg_bits names a budget twice: name each once"))
+            raise ValueError(gettext("avg_bits names a budget twice: name each once"))
         if not self.tasks and not self.prompts:
-            raise ValueError(say("neither tasks nor prompts are given: there is nothing to measure"))
+            raise ValueError(gettext("neither tasks nor prompts are given: there is nothing to measure"))
         return self
 
     def examples(self, task: str) -> int:
@@ -184,6 +188,6 @@ def _exports(families: Iterable[str]) -> str:
     texts = []
     for family in families:
         names = ", ".join(scheme.name for scheme in SCHEMES.values() if scheme.family == family)
-        formats = say(" and ").join(FAMILIES[family].exports)
-        texts.append(say("{formats} hold mixes of {names}", formats=formats, names=names))
-    return say("; ").join(texts)
+        formats = gettext(" and ").join(FAMILIES[family].exports)
+        texts.append(gettext("{formats} hold mixes of {names}", formats=formats, names=names))
+    return gettext("; ").join(texts)

@@ -6,39 +6,39 @@ from typing import Any
 
 import gradio as gr
 
+from qcompare.compare.selection import BETWEEN, MAX_STUDIES, study_names
 from qcompare.errors import NotFound, QCompareError
 from qcompare.jobs.submit import submit
-from qcompare.results.selection import BETWEEN, MAX_STUDIES, study_names
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.ui.actions import performer
-from qcompare.ui.chosen import cloner
-from qcompare.ui.estimate import estimate
-from qcompare.ui.export import build_export
-from qcompare.ui.form import Asked
-from qcompare.ui.generations import build_generations
+from qcompare.ui.generations.tab import build_generations
 from qcompare.ui.guide import build_tour
 from qcompare.ui.header import build_header
-from qcompare.ui.history import build_history, comparer, picked_study
+from qcompare.ui.history.chosen import cloner
+from qcompare.ui.history.tab import build_history, comparer, picked_study
 from qcompare.ui.language import SpeakingBlocks, in_all_languages
-from qcompare.ui.new_study import START_ANYWAY, build_new_study, shown
+from qcompare.ui.new.estimate import estimate
+from qcompare.ui.new.form import Asked
+from qcompare.ui.new.tab import START_ANYWAY, build_new_study, shown
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, refresh
-from qcompare.ui.progress import build_progress, picked_job
+from qcompare.ui.progress.actions import performer
+from qcompare.ui.progress.tab import build_progress, picked_job
 from qcompare.ui.recording import nothing_computed
-from qcompare.ui.results_tab import build_results
+from qcompare.ui.results.export import build_export
+from qcompare.ui.results.tab import build_results
 from qcompare.ui.shared import SharedStore
 from qcompare.ui.texts import PRODUCT
-from qcompare.words import later, say
+from qcompare.words import gettext, gettext_noop
 
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 1.5
 TABS = {
-    "new": later("New"),
-    "progress": later("Progress"),
-    "results": later("Results"),
-    "generations": later("Generations"),
-    "history": later("History"),
+    "new": gettext_noop("New"),
+    "progress": gettext_noop("Progress"),
+    "results": gettext_noop("Results"),
+    "generations": gettext_noop("Generations"),
+    "history": gettext_noop("History"),
 }
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 """Of events that only bring the screen up to date: no queue that a closing browser could cut, no spinner."""
@@ -92,7 +92,7 @@ def _build(settings: Settings, store: Store) -> SpeakingBlocks:
 
 
 def _tab(name: str) -> gr.Tab:
-    tab = gr.Tab(say(TABS[name]), id=name)
+    tab = gr.Tab(gettext(TABS[name]), id=name)
     tab.select(None, None, None, js=f"() => window.qcompare.note('tab', '{name}')", **QUIET)
     return tab
 
@@ -154,7 +154,7 @@ def study_of(store: Store, asked: str) -> str:
     """
     try:
         if len(study_names(asked)) > MAX_STUDIES:
-            raise NotFound(say("the address names more than {most} studies", most=MAX_STUDIES))
+            raise NotFound("the address names more than {most} studies", most=MAX_STUDIES)
         if asked:
             return BETWEEN.join(store.study(name).id for name in study_names(asked))
     except NotFound as error:
@@ -165,7 +165,7 @@ def study_of(store: Store, asked: str) -> str:
 def _starter(settings: Settings) -> Callable[..., list[Any]]:
     def start(button: str, *values: Any) -> list[Any]:
         try:
-            study = submit(Asked(*values).study(), settings, anyway=button == say(START_ANYWAY))
+            study = submit(Asked(*values).study(), settings, anyway=button == gettext(START_ANYWAY))
         except QCompareError as error:
             return [gr.skip(), gr.skip(), page("estimate", error=str(error), found=None)]
         return [study.id, gr.Tabs(selected="progress"), gr.skip()]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from qcompare.errors import QCompareError
-from qcompare.jobs.capacity import Capacity, of_device
-from qcompare.jobs.devices import job_devices
+from qcompare.models.devices import job_devices
+from qcompare.plan.capacity import Capacity, of_device
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Status

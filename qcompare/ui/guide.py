@@ -7,12 +7,18 @@ import gradio as gr
 
 from qcompare.ui.pages import page
 from qcompare.ui.parts import markup
-from qcompare.words import later, say
+from qcompare.words import gettext, gettext_noop
 
 STEPS = (
-    (later("Model"), later("Choose the model to make smaller. The demo is small and always works.")),
-    (later("Compress"), later("Choose how small it shall get, and which ways to compare. What is ticked will do.")),
-    (later("Measure"), later("Choose how many questions all answer: more show smaller gaps and take longer.")),
+    (gettext_noop("Model"), gettext_noop("Choose the model to make smaller. The demo is small and always works.")),
+    (
+        gettext_noop("Compress"),
+        gettext_noop("Choose how small it shall get, and which ways to compare. What is ticked will do."),
+    ),
+    (
+        gettext_noop("Measure"),
+        gettext_noop("Choose how many questions all answer: more show smaller gaps and take longer."),
+    ),
 )
 """The cards in their order, each with what to do there."""
 
@@ -30,26 +36,27 @@ class Stop:
 
 STOPS = (
     Stop(
-        "new", "#qc-cards", later("What it does"),
-        later("It makes a model smaller in several ways, asks all of them the same questions, and says which one "
-              "to keep. The demo is filled in and ready."),
+        "new", "#qc-cards", gettext_noop("What it does"),
+        gettext_noop("It makes a model smaller in several ways, asks all of them the same questions, and says which "
+              "one to keep. The demo is filled in and ready."),
     ),
     Stop(
-        "new", "#qc-start", later("What it will cost"),
-        later("Time, memory and disk are told before anything runs, learned from this machine's own runs."),
+        "new", "#qc-start", gettext_noop("What it will cost"),
+        gettext_noop("Time, memory and disk are told before anything runs, learned from this machine's own runs."),
     ),
     Stop(
-        "progress", "#qc-tabs .tab-container", later("While it runs"),
-        later("Each recipe is a row here. Close the page whenever you like: work goes on, nothing is done twice."),
+        "progress", "#qc-tabs .tab-container", gettext_noop("While it runs"),
+        gettext_noop("Each recipe is a row here. Close the page whenever you like: work goes on, nothing is done "
+              "twice."),
     ),
     Stop(
-        "results", "#qc-verdict", later("The answer"),
-        later("One sentence says which recipe to keep and whether the difference is real. "
+        "results", "#qc-verdict", gettext_noop("The answer"),
+        gettext_noop("One sentence says which recipe to keep and whether the difference is real. "
               "Press a score in the table to see the questions behind it."),
     ),
     Stop(
-        "generations", "#qc-tabs .tab-container", later("Read it yourself"),
-        later("The recipes' answers to one prompt, side by side. Vote blind, or ask a prompt of your own."),
+        "generations", "#qc-tabs .tab-container", gettext_noop("Read it yourself"),
+        gettext_noop("The recipes' answers to one prompt, side by side. Vote blind, or ask a prompt of your own."),
     ),
 )  # fmt: skip
 
@@ -59,7 +66,9 @@ def build_path(lead: str) -> None:
     with gr.Row(elem_id="qc-path", equal_height=True):
         markup(lead, scale=1)
         markup(page("path"), scale=0, min_width=0)
-    markup(page("steps", steps=[(say(title), say(sentence)) for title, sentence in STEPS]), elem_id="qc-steps")
+    markup(
+        page("steps", steps=[(gettext(title), gettext(sentence)) for title, sentence in STEPS]), elem_id="qc-steps"
+    )
 
 
 def build_walk() -> None:
@@ -69,7 +78,7 @@ def build_walk() -> None:
 
 def build_tour(tabs: gr.Tabs) -> None:
     """Lay out the tour in the current page; its stops open the tab they talk about."""
-    said = [Stop(stop.tab, stop.about, say(stop.title), say(stop.text)) for stop in STOPS]
+    said = [Stop(stop.tab, stop.about, gettext(stop.title), gettext(stop.text)) for stop in STOPS]
     tour = markup(
         page("tour", stops=said),
         elem_id="qc-tour",

@@ -6,13 +6,13 @@ from typing import Any
 
 import gradio as gr
 
-from qcompare.results import numbers
-from qcompare.results.selection import study_names
+from qcompare.compare.selection import study_names
+from qcompare.present import numbers
 from qcompare.study.records import Status
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, markup
 from qcompare.ui.texts import PRODUCT, STATUS_WORDS
-from qcompare.words import say
+from qcompare.words import gettext
 
 PICKED_FROM = 30
 """Newest studies that the picker offers; History finds the others."""
@@ -32,7 +32,7 @@ def build_header() -> Header:
         markup(page("brand", product=PRODUCT), elem_id="qc-brand", scale=0, min_width=200)
         picker = gr.Dropdown(
             [],
-            label=say("Study"),
+            label=gettext("Study"),
             visible=False,
             show_label=False,
             container=False,
@@ -51,10 +51,12 @@ def _token(place: Place) -> Hashable:
 def _show(place: Place) -> list[Any]:
     studies = place.store.studies()
     shown = studies[:PICKED_FROM] + [study for study in studies[PICKED_FROM:] if study.id == place.study_id]
-    choices = [(f"{s.name} · {numbers.day(s.created)} · {say(STATUS_WORDS[s.status.value])}", s.id) for s in shown]
+    choices = [
+        (f"{s.name} · {numbers.day(s.created)} · {gettext(STATUS_WORDS[s.status.value])}", s.id) for s in shown
+    ]
     counts = place.store.counts()
     if len(several := study_names(place.study_id)) > 1:
-        choices.insert(0, (say("{n} studies side by side", n=len(several)), place.study_id))
+        choices.insert(0, (gettext("{n} studies side by side", n=len(several)), place.study_id))
     chosen = place.study_id if place.study_id in [value for _, value in choices] else None
     return [
         gr.update(choices=choices, value=chosen, visible=bool(studies)),

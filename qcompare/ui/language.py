@@ -13,7 +13,7 @@ from jinja2 import ChoiceLoader, DictLoader
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from qcompare.words import ENGLISH, LANGUAGES, language, preferred, speaking
+from qcompare.words import ENGLISH, LANGUAGES, language, preferred, use_language
 
 PAGE = "frontend/index.html"
 TELL = '<head><script>Object.defineProperty(navigator, "language", {value: "{{ config.language }}"})</script>'
@@ -39,7 +39,7 @@ class SpeakingBlocks(gr.Blocks):  # type: ignore[misc]
 
     async def process_api(self, *args: Any, request: Any = None, **options: Any) -> Any:
         """Run a handler: those that wait in the queue know their request, but run outside of it."""
-        with speaking(language_of(request) if request else ENGLISH):
+        with use_language(language_of(request) if request else ENGLISH):
             return await super().process_api(*args, request=request, **options)
 
 
@@ -50,7 +50,7 @@ def in_all_languages(build: Callable[[], SpeakingBlocks]) -> SpeakingBlocks:
     for name in LANGUAGES:
         if name != ENGLISH:
             Context.id = first  # the same numbers for the same widgets
-            with speaking(name):
+            with use_language(name):
                 english.components_in[name] = build().config["components"]
     return english
 
@@ -70,7 +70,7 @@ class Listening:
         """As ASGI asks."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        with speaking(language_of(HTTPConnection(scope))):
+        with use_language(language_of(HTTPConnection(scope))):
             await self.app(scope, receive, send)
 
 

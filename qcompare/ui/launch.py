@@ -10,12 +10,12 @@ from fastapi.middleware import Middleware
 
 from qcompare.errors import QCompareError
 from qcompare.jobs.supervisor import watch_over
-from qcompare.results.report import SCRIPTS, STYLE
+from qcompare.present.report import SCRIPTS, STYLE
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.ui.app import build_app
 from qcompare.ui.language import Listening, name_language_in_page
-from qcompare.ui.logs import log_routes
+from qcompare.ui.progress.logs import log_routes
 from qcompare.ui.recording import open_recording
 from qcompare.ui.theme import ASSETS, make_theme, read_asset
 

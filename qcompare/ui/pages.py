@@ -5,10 +5,10 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from qcompare.results import numbers
-from qcompare.results.html import environment
+from qcompare.present import numbers
+from qcompare.present.html import environment
 from qcompare.ui.texts import NO_STUDY
-from qcompare.words import say
+from qcompare.words import gettext
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -20,7 +20,7 @@ def page(name: str, **values: object) -> str:
 
 def empty(text: str = "") -> str:
     """What stands where there is nothing yet: why, and the next step. Without a text: there is no study at all."""
-    return page("empty", text=text or say(NO_STUDY), start=not text)
+    return page("empty", text=text or gettext(NO_STUDY), start=not text)
 
 
 @cache

@@ -10,8 +10,8 @@ from typing import Any
 
 import gradio as gr
 
+from qcompare.compare.selection import study_names
 from qcompare.errors import NotFound
-from qcompare.results.selection import study_names
 from qcompare.store import Store
 from qcompare.ui.shared import Memory
 from qcompare.words import language

@@ -3,7 +3,7 @@
 import logging
 
 from qcompare.errors import QCompareError
-from qcompare.results.caveats import RECORDED
+from qcompare.present.caveats import RECORDED
 from qcompare.store import Store
 from qcompare.store.packing import unpack
 from qcompare.ui.theme import ASSETS

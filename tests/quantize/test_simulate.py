@@ -8,11 +8,11 @@ import pytest
 import torch
 from auto_round import AutoRound
 
+from qcompare.demo.bundle import ensure_bundle
 from qcompare.errors import JobError
-from qcompare.models.bundle import ensure_bundle
+from qcompare.formats.library import library_scheme
 from qcompare.quantize import simulate as simulation
 from qcompare.quantize.simulate import simulate
-from qcompare.recipes.schemes import library_scheme
 from qcompare.settings import Settings
 from qcompare.study.presets import SCHEMES
 

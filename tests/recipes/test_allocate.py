@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qcompare.formats.bits import count
 from qcompare.recipes.allocate import Option, allocate, choose
-from qcompare.recipes.bits import count
 from qcompare.recipes.groups import layer_groups, torn_groups
 
 from .test_edges import llama_like

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 
+from qcompare.formats.library import library_scheme
+from qcompare.formats.mxfp import Microscaling
 from qcompare.models.sources import describe
 from qcompare.recipes import autoscheme
 from qcompare.recipes.allocate import allocate
 from qcompare.recipes.autoscheme import LayerLosses, Scoring, autoscheme_compressor, layer_losses
 from qcompare.recipes.groups import layer_groups
-from qcompare.recipes.microscaling import Microscaling
-from qcompare.recipes.schemes import library_scheme
 from qcompare.settings import Settings
 
 

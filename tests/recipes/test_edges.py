@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qcompare.formats.bits import count
 from qcompare.models.facts import LinearLayer
-from qcompare.recipes.bits import count
 from qcompare.recipes.edges import FILL_GAP, best_filling, edge_config
 from qcompare.recipes.groups import layer_groups, torn_groups
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from qcompare.compare.table import read_comparison
 from qcompare.errors import InvalidStudy, NotFound, QCompareError
 from qcompare.jobs.control import resume
 from qcompare.jobs.library import delete, rename, size_of, tag
-from qcompare.results.table import read_comparison
 from qcompare.settings import Settings
 from qcompare.store import Store
+from qcompare.store.garbage import find, remove
 from qcompare.store.packing import ENDING, RECORD, pack, unpack
-from qcompare.store.rubbish import find, remove
 from qcompare.store.seal import damage, reusable, seal
 from qcompare.study.records import Status, StudyRecord
 from qcompare.study.spec import Study

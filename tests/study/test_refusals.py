@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from qcompare.study.refusals import refusal
 from qcompare.study.spec import Study
-from qcompare.words import speaking
+from qcompare.words import use_language
 
 
 @pytest.mark.parametrize(
@@ -32,5 +32,5 @@ def test_a_value_is_refused_in_the_language_spoken(change: dict[str, object], ch
         Study.model_validate(change)
     error = raised.value.errors()[0]
     assert refusal(error) == error["msg"]
-    with speaking("zh"):
+    with use_language("zh"):
         assert refusal(error) == chinese

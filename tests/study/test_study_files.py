@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from qcompare.compare.published import PUBLISHED
 from qcompare.errors import InvalidStudy
-from qcompare.jobs.plan import make_plan
-from qcompare.results.published import PUBLISHED
+from qcompare.plan.plan import make_plan
 from qcompare.settings import Settings
 from qcompare.study.presets import SCHEMES
 from qcompare.study.reading import load_studies

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qcompare.jobs.capacity import Capacity, Holder
+from qcompare.plan.capacity import Capacity, Holder
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.ui import devices

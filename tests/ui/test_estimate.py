@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.ui.estimate import estimate
-from qcompare.ui.new_study import shown
-from tests.jobs.test_preflight import SECONDS, finished, spec
+from qcompare.ui.new.estimate import estimate
+from qcompare.ui.new.tab import shown
+from tests.plan.test_preflight import SECONDS, finished, spec
 from tests.ui.test_form import DEFAULT
 
 

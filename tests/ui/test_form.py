@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcompare.errors import InvalidStudy
-from qcompare.results.standing import read_standings
+from qcompare.present.standing import read_standings
 from qcompare.store import Store
 from qcompare.study.presets import DEFAULT_RECIPES, RECIPES, SIZES, TASKS
 from qcompare.study.prompts import as_prompt, from_lines, to_lines
 from qcompare.study.spec import Study
-from qcompare.ui import form
 from qcompare.ui.app import study_of
+from qcompare.ui.new import form
 from qcompare.ui.parts import Part, Place, refresh
-from qcompare.ui.progress import chosen_job
+from qcompare.ui.progress.tab import chosen_job
 from tests.synthetic import add_study, fail_job, finish_job, run_job
 
 DEFAULT = form.Asked(

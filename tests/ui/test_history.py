@@ -11,8 +11,8 @@ from qcompare.store import Store
 from qcompare.study.records import Status
 from qcompare.study.spec import Study
 from qcompare.ui.app import study_of
-from qcompare.ui.cleanup import looked
-from qcompare.ui.history import ANY, SHOWN, View, asked_in_words, comparer, history_rows
+from qcompare.ui.history.cleanup import looked
+from qcompare.ui.history.tab import ANY, SHOWN, View, asked_in_words, comparer, history_rows
 from tests.synthetic import add_study, finished_study, run_job
 
 

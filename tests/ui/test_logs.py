@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.ui.logs import log_routes
+from qcompare.ui.progress.logs import log_routes
 from tests.synthetic import add_study, run_job
 
 Get = Callable[[str], httpx.Response]

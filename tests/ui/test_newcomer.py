@@ -9,9 +9,9 @@ from playwright.sync_api import Page, expect
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.reading import read_study
-from qcompare.ui.estimate import estimate
 from qcompare.ui.guide import STEPS, STOPS
-from qcompare.ui.new_study import shown
+from qcompare.ui.new.estimate import estimate
+from qcompare.ui.new.tab import shown
 from qcompare.ui.recording import nothing_computed, open_recording
 from tests.synthetic import add_study
 from tests.ui.conftest import serve

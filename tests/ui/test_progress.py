@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 from qcompare.jobs.control import pause
-from qcompare.results.queue import read_queue
+from qcompare.present.queue import read_queue
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Cost, Range
 from qcompare.study.spec import Study
-from qcompare.ui import progress, queue
 from qcompare.ui.parts import Place
-from qcompare.ui.queue import queue_actions
+from qcompare.ui.progress.queue import queue_actions
+from qcompare.ui.progress.tab import queue
+from qcompare.ui.progress.tab import tab as progress
 from tests.synthetic import add_study, finish_job, finished_study, run_job
 
 COST = Cost(

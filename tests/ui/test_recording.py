@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from qcompare.results.caveats import caveats
-from qcompare.results.table import read_comparison
+from qcompare.compare.table import read_comparison
+from qcompare.present.caveats import caveats
 from qcompare.store import Store
 from qcompare.study.records import Status
 from qcompare.ui.recording import RECORDING, open_recording, recorded

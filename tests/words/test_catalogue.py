@@ -7,16 +7,29 @@ from pathlib import Path
 
 import pytest
 
-from qcompare.words import DOMAIN, FOLDER, LANGUAGES, language, preferred, retell, say, say_n, speaking
+from qcompare.words import (
+    DOMAIN,
+    FOLDER,
+    LANGUAGES,
+    Message,
+    gettext,
+    language,
+    ngettext,
+    preferred,
+    translate,
+    use_language,
+)
 
 messages = pytest.importorskip("babel.messages")
 
 ROOT = Path(__file__).parents[2]
 TRANSLATED = [name for name in LANGUAGES if name != "en"]
-KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "say": None, "say_n": (1, 2), "later": None}
+ERRORS = ("QCompareError", "InvalidStudy", "ModelUnavailable", "NotFound", "JobError", "DoesNotFit")
+NAMES = ("_", "gettext", "gettext_noop", "Message", *ERRORS)
+KEYWORDS = {"ngettext": (1, 2), **dict.fromkeys(NAMES)}
 METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
 PLACEHOLDER = re.compile(r"%\(\w+\)s|(?<!\{)\{\w+\}")
-"""As templates write them, and as `say` takes them."""
+"""As templates write them, and as `gettext` takes them."""
 
 
 def read(name: str, ending: str) -> "messages.Catalog":
@@ -86,32 +99,23 @@ def test_what_is_compiled_is_what_is_written(name: str) -> None:
 
 
 def test_a_text_is_said_in_the_language_spoken_and_in_english_otherwise() -> None:
-    assert say("Progress") == "Progress"
-    with speaking("zh"):
-        assert (say("Progress"), language()) == ("进度", "zh")
+    assert gettext("Progress") == "Progress"
+    with use_language("zh"):
+        assert (gettext("Progress"), language()) == ("进度", "zh")
     assert language() == "en"
 
 
-def test_a_stored_text_is_retold_as_far_as_its_sentences_are_known() -> None:
-    stored = "Memory ran out. Choose a smaller model, or a device with more memory. (RuntimeError: no. Really)"
-    assert retell(stored) == stored
-    with speaking("zh"):
-        assert retell(stored) == "内存不足。 请选择更小的模型，或内存更大的设备。 (RuntimeError: no. Really)"
-
-
-def test_a_stored_text_with_figures_is_retold_with_its_figures() -> None:
-    missing = "no study '7': this home has none yet"
-    with speaking("zh"):
-        said = retell(missing)
-        assert said == say("no study '{study}': this home has none yet", study="7") != missing
-        assert (
-            retell(f"{missing}. Nobody knows this one. Memory ran out.")
-            == f"{missing}. Nobody knows this one. 内存不足。"
-        )
+def test_a_message_is_translated_where_it_is_shown_with_the_messages_in_it() -> None:
+    inner = Message("no study '{study}': this home has none yet", {"study": "7"})
+    outer = Message("{problem}; or run it anyway", {"problem": inner})
+    assert str(outer) == translate(outer) == "no study '7': this home has none yet; or run it anyway"
+    with use_language("zh"):
+        assert str(outer) == "no study '7': this home has none yet; or run it anyway"
+        assert translate(outer) == gettext("{problem}; or run it anyway", problem=translate(inner)) != str(outer)
 
 
 def test_a_number_takes_its_plural_and_keeps_its_digits_apart() -> None:
-    forms = [say_n("{n} question", "{n} questions", n) for n in (1, 2, 32342)]
+    forms = [ngettext("{n} question", "{n} questions", n) for n in (1, 2, 32342)]
     assert forms == ["1 question", "2 questions", "32\u202f342 questions"]
 
 

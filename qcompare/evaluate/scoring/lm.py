@@ -18,7 +18,7 @@ from .paths import Choice, choose_way
 from .plan import make_plan
 from .sequences import Sequence, unique_sequences
 from .sums import Scores
-from .workers import Workers
+from .threads import Workers
 
 Progress = Callable[[int, int], None]
 Request = tuple[Pair | None, list[int], list[int]]

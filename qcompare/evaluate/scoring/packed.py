@@ -17,7 +17,7 @@ from .memory import Budget, is_out_of_memory
 from .plan import Plan
 from .rows import make_row
 from .sums import Scores, Sums
-from .workers import Workers, run_jobs
+from .threads import Workers, run_jobs
 
 Progress = Callable[[int], None]
 SMALLEST_JOB = 192

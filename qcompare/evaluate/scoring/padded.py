@@ -16,7 +16,7 @@ from .head import Picked, hidden_states, pick, pick_from_logits, split_model
 from .memory import Budget, is_out_of_memory
 from .sequences import Sequence
 from .sums import Scores, Sums
-from .workers import Workers, run_jobs
+from .threads import Workers, run_jobs
 
 Progress = Callable[[int], None]
 

@@ -17,7 +17,7 @@ from .padded import score_padded
 from .plan import make_plan
 from .sequences import Sequence, unique_sequences
 from .sums import Scores
-from .workers import Workers, compute_threads
+from .threads import Workers, compute_threads
 
 Way = Literal["packed", "padded", "whole", "lm_eval"]
 TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}

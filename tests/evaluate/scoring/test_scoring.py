@@ -13,7 +13,7 @@ from lm_eval.models.huggingface import HFLM
 
 from qcompare.evaluate.scoring.lm import PackedLM
 from qcompare.evaluate.scoring.memory import StudyBudget
-from qcompare.evaluate.scoring.workers import Workers
+from qcompare.evaluate.scoring.threads import Workers
 
 from .conftest import CONFIGS, tiny_model
 

@@ -1,0 +1,87 @@
+"""Commands for stored studies: rename, tag, delete, gc, bundle, import. `cli` takes them in."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qcompare.cli.jobs import StudyId
+from qcompare.present.numbers import size
+from qcompare.store import Store
+
+commands = typer.Typer()
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@commands.command()
+def rename(ctx: typer.Context, study_id: StudyId, name: Annotated[str, typer.Argument()]) -> None:
+    """Give a study another name."""
+    from qcompare.jobs.library import rename as rename_study
+
+    study = rename_study(study_id, name, ctx.obj)
+    print(f"{study.id}  {study.name}")
+
+
+@commands.command()
+def tag(
+    ctx: typer.Context,
+    study_id: StudyId,
+    tags: Annotated[list[str] | None, typer.Argument(help="None: no tags.")] = None,
+) -> None:
+    """Set a study's tags, in place of its old ones."""
+    from qcompare.jobs.library import tag as tag_study
+
+    study = tag_study(study_id, tags or [], ctx.obj)
+    print(f"{study.id}  {', '.join(study.tags) or 'no tags'}")
+
+
+@commands.command()
+def delete(ctx: typer.Context, study_id: StudyId, yes: Yes = False) -> None:
+    """Delete a study with its results; says first how much disk that frees."""
+    from qcompare.jobs.library import delete as delete_study
+    from qcompare.jobs.library import size_of
+
+    store = Store(ctx.obj.home)
+    study = store.study(study_id)
+    if not yes:
+        typer.confirm(f"Delete '{study.name}' and free {size(size_of(store, study.id))}?", abort=True)
+    print(f"{size(delete_study(study.id, ctx.obj))} freed")
+
+
+@commands.command()
+def gc(ctx: typer.Context, yes: Yes = False) -> None:
+    """Remove what no stored study needs: files of deleted studies, drafts, kept work of unused models."""
+    from qcompare.store.garbage import find, remove
+
+    found = find(Store(ctx.obj.home))
+    for each in found:
+        print(f"{size(each.num_bytes):>8}  {each.path.relative_to(ctx.obj.home)}: {each.why}")
+    if not found:
+        print("Nothing to remove.")
+        return
+    if not yes:
+        typer.confirm(f"Remove these and free {size(sum(each.num_bytes for each in found))}?", abort=True)
+    print(f"{size(remove(found))} freed")
+
+
+@commands.command()
+def bundle(
+    ctx: typer.Context,
+    study_id: StudyId,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File, or folder to put it into.")] = Path("."),
+) -> None:
+    """Pack a study into one file: what was asked, results, answers, logs, environment."""
+    from qcompare.store.packing import pack
+
+    path = pack(Store(ctx.obj.home), study_id, out)
+    print(f"{path}  {size(path.stat().st_size)}")
+
+
+@commands.command("import")
+def import_study(
+    ctx: typer.Context, file: Annotated[Path, typer.Argument(help="A file that 'bundle' made.")]
+) -> None:
+    """Take in a packed study, to be read only."""
+    from qcompare.store.packing import unpack
+
+    print(unpack(Store(ctx.obj.home), file))

@@ -1,0 +1,256 @@
+"""The command line: thin views over the same functions as the screen.
+
+Exit codes: 0 all jobs succeeded, 1 some failed, 2 the request is invalid (one line on stderr, no traceback).
+"""
+
+import sqlite3
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from qcompare.cli.jobs import StudyId
+from qcompare.cli.jobs import commands as job_commands
+from qcompare.cli.library import commands as library_commands
+from qcompare.errors import QCompareError
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.study.reading import load_studies
+from qcompare.study.records import Status, StudyRecord
+from qcompare.study.spec import Study
+
+app = typer.Typer(
+    help="Compare quantized language models.",
+    invoke_without_command=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+app.add_typer(job_commands)
+app.add_typer(library_commands)
+StudyFile = Annotated[Path, typer.Argument(help="A study file (YAML).", show_default=False)]
+Model = Annotated[str | None, typer.Option(help="Compare this model instead of the file's.")]
+
+
+@app.callback()
+def settings_from_options(
+    ctx: typer.Context,
+    home: Annotated[Path | None, typer.Option(help="Folder that holds all state.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")] = None,
+    offline: Annotated[bool | None, typer.Option("--offline", help="Never ask a hub.")] = None,
+    trust_remote_code: Annotated[
+        bool | None, typer.Option("--trust-remote-code", help="Let models run code that they bring along.")
+    ] = None,
+    allow_unsafe_weights: Annotated[
+        bool | None, typer.Option("--allow-unsafe-weights", help="Load pickled weights, which can run code.")
+    ] = None,
+) -> None:
+    """Compare quantized language models."""
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+    ctx.obj = Settings.read(
+        home=home,
+        device=device,
+        dtype=dtype,
+        offline=offline,
+        trust_remote_code=trust_remote_code,
+        allow_unsafe_weights=allow_unsafe_weights,
+    )
+
+
+Anyway = Annotated[bool, typer.Option("--anyway", help="Also when it does not seem to fit this machine.")]
+
+
+@app.command()
+def run(ctx: typer.Context, study_file: StudyFile, model: Model = None, anyway: Anyway = False) -> None:
+    """Run a study in the foreground, to the end, and print its table; one for each model of the file."""
+    _run(load_studies(study_file, model), ctx.obj, anyway)
+
+
+@app.command()
+def demo(ctx: typer.Context) -> None:
+    """Run the demo study (SmolLM2-135M, five recipes) and print its table."""
+    _run([Study()], ctx.obj)
+
+
+@app.command()
+def submit(ctx: typer.Context, study_file: StudyFile, model: Model = None, anyway: Anyway = False) -> None:
+    """Queue a study, print its id and return at once; one for each model of the file."""
+    for record in _submit(load_studies(study_file, model), ctx.obj, anyway):
+        print(record.id)
+
+
+@app.command()
+def plan(ctx: typer.Context, study_file: StudyFile, model: Model = None) -> None:
+    """Check a study and print what it would do; nothing runs."""
+    from rich.console import Console
+
+    from qcompare.cli.terminal import plan_table
+    from qcompare.plan.plan import make_plan
+    from qcompare.plan.preflight import notes, problems
+
+    # a file or pipe has no width: nothing is cut there
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    for study in load_studies(study_file, model):
+        found = make_plan(study, ctx.obj)
+        console.print(plan_table(found))
+        for note in notes(found):
+            print(f"note: {note}")
+        for problem in problems(found, ctx.obj):
+            print(f"does not fit: {problem}")
+
+
+@app.command("list")
+def list_studies(
+    ctx: typer.Context,
+    search: Annotated[str, typer.Option(help="Words in the name, model, recipes or tags.")] = "",
+    tag: Annotated[str, typer.Option(help="Only studies with this tag.")] = "",
+    status: Annotated[Status | None, typer.Option(help="Only studies in this state.")] = None,
+) -> None:
+    """List studies, newest first."""
+    studies = Store(ctx.obj.home).search(search, status, tag)
+    for study in studies:
+        tags = f"  [{', '.join(study.tags)}]" if study.tags else ""
+        print(f"{study.id}  {study.status:<9}  {_when(study.created)}  {study.name}{tags}")
+    if not studies and (search or tag or status):
+        print("No study matches.", file=sys.stderr)
+    elif not studies:
+        print("No studies yet: 'python -m qcompare demo' runs the first.", file=sys.stderr)
+
+
+@app.command()
+def status(ctx: typer.Context, study_id: StudyId) -> None:
+    """Show where a study's jobs stand."""
+    from qcompare.cli.terminal import standing_line
+    from qcompare.present.standing import read_standings
+
+    store = Store(ctx.obj.home)
+    study = store.study(study_id)
+    print(f"{study.id}  {study.status}  {study.name}")
+    for standing in read_standings(store, study.id):
+        print("  " + standing_line(standing))
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    study_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of studies, or their beginnings.")],
+    format: Annotated[str, typer.Option(help="table, json, csv, md, latex, html, published_md or _latex.")] = "table",
+) -> None:
+    """Print a study's results, or those of several studies of one model side by side."""
+    _show(Store(ctx.obj.home), ",".join(study_ids), format)
+
+
+@app.command()
+def export(
+    ctx: typer.Context,
+    study_id: StudyId,
+    recipe: Annotated[str, typer.Argument(help="mixed, or mixed-5 where a study has several budgets.")],
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoint; must not exist yet, or be empty.")],
+    format: Annotated[str, typer.Option(help="auto_round or llm_compressor.")] = "auto_round",
+    vllm: Annotated[
+        bool, typer.Option("--vllm", help="For vLLM: one scheme for layers that it fuses, within the same budget.")
+    ] = False,
+    push: Annotated[
+        str | None, typer.Option(metavar="ORG/NAME", help="Then upload it to the hub with your token (HF_TOKEN).")
+    ] = None,
+) -> None:
+    """Write a measured recipe as a real checkpoint, load it again and compare."""
+    from qcompare.cli.terminal import export_summary, watch_export
+    from qcompare.export.push import check_name, push_folder, read_token
+    from qcompare.export.request import find_job, start
+
+    token = read_token(push, _ask_unseen) if push and check_name(push) else None
+    store = Store(ctx.obj.home)
+    job = find_job(store, study_id, recipe)
+    process = start(store, job, format, out, ctx.obj, fused=vllm)
+    for line in watch_export(store, job.id, format, process):
+        print(line, file=sys.stderr, flush=True)
+    text, done = export_summary(store, job.id, format)
+    print(text)
+    if done and push and token:
+        print(push_folder(out, push, token))
+    raise typer.Exit(0 if done else 1)
+
+
+@app.command()
+def doctor(ctx: typer.Context) -> None:
+    """Check this machine: device, dtype, compiler, disk, hub, demo bundle."""
+    from qcompare.plan.doctor import findings
+
+    healthy = True
+    for finding in findings(ctx.obj):
+        healthy &= finding.ok
+        print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name:<12} {finding.text}")
+    raise typer.Exit(0 if healthy else 1)
+
+
+def _submit(studies: Sequence[Study], settings: Settings, anyway: bool) -> list[StudyRecord]:
+    from qcompare.jobs.submit import submit as queue
+    from qcompare.plan.plan import make_plan
+
+    if len(studies) > 1:
+        for study in studies:  # all or none
+            make_plan(study, settings)
+    return [queue(study, settings, anyway=anyway) for study in studies]
+
+
+def _run(studies: Sequence[Study], settings: Settings, anyway: bool = False) -> None:
+    from qcompare.cli.terminal import watch
+    from qcompare.jobs.supervisor import watch_over
+
+    records = _submit(studies, settings, anyway)
+    store = Store(settings.home)
+    watch_over(settings)
+    for record in records:
+        print(f"study {record.id}: {record.name}", file=sys.stderr)
+        try:
+            for line in watch(store, record.id):
+                print(line, file=sys.stderr, flush=True)
+        except KeyboardInterrupt:
+            print(f"\nThe study goes on in the background: 'status {record.id}' shows it.", file=sys.stderr)
+            raise typer.Exit(130) from None
+        _show(store, record.id, "table")
+    ok = all(store.study(record.id).status is Status.SUCCESS for record in records)
+    raise typer.Exit(0 if ok else 1)
+
+
+def _show(store: Store, study_ids: str, format: str) -> None:
+    from qcompare.present.take_away import as_text
+
+    print(as_text(store, study_ids, format))
+
+
+def _ask_unseen(text: str) -> str:
+    return str(typer.prompt(text, hide_input=True))
+
+
+def _when(moment: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
+
+
+def main() -> None:
+    """Entry point: what is wrong becomes one line and exit code 2."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except TyperException as error:
+        text = " ".join(error.format_message().split())
+        print(f"qcompare: {text} ('python -m qcompare --help' shows what there is)", file=sys.stderr)
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(1)
+    except QCompareError as error:
+        print(f"qcompare: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(0)
+    except (OSError, sqlite3.Error) as error:  # a home that cannot be written, an index that is none, a full disk
+        from qcompare.jobs.failures import explain
+
+        print(f"qcompare: {explain(error).text}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,142 @@
+"""What the command line prints while and before a study runs. `results.render` prints its outcome."""
+
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from qcompare.export.model_card import agreement
+from qcompare.export.request import export_state
+from qcompare.plan.plan import Plan, PlannedJob
+from qcompare.present import numbers
+from qcompare.present.standing import Standing, read_standings
+from qcompare.store import Store
+from qcompare.study.records import Job, Range, Status
+
+POLL_SECONDS = 0.5
+LINE_EVERY_SECONDS = 10.0
+CHUNK_BYTES = 1 << 16
+
+
+def plan_table(plan: Plan) -> Any:
+    """A plan as a rich renderable: one row a job, totals below."""
+    from rich.console import Group
+    from rich.table import Table
+
+    table = Table("recipe", title=f"{plan.facts.title} on {plan.device}: {plan.questions} questions a recipe")
+    for heading in ("bits asked", "achieved", "with scales", "size", "memory", "time"):
+        table.add_column(heading, justify="right")
+    for job in plan.jobs:
+        table.add_row(*_cells(job))
+    low, high = plan.bit_range
+    return Group(
+        table,
+        f"budgets from {low:g} to {high:g} bits can be reached",
+        f"{time_range(plan.seconds)} in all, {numbers.size(plan.disk_bytes)} of disk; estimates from {plan.basis}",
+    )
+
+
+def _cells(job: PlannedJob) -> tuple[str, ...]:
+    return (
+        job.recipe,
+        numbers.MISSING if job.avg_bits is None else f"{job.avg_bits:g}",
+        "after scoring" if job.bits is None else f"{job.bits.achieved:.3f}",
+        numbers.MISSING if job.bits is None else f"{job.bits.achieved_with_scales:.3f}",
+        numbers.size(job.size_bytes),
+        size_range(job.cost.memory_bytes),
+        time_range(job.cost.seconds),
+    )
+
+
+def time_range(seconds: Range) -> str:
+    """An estimated duration: "about 4 min (3 to 5 min)"."""
+    return f"{numbers.about(seconds.likely)} ({numbers.span(seconds.low, seconds.high)})"
+
+
+def size_range(num_bytes: Range) -> str:
+    """An estimated size: "1.66 GB (1.48 to 1.86)"."""
+    return f"{numbers.size(num_bytes.likely)} ({numbers.size(num_bytes.low)}–{numbers.size(num_bytes.high)})"
+
+
+def standing_line(standing: Standing) -> str:
+    """One line for a job: "Mixed · 5 bits     running    37%  1:02  hellaswag 40/100"."""
+    fraction = f"{standing.fraction:4.0%}" if standing.status is Status.RUNNING else "    "
+    words = standing.error or " · ".join(filter(None, [standing.words, standing.vitals]))
+    if standing.status is Status.SUCCESS and standing.estimate:
+        words += f"; estimated {numbers.clock(standing.estimate.seconds.likely)}"
+    return f"{standing.title:<18} {standing.status:<9} {fraction} {numbers.clock(standing.elapsed):>7}  {words}"
+
+
+def watch(store: Store, study_id: str) -> Iterator[str]:
+    """Lines that tell how a study goes on, until all its jobs have ended."""
+    said: dict[str, tuple[str, float]] = {}
+    while True:
+        standings = read_standings(store, study_id)
+        for standing in standings:
+            news = f"{standing.status} {standing.words.split(' ')[0]}"
+            before, when = said.get(standing.job_id, ("", 0.0))
+            stale = standing.status is Status.RUNNING and time.monotonic() - when > LINE_EVERY_SECONDS
+            if (news != before or stale) and standing.status is not Status.QUEUED:
+                said[standing.job_id] = (news, time.monotonic())
+                yield standing_line(standing)
+        if all(standing.status.ended for standing in standings):
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def logs(store: Store, jobs: Iterable[Job], follow: bool) -> Iterator[str]:
+    """Text of the logs of jobs, each after a header line."""
+    for job in jobs:
+        if follow or job.status is not Status.QUEUED:
+            yield f"==> {job.id}\n"
+            yield from _log(store, job, follow)
+
+
+def _log(store: Store, job: Job, follow: bool) -> Iterator[str]:
+    position = 0
+    while True:
+        ended = store.job(job.id).status.ended  # asked before reading: nothing is written after the end
+        text, position = _read(store.folder(job.id).log, position)
+        if text:
+            yield text
+        elif ended or not follow:
+            return
+        else:
+            time.sleep(POLL_SECONDS)
+
+
+def _read(path: Path, position: int) -> tuple[str, int]:
+    try:
+        with path.open("rb") as file:
+            file.seek(position)
+            data = file.read(CHUNK_BYTES)
+    except FileNotFoundError:
+        return "", position
+    return data.decode("utf-8", errors="replace"), position + len(data)
+
+
+def watch_export(store: Store, job_id: str, format: str, process: "subprocess.Popen[bytes]") -> Iterator[str]:
+    """Lines that tell how an export goes on, until its process has ended."""
+    said = ""
+    while process.poll() is None:
+        state = export_state(store, job_id, format)
+        if state and state.stage != said:
+            said = state.stage
+            yield said
+        time.sleep(POLL_SECONDS)
+
+
+def export_summary(store: Store, job_id: str, format: str) -> tuple[str, bool]:
+    """What an export came to, in words, and whether it succeeded."""
+    state = export_state(store, job_id, format)
+    if state is None or state.report is None:
+        return f"export failed: {state.error if state and state.error else 'its process was killed'}", False
+    done = state.report
+    return (
+        f"{done.folder}: {numbers.size(done.size_bytes)}, {done.bits_per_weight:.3f} bits per weight, "
+        f"{done.layers} quantized layers\n"
+        f"loaded again in {done.dtype}: logits differ from the measured model's by {agreement(done)}\n"
+        f"“{done.prompt}” goes on with “{' '.join(done.text.split())}”\n"
+        f"{numbers.about(done.seconds)} in all"
+    ), True

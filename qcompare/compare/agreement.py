@@ -1,0 +1,46 @@
+"""How far two answers to the same prompt run together."""
+
+import re
+from dataclasses import dataclass
+
+from qcompare.words import gettext, ngettext
+
+_WORD = re.compile(r"\S+")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A text cut at its first word that differs from a reference; the parts join to the text."""
+
+    same_words: int
+    """Words that are the same, from the beginning."""
+    before: str
+    word: str
+    """First differing word; empty when the whole text agrees, or only ends sooner."""
+    after: str
+    identical: bool
+    """Word for word the same, to the end of both."""
+
+    @property
+    def note(self) -> str:
+        """In words: `same for 41 words`."""
+        if self.identical:
+            return gettext("word for word the same")
+        if self.word:
+            return ngettext("same for {n} word", "same for {n} words", self.same_words)
+        return ngettext("same for {n} word, then ends", "same for {n} words, then ends", self.same_words)
+
+
+def agreement(reference: str, text: str) -> Agreement:
+    """Cut a text where it leaves the reference. White space is not compared.
+
+    >>> agreement("Paris is the capital", "Paris is  a city")
+    Agreement(same_words=2, before='Paris is  ', word='a', after=' city', identical=False)
+    """
+    theirs = _WORD.findall(reference)
+    same = 0
+    for match in _WORD.finditer(text):
+        if same == len(theirs) or match.group() != theirs[same]:
+            return Agreement(same, text[: match.start()], match.group(), text[match.end() :], False)
+        same += 1
+    return Agreement(same, text, "", "", same == len(theirs))

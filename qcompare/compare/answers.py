@@ -1,0 +1,67 @@
+"""Which questions a job got right, as kept beside its result."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qcompare.errors import QCompareError
+from qcompare.store import Store
+from qcompare.study.result import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers of one job."""
+
+    right: "pd.Series[float]"
+    """1 or 0 by (leaf task, doc_id), sorted."""
+    prompts: str = ""
+    """Digest of all questions as they were put: few-shot examples and template included."""
+
+
+def read_answers(samples_file: Path) -> Answers:
+    """Read which questions a job got right.
+
+    Raises:
+        QCompareError: the file is missing or cannot be read, or holds something else than 0 and 1.
+    """
+    import pandas as pd
+
+    job = samples_file.parent.parent.name
+    try:
+        frame = pd.read_parquet(samples_file, columns=["task", "doc_id", "prompt_hash", "acc"])
+    except (OSError, ValueError, KeyError):
+        raise QCompareError("the answers of {job} cannot be read", job=job) from None
+    frame = frame.sort_values(["task", "doc_id"])
+    right = frame.set_index(["task", "doc_id"])["acc"].astype(float)
+    if not right.isin([0.0, 1.0]).all() or not right.index.is_unique:
+        raise QCompareError("the answers of {job} are not one right or wrong a question", job=job)
+    hashes = pd.util.hash_pandas_object(frame["prompt_hash"], index=False)
+    return Answers(right, hashlib.sha256(hashes.to_numpy().tobytes()).hexdigest())
+
+
+def read_all_answers(store: Store, results: Sequence[Result]) -> tuple[dict[str, Answers], dict[str, str]]:
+    """By job id: its answers, and for those that cannot be read, why."""
+    answers: dict[str, Answers] = {}
+    unreadable: dict[str, str] = {}
+    for result in results:
+        if not result.tasks:
+            continue
+        try:
+            found = read_answers(store.folder(result.job_id).samples_file)
+            answers[result.job_id] = _sharing(found, next(iter(answers.values()), found))
+        except QCompareError as error:
+            unreadable[result.job_id] = str(error)
+    return answers, unreadable
+
+
+def _sharing(found: Answers, first: Answers) -> Answers:
+    """The same answers; with the index of others where it is equal, so that they compare at a glance."""
+    if found.right.index.equals(first.right.index):
+        found.right.index = first.right.index
+    return found

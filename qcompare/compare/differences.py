@@ -1,0 +1,94 @@
+"""All paired differences of a study: each recipe with BF16 and uniform, and the quantized ones among themselves."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+
+from qcompare.compare.answers import Answers
+from qcompare.compare.resampling import Counts
+from qcompare.compare.selection import REFERENCE
+from qcompare.compare.statistics import PairedDifference, paired_differences
+from qcompare.compare.tally import tally
+from qcompare.errors import QCompareError
+from qcompare.study.result import Result
+from qcompare.study.spec import Frozen
+
+
+class Pair(Frozen):
+    """Two quantized recipes."""
+
+    job_id: str
+    other_job_id: str
+    difference: PairedDifference
+    """Of the first minus the other; without tasks. Corrected for all pairs."""
+
+
+def within_group(
+    group: Sequence[Result], answers: Mapping[str, Answers], tasks: Sequence[str], unreadable: Mapping[str, str]
+) -> dict[str, dict[str, object]]:
+    """What a table's rows say of their comparison with others: fields by job id. All of them may be compared.
+
+    Args:
+        unreadable: by job id, why its answers lack.
+    """
+    values: dict[str, dict[str, object]] = {result.job_id: {} for result in group}
+    for other in _yardsticks(group):
+        held = _held_against(other, group)
+        differences, why = against(other, held, answers, tasks)
+        for job_id in (result.job_id for result in held):
+            if job_id in differences:
+                values[job_id][f"versus_{other.recipe}"] = differences[job_id]
+            elif job_id != other.job_id:
+                because = why.get(job_id, unreadable.get(job_id, unreadable.get(other.job_id)))
+                values[job_id]["unpaired_because"] = because
+        if other.recipe == REFERENCE and other.average:
+            for result in group:
+                percent = None if result.average is None else 100 * result.average / other.average
+                values[result.job_id]["percent_of_bf16"] = percent
+    return values
+
+
+def _yardsticks(group: Sequence[Result]) -> Iterator[Result]:
+    """The first BF16, and every uniform recipe: several studies may have one each."""
+    yield from [result for result in group if result.recipe == REFERENCE][:1]
+    yield from (result for result in group if result.recipe == "uniform")
+
+
+def _held_against(other: Result, group: Sequence[Result]) -> list[Result]:
+    """All results; those of a uniform recipe's own study, and of others that start from the same low scheme."""
+    if other.recipe == REFERENCE:
+        return list(group)
+    low = {*other.layer_config.values()}
+    return [result for result in group if result.study_id == other.study_id or low & {*result.layer_config.values()}]
+
+
+def against(
+    other: Result, results: Sequence[Result], answers: Mapping[str, Answers], tasks: Sequence[str]
+) -> tuple[dict[str, PairedDifference], dict[str, str]]:
+    """By job id: the difference of each result to one of them; and for those that have none, why.
+
+    Corrected by Holm for all results, and task by task for all results and tasks.
+    """
+    counts: dict[str, dict[str, Counts]] = {}
+    why: dict[str, str] = {}
+    for result in results:
+        if result.job_id == other.job_id or result.job_id not in answers or other.job_id not in answers:
+            continue
+        try:
+            counts[result.job_id] = tally(answers[result.job_id], answers[other.job_id], tasks)
+        except QCompareError as error:
+            why[result.job_id] = str(error)
+    return paired_differences(counts), why
+
+
+def all_pairs(results: Sequence[Result], answers: Mapping[str, Answers], tasks: Sequence[str]) -> tuple[Pair, ...]:
+    """Every two results that answered the same questions, corrected by Holm for all pairs."""
+    counts: dict[tuple[str, str], dict[str, Counts]] = {}
+    for ours, theirs in combinations((result.job_id for result in results if result.job_id in answers), 2):
+        try:
+            counts[ours, theirs] = tally(answers[ours], answers[theirs], tasks)
+        except QCompareError:
+            continue  # why is said beside the row: the same keeps it from being compared with BF16
+    return tuple(
+        Pair(job_id=ours, other_job_id=theirs, difference=paired.model_copy(update={"tasks": ()}))
+        for (ours, theirs), paired in paired_differences(counts).items()
+    )

@@ -1,0 +1,179 @@
+"""The questions behind a score: which a recipe lost and gained against BF16, and how likely it found each option."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import exp
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qcompare.compare.selection import REFERENCE, Selection, read_selection
+from qcompare.errors import QCompareError
+from qcompare.store import Store
+from qcompare.study.records import Job
+from qcompare.words import gettext_noop
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KINDS: Mapping[str, str] = {
+    "lost": gettext_noop("Lost"), "gained": gettext_noop("Gained"), "both": gettext_noop("Right in both"),
+    "neither": gettext_noop("Wrong in both"),
+}  # fmt: skip
+"""How a question stands against BF16."""
+PAGE = 10
+FRAMES_KEPT = 24
+"""Tables of answers held in memory: eight recipes of three tasks."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to answer."""
+
+    text: str
+    is_answer: bool
+    shares: tuple[float | None, ...]
+    """For each recipe: how likely it found this option, of all options; None where it has no answer."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question, as it was put."""
+
+    leaf: str
+    """Task or subject."""
+    doc_id: int
+    kind: str
+    """A key of `KINDS`."""
+    text: str
+    options: tuple[Option, ...]
+    right: tuple[bool | None, ...]
+    """For each recipe."""
+    target: str = ""
+    """The right answer, of questions answered in writing."""
+    written: tuple[str | None, ...] = ()
+    """What each recipe wrote; empty for questions with options."""
+
+
+@dataclass(frozen=True)
+class Questions:
+    """A page of the questions behind a cell."""
+
+    title: str
+    """Of the recipe."""
+    recipes: tuple[str, ...]
+    """Titles of all recipes, as in `Option.shares`."""
+    counts: Mapping[str, int]
+    """Questions that match the search, by kind."""
+    found: int
+    """Questions that match the search and the kind."""
+    shown: tuple[Question, ...]
+
+
+def read_questions(
+    store: Store, job_id: str, task: str, kind: str = "", search: str = "", limit: int = PAGE, among: str = ""
+) -> Questions:
+    """The questions of one recipe and task, beside BF16's answers to them.
+
+    Args:
+        kind: a key of `KINDS`; empty takes all.
+        search: text that question, options or subject must hold, whatever the case.
+        limit: how many are shown.
+        among: the studies whose recipes are shown beside it; default: its own.
+
+    Raises:
+        QCompareError: the recipe's answers cannot be read.
+    """
+    chosen = store.job(job_id)
+    selection = read_selection(store, among or chosen.study_id)
+    jobs = _with_answers(store, selection, task)
+    references = [job for job in jobs if job.recipe == REFERENCE]
+    own = (job for job in references if job.study_id == chosen.study_id)
+    reference = next(own, references[0] if references else chosen)
+    ours, theirs = _frame(store, job_id, task), _frame(store, reference.id, task)
+    same = ours.index.intersection(theirs.index)
+    frame = ours.loc[same].assign(kind=_kinds(ours.loc[same, "acc"], theirs.loc[same, "acc"]))
+    if search.strip():
+        frame = frame[frame["text"].str.contains(search.strip().lower(), regex=False)]
+    counts = {name: int((frame["kind"] == name).sum()) for name in KINDS}
+    if kind:
+        frame = frame[frame["kind"] == kind]
+    frames = [_frame(store, job.id, task) for job in jobs]
+    shown = (_question(row, frames) for row in frame.head(limit).reset_index().to_dict("records"))
+    titles = selection.titles
+    names = tuple(titles[job.id] for job in jobs)
+    return Questions(titles[job_id], names, counts, len(frame), tuple(shown))
+
+
+def _with_answers(store: Store, selection: Selection, task: str) -> list[Job]:
+    """The jobs whose answers to a task are kept."""
+    measured = {each.job_id for each in selection.results if any(score.task == task for score in each.tasks)}
+    return [
+        job
+        for job in selection.jobs
+        if job.id in measured - {*selection.repeats} and store.folder(job.id).samples_file.exists()
+    ]
+
+
+def _frame(store: Store, job_id: str, task: str) -> "pd.DataFrame":
+    file = store.folder(job_id).samples_file
+    try:
+        return _read(file, file.stat().st_mtime_ns, task)
+    except (OSError, ValueError, KeyError):
+        raise QCompareError("the answers of {job} cannot be read", job=job_id) from None
+
+
+@lru_cache(FRAMES_KEPT)
+def _read(file: Path, changed: int, task: str) -> "pd.DataFrame":
+    """The answers of a task by (leaf, doc_id), with a column of lower-case text to search."""
+    import pandas as pd
+
+    frame = pd.read_parquet(file, filters=[("study_task", "==", task)])
+    text = frame["question"] + "\n" + frame["options"].str.join("\n") + "\n" + frame["task"]
+    return frame.assign(text=text.str.lower()).set_index(["task", "doc_id"]).sort_index()
+
+
+def _kinds(ours: "pd.Series[float]", theirs: "pd.Series[float]") -> list[str]:
+    names = {(1, 1): "both", (0, 1): "lost", (1, 0): "gained", (0, 0): "neither"}
+    return [names[int(a), int(b)] for a, b in zip(ours, theirs, strict=True)]
+
+
+def _question(row: Mapping[Hashable, Any], frames: Sequence["pd.DataFrame"]) -> Question:
+    leaf, doc_id = str(row["task"]), int(row["doc_id"])
+    found: list[Any] = [frame.loc[(leaf, doc_id)] if (leaf, doc_id) in frame.index else None for frame in frames]
+    shares = [None if each is None else option_shares(each["loglikelihoods"]) for each in found]
+    answer = answer_index(row)
+    options = tuple(
+        Option(str(text), n == answer, tuple(None if each is None else each[n] for each in shares))
+        for n, text in enumerate(row["options"])
+    )
+    right = tuple(None if each is None else bool(each["acc"]) for each in found)
+    asked = (leaf, doc_id, str(row["kind"]), str(row["question"]), options, right)
+    if options:
+        return Question(*asked)
+    return Question(
+        *asked, str(row["target"]), tuple(None if each is None else str(each["answer"]) for each in found)
+    )
+
+
+def option_shares(loglikelihoods: Sequence[float]) -> tuple[float, ...]:
+    """How likely each option is, of all; where there is one option, how likely it is of all texts."""
+    if len(loglikelihoods) < 2:
+        return tuple(exp(value) for value in loglikelihoods)
+    highest = max(loglikelihoods)
+    weights = [exp(value - highest) for value in loglikelihoods]
+    return tuple(weight / sum(weights) for weight in weights)
+
+
+def answer_index(row: Mapping[Hashable, Any]) -> int | None:
+    """Which option is right: the target's number or text; of two options told by whether the choice was right."""
+    options, target = [str(text) for text in row["options"]], str(row["target"])
+    if len(options) == 1:
+        return 0
+    if target.isdigit() and int(target) < len(options):
+        return int(target)
+    if len(options) == 2:  # winogrande: both options end alike, so the target's text tells nothing
+        likelihoods = list(row["loglikelihoods"])
+        chosen = likelihoods.index(max(likelihoods))
+        return chosen if row["acc"] else 1 - chosen
+    return next((n for n, text in enumerate(options) if text.strip() == target.strip()), None)

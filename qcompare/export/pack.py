@@ -1,0 +1,57 @@
+"""A layer config as a real checkpoint, packed by auto-round."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from qcompare.errors import InvalidStudy, unknown
+from qcompare.formats.library import quantized
+from qcompare.quantize.rounding import Rounding, compressor
+from qcompare.study.presets import FAMILIES, FORMATS, SCHEMES, scheme_named
+from qcompare.words import gettext, gettext_noop
+
+
+def check_format(layer_config: Mapping[str, str], format: str) -> None:
+    """Refuse a format that does not hold a layer config's schemes.
+
+    Raises:
+        InvalidStudy: says which formats do.
+    """
+    if format not in FORMATS:
+        raise InvalidStudy(unknown(gettext_noop("format"), format, FORMATS))
+    schemes = sorted(set(quantized(layer_config).values()))
+    if not schemes:
+        raise InvalidStudy("bf16 is the original model: there is nothing to export")
+    unpacked = [name for name in schemes if name in SCHEMES and not SCHEMES[name].packed]
+    if unpacked:
+        raise InvalidStudy("{scheme} can be compared but not stored: no kernel loads it", scheme=unpacked[0])
+    exports = FAMILIES[scheme_named(schemes[0]).family].exports
+    if format not in exports:
+        raise InvalidStudy(
+            "{schemes} cannot be stored as {format}: choose {others}",
+            schemes=" + ".join(schemes),
+            format=format,
+            others=gettext(" or ").join(exports),
+        )
+
+
+def pack(
+    model: Any,
+    tokenizer: Any,
+    layer_config: Mapping[str, str],
+    rounding: Rounding,
+    format: str,
+    folder: Path,
+    device: str,
+) -> None:
+    """Round, pack and save a loaded model. The model is consumed.
+
+    Packing uses a pool of processes: the calling script needs its `__main__` guard.
+    """
+    rounder = compressor(model, tokenizer, layer_config, rounding, device)
+    rounder.quantize_and_save(str(folder), format=format)
+    # auto-round puts the files into a folder below, named by the model and its format
+    for inner in [path.parent for path in folder.glob("*/config.json")]:
+        for path in inner.iterdir():
+            path.rename(folder / path.name)
+        inner.rmdir()

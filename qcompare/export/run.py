@@ -1,0 +1,244 @@
+"""A measured recipe as a real checkpoint: written, loaded again in a fresh process, compared, and only then done.
+
+`python -m qcompare.export.run JOB_ID FORMAT FOLDER [fused]` is the process that does it; `exports.start` starts
+it. Everything is written beside the target and renamed onto it at the end: what stops an export leaves nothing that
+looks done.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qcompare.errors import JobError, QCompareError
+from qcompare.export.model_card import model_card
+from qcompare.export.pack import check_format
+from qcompare.export.request import check_target, note
+from qcompare.formats.bits import count
+from qcompare.jobs.failures import explain
+from qcompare.jobs.processes import child_environment
+from qcompare.models.config import read_config
+from qcompare.models.facts import ModelFacts
+from qcompare.recipes.building import Building, stored_size
+from qcompare.recipes.groups import torn_groups
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.study.presets import RECIPES
+from qcompare.study.records import ExportState, Job, Status
+from qcompare.study.result import ExportReport, Result
+from qcompare.study.spec import Study
+from qcompare.words import gettext_noop
+
+PROMPT = "The capital of France is Paris, and it is famous for the Eiffel Tower, its museums and its food."
+SAME = 0.9
+"""Share of the prompt's next words that must be the same after reloading."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two models' logits of one prompt."""
+
+    max: float
+    """Largest difference."""
+    mean: float
+    same: float
+    """Share of places with the same most likely next token."""
+
+    @classmethod
+    def of(cls, ours: Any, theirs: Any) -> "Compared":
+        """Compare arrays of shape (tokens, vocabulary)."""
+        difference = abs(ours - theirs)
+        same = (ours.argmax(-1) == theirs.argmax(-1)).mean()
+        return cls(float(difference.max()), float(difference.mean()), float(same))
+
+
+class Export:
+    """The steps of one export."""
+
+    def __init__(
+        self, store: Store, job: Job, format: str, target: Path, settings: Settings, fused: bool = False
+    ) -> None:
+        """``fused``: for a server such as vLLM, which wants one scheme in layers that it fuses."""
+        from qcompare.models.machine import pick_device, pick_dtype
+
+        self.store, self.job, self.format, self.target, self.settings = store, job, format, target, settings
+        study: Study = store.study(job.study_id).spec
+        self.study = study.model_copy(update={"shared_layers": True}) if fused else study
+        self.measured: Result = store.folder(job.id).result()
+        self.config = self.measured.layer_config
+        self.device = pick_device(settings.device, job.device)
+        # compressed-tensors keeps MX layers in bfloat16; everything else is compared in the dtype it was measured in
+        self.dtype = "bfloat16" if format == "llm_compressor" else pick_dtype(self.device, settings.dtype)
+        self.building = Building(self.study, job.recipe, job.avg_bits, settings, self.device, self.dtype)
+        self.started = time.monotonic()
+
+    def run(self) -> ExportReport:
+        """All steps; the target exists when this returns.
+
+        Raises:
+            QCompareError: it cannot be done, or the checkpoint is not what was measured. No target is left.
+        """
+        check_format(self.config, self.format)
+        check_target(self.target, self.measured.size_bytes)
+        draft = Path(tempfile.mkdtemp(prefix=".qcompare-export-", dir=self.target.parent))
+        try:
+            report = self._write(draft / "checkpoint", draft)
+            if self.target.exists():
+                self.target.rmdir()  # empty, as checked
+            os.replace(draft / "checkpoint", self.target)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        return report
+
+    def _write(self, folder: Path, work: Path) -> ExportReport:
+        with self._stage(gettext_noop("fetching the model")):
+            facts = self.building.fetch()
+        if self.building.local.revision != self.measured.model.revision:
+            raise JobError(f"{facts.title} has changed since it was measured: run the study again, then export")
+        if self.study.shared_layers and torn_groups(facts.layers, self.config):
+            with self._stage(gettext_noop("giving layers that are fused one scheme")):
+                self.config = self.building.layer_config(facts, lambda done, total: None)
+        with self._stage(gettext_noop("computing the measured model's answer")):
+            expected = self._expected(work)
+        with self._stage(gettext_noop("writing the checkpoint")):
+            self._pack(folder)
+        with self._stage(gettext_noop("loading it in a fresh process")):
+            report = self._reloaded(folder, work, expected, facts)
+        with self._stage(gettext_noop("writing the model card")):
+            self._document(folder, report, facts)
+        return report
+
+    def _expected(self, work: Path) -> dict[str, Any]:
+        """Logits of the prompt by the model as it was measured, and with its weights rounded only; by file name."""
+        from qcompare.export.reload import prompt_logits
+        from qcompare.quantize.simulate import simulate
+
+        if RECIPES[self.job.recipe].checkpoint_scheme:
+            return {}  # it was measured from the checkpoint itself
+        config = self.config
+        model, tokenizer = self.building.load()
+        model, tokenizer = self.building.quantize(model, tokenizer, config, work / "unused", lambda done, total: None)
+        found = {"reloaded.npy": prompt_logits(model, tokenizer, PROMPT)}
+        if self.format == "llm_compressor" and self.study.rounding == "rtn":
+            model, _ = self.building.load()
+            simulate(model, config, activations=False)
+            found["reloaded-weights.npy"] = prompt_logits(model, tokenizer, PROMPT)
+        return found
+
+    def _pack(self, folder: Path) -> None:
+        from qcompare.export.pack import pack
+        from qcompare.models.sources import load
+
+        if RECIPES[self.job.recipe].checkpoint_scheme:
+            kept = self.store.folder(self.job.id).path / "checkpoint"
+            if not kept.is_dir():
+                raise JobError(f"the checkpoint of {self.job.id} was removed: run the study again, then export")
+            shutil.copytree(kept, folder)
+            return
+        # in float32 nothing of the stored weights is lost, nor in their own dtype, which widens no other layers
+        config = read_config(self.building.local.path / "config.json")
+        stored = str(config.get("dtype") or config.get("torch_dtype") or self.dtype)
+        dtype = stored if self.dtype == "float32" else self.dtype
+        model, tokenizer = load(self.building.local, self.device, dtype, self.settings, False)
+        pack(model, tokenizer, self.config, self.building.rounding(), self.format, folder, self.device)
+
+    def _reloaded(self, folder: Path, work: Path, expected: dict[str, Any], facts: ModelFacts) -> ExportReport:
+        import numpy
+
+        found = self._in_a_fresh_process(folder, work)
+        self._check_layers(found["layers"])
+        compared = {name: Compared.of(numpy.load(work / name), logits) for name, logits in expected.items()}
+        # where the loader rounds activations by a rule of its own, the weights alone must agree
+        decisive = compared.get("reloaded-weights.npy", compared.get("reloaded.npy", Compared(0.0, 0.0, 1.0)))
+        if not decisive.same >= SAME:
+            raise JobError(
+                f"the checkpoint is not what was measured: logits differ by {decisive.mean:.3g} on average, the same "
+                f"next word in {100 * decisive.same:.0f} % of places; nothing was kept"
+            )
+        whole, weights = compared.get("reloaded.npy", decisive), compared.get("reloaded-weights.npy")
+        size = stored_size(folder)
+        return ExportReport(
+            format=self.format,
+            folder=str(self.target),
+            layers=len(found["layers"]),
+            size_bytes=size,
+            bits_per_weight=8 * size / facts.num_params,
+            max_difference=whole.max,
+            mean_difference=whole.mean,
+            top1_agreement=whole.same,
+            weights_difference=weights.max if weights else None,
+            dtype=found["dtype"],
+            prompt=PROMPT,
+            text=found["text"],
+            seconds=time.monotonic() - self.started,
+        )
+
+    def _in_a_fresh_process(self, folder: Path, work: Path) -> dict[str, Any]:
+        (work / "prompt.txt").write_text(PROMPT, encoding="utf-8")
+        words = [str(folder), self.device, self.dtype, str(work / "prompt.txt"), str(work / "reloaded")]
+        done = subprocess.run(
+            [sys.executable, "-m", "qcompare.export.reload", *words],
+            env=child_environment(self.settings), cwd=work, capture_output=True, text=True,
+        )  # fmt: skip
+        print(done.stdout, done.stderr, sep="\n", flush=True)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            raise JobError(f"the checkpoint cannot be loaded again: {last[:300]}; nothing was kept")
+        values: dict[str, Any] = json.loads((work / "reloaded.json").read_text(encoding="utf-8"))
+        return values
+
+    def _check_layers(self, names: list[str]) -> None:
+        from qcompare.formats.library import quantized
+
+        wanted = set(quantized(self.config))
+        if missing := sorted(wanted - set(names)):
+            raise JobError(
+                f"{len(missing)} of {len(wanted)} layers are not quantized in the checkpoint, such as {missing[0]}; "
+                "nothing was kept"
+            )
+
+    def _document(self, folder: Path, report: ExportReport, facts: ModelFacts) -> None:
+        exported = self.measured.model_copy(
+            update={"layer_config": self.config, "bits": count(facts.layers, self.config, self.job.avg_bits)}
+        )
+        changed = sum(self.measured.layer_config.get(name) != scheme for name, scheme in self.config.items())
+        fits = not torn_groups(facts.layers, self.config)
+        (folder / "README.md").write_text(model_card(exported, facts.layers, report, fits, changed), encoding="utf-8")
+        (folder / "study.yaml").write_text(self.study.to_yaml(), encoding="utf-8")
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        print(f"== {name}", flush=True)
+        note(self.store, self.job.id, self.format, ExportState(status=Status.RUNNING, stage=name, pid=os.getpid()))
+        yield
+
+
+def main(job_id: str, format: str, target: str, fused: str = "") -> int:
+    """Run an export to its end and note the outcome."""
+    settings = Settings()
+    store = Store(settings.home)
+    try:
+        report = Export(store, store.job(job_id), format, Path(target), settings, bool(fused)).run()
+    except Exception as error:
+        if not isinstance(error, QCompareError):
+            traceback.print_exc()
+        failure = explain(error)
+        full = failure.kind == "disk"
+        text = f"the disk of {target} is full: free some space; nothing was kept" if full else failure.text
+        note(store, job_id, format, ExportState(status=Status.FAILED, stage="failed", error=text))
+        return 1
+    note(store, job_id, format, ExportState(status=Status.SUCCESS, stage="done", report=report))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

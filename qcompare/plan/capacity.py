@@ -1,0 +1,74 @@
+"""How much memory and disk this machine has, how much of it is free, and who holds the rest."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from qcompare.words import gettext
+
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+"""The limit of a container, where there is one: less than the machine's memory."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that holds GPU memory."""
+
+    pid: int
+    name: str
+    num_bytes: int
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Of one device."""
+
+    total_bytes: int
+    free_bytes: int
+    holders: tuple[Holder, ...] = ()
+    """Largest first; GPUs only."""
+
+
+def ram() -> Capacity:
+    """The machine's memory, or its container's."""
+    memory = psutil.virtual_memory()
+    total, free = int(memory.total), int(memory.available)
+    try:
+        limit = int(CGROUP_LIMIT.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none, or "max"
+        return Capacity(total, free)
+    return Capacity(min(total, limit), min(free, limit))
+
+
+def of_device(device: str) -> Capacity:
+    """GPU memory of a CUDA device, else RAM."""
+    if not device.startswith("cuda"):
+        return ram()
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByIndex(int(device.partition(":")[2] or 0))
+        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+        running = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    except pynvml.NVMLError:
+        return ram()
+    holders = [Holder(each.pid, _name(each.pid), int(each.usedGpuMemory or 0)) for each in running]
+    largest = sorted(holders, key=lambda holder: -holder.num_bytes)
+    return Capacity(int(memory.total), int(memory.free), tuple(largest))
+
+
+def free_disk(folder: Path) -> int:
+    """Bytes free where a folder is or will be."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _name(pid: int) -> str:
+    try:
+        return str(psutil.Process(pid).name())
+    except psutil.Error:  # of another container or user
+        return gettext("another process")

@@ -1,0 +1,253 @@
+"""What a job will cost: from what this home's finished jobs of the same model took, else from the model's size.
+
+A job is a row of stages. Each has an amount of work that follows from the study (questions, tokens), so what was
+measured on one study tells about another. Stages whose outcome is kept (layer scores, the original's predictions,
+scores of questions) cost nothing a second time.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from qcompare.errors import NotFound
+from qcompare.models.devices import job_devices
+from qcompare.models.facts import ModelFacts
+from qcompare.recipes.build import FROM_SIZES
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.study.presets import RECIPES, TASKS
+from qcompare.study.prompts import turns
+from qcompare.study.records import Cost, Job, Range, Status
+from qcompare.study.result import Result
+from qcompare.study.spec import Study
+from qcompare.words import gettext_noop
+
+TOKENS_PER_QUESTION = {
+    "lambada_openai": 90,
+    "hellaswag": 190,
+    "piqa": 60,
+    "winogrande": 45,
+    "mmlu": 120,
+    "gsm8k": 400,
+}
+"""Tokens that the packed scorer feeds for one question; demo tokenizer, no few-shot examples."""
+CPU_FLOPS_PER_CORE = 70e9
+GPU_FLOPS = 1e14
+SIMULATION_FACTOR = 1.1
+"""Time of a simulated format over that of the original model."""
+START = gettext_noop("starting")
+"""What passes before the first stage: Python and its libraries."""
+START_SECONDS = 6.0
+COPY_BYTES_PER_SECOND = 100e6
+WORKER_BYTES = 900_000_000
+"""What Python and its libraries take before a model is loaded."""
+SCORE_COST = 12.0
+"""AutoScheme's scoring of a calibration token, in plain forward passes of the model."""
+AWQ_COST = 19.0
+"""AWQ's search over a calibration token, for each scale of its grid, in plain forward passes of the model."""
+HISTORY_JOBS = 30
+SHARES = {"own": 0.25, "other": 0.5, "none": 2.0}
+"""How far off an estimate may be that rests on the same recipe's runs, other recipes' runs, none."""
+MEMORY_SHARES = {"own": 0.12, "other": 0.25, "none": 0.4}
+ONCE = {"fetching the model": 1.0, "choosing layers": 10.0, "reading held-out text": 1.0}
+"""Stages whose outcome later jobs use, and the seconds that takes them at most."""
+BASIS = {
+    "own": gettext_noop("this machine's earlier runs of this model"),
+    "other": gettext_noop("this machine's earlier runs of this model with other recipes"),
+    "none": gettext_noop("a rule of thumb, nothing measured yet"),
+}
+
+
+@dataclass(frozen=True)
+class Past:
+    """A finished job."""
+
+    study: Study
+    job: Job
+    result: Result
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Of each stage, the start included."""
+        whole = (self.job.finished or 0) - (self.job.started or 0)
+        start = max(0.0, whole - sum(self.result.seconds.values()))
+        return {START: start} | self.result.seconds
+
+
+class Estimates:
+    """Estimates for the jobs of one study, asked for in their order."""
+
+    def __init__(self, facts: ModelFacts, study: Study, device: str, past: Sequence[Past]) -> None:
+        """``past`` is what this machine did before, from `history`."""
+        self._facts, self._study, self._device, self._past = facts, study, device, past
+        self._done: set[tuple[str, bool]] = set()
+
+    def cost(self, recipe: str, avg_bits: float | None) -> Cost:
+        """What one job will take; what its forerunners keep for it is taken into account."""
+        grade = self._grade(recipe)
+        stages = {stage: self._seconds(stage, recipe, avg_bits) for stage in job_stages(recipe, self._study)}
+        self._done |= {(stage, _chooses(recipe)) for stage in stages}
+        seconds = Range.around(sum(stages.values()), SHARES[grade])
+        memory = Range.around(self._memory(recipe, _scores_layers(stages)), MEMORY_SHARES[grade])
+        on_gpu = self._device.startswith("cuda")
+        ram = Range.around(self._facts.size_bytes * 0.5 + 3 * WORKER_BYTES, MEMORY_SHARES["none"])
+        return Cost(
+            seconds=seconds,
+            memory_bytes=memory,
+            ram_bytes=ram if on_gpu else memory,
+            disk_bytes=2_000_000 + (self._facts.num_params if RECIPES[recipe].checkpoint_scheme else 0),
+            basis=BASIS[grade],
+            stages={stage: round(value, 2) for stage, value in stages.items()},
+        )
+
+    @property
+    def tasks_timed(self) -> bool:
+        """Every task of the study was timed here before, on this model: its time is no rule of thumb."""
+        timed = {stage for past in self._past if not past.result.reused_requests for stage in past.seconds}
+        return bool(timed) and timed >= set(self._study.tasks)
+
+    def _grade(self, recipe: str) -> str:
+        if any(past.result.recipe == recipe for past in self._past):
+            return "own"
+        return "other" if self._past else "none"
+
+    def _seconds(self, stage: str, recipe: str, avg_bits: float | None) -> float:
+        if (stage, _chooses(recipe)) in self._done and stage in ONCE:
+            return ONCE[stage] if _chooses(recipe) else 0.0
+        runs = self._runs(stage, recipe)
+        if stage in ONCE and (kept := [run.seconds[stage] for run in runs if _alike(stage, run.study, self._study)]):
+            return min(*kept, ONCE[stage])  # computed then, kept since
+        rates = [run.seconds[stage] / done for run in runs if (done := work(stage, run.study, recipe))]
+        amount = work(stage, self._study, recipe)
+        if stage in TASKS:
+            amount = max(0.0, amount - self._kept(stage, recipe, avg_bits))
+        return amount * (median(rates) if rates else self._rule(stage, recipe))
+
+    def _runs(self, stage: str, recipe: str) -> list[Past]:
+        """Runs that tell how long the stage takes: of this recipe, else of others."""
+        measured = [
+            past
+            for past in self._past
+            if stage in past.seconds and not (stage in TASKS and past.result.reused_requests)
+        ]
+        own = [past for past in measured if past.result.recipe == recipe]
+        if own or (stage == "choosing layers" and _chooses(recipe)):
+            return own
+        return [past for past in measured if not _chooses(past.result.recipe)] or measured
+
+    def _kept(self, task: str, recipe: str, avg_bits: float | None) -> float:
+        """Questions whose scores an earlier job of this very recipe left."""
+        ours = (recipe, avg_bits, self._study.schemes, self._study.num_fewshot, self._study.scorer)
+        counts = [
+            work(task, past.study, recipe)
+            for past in self._past
+            if task in past.study.tasks
+            and ours
+            == (
+                *(past.job.recipe, past.job.avg_bits, past.study.schemes, past.study.num_fewshot),
+                past.study.scorer,
+            )
+        ]
+        return max(counts, default=0.0) if self._study.scorer == "packed" else 0.0
+
+    def _rule(self, stage: str, recipe: str) -> float:
+        """Seconds a unit of work where nothing is measured."""
+        flops = GPU_FLOPS if self._device.startswith("cuda") else CPU_FLOPS_PER_CORE * (os.cpu_count() or 1)
+        token = 2 * self._facts.num_params / flops * (1.0 if recipe == "bf16" else SIMULATION_FACTOR)
+        if stage in TASKS:
+            return token * TOKENS_PER_QUESTION.get(stage, 100) * (1 + self._study.examples(stage))
+        per_byte = self._facts.size_bytes / COPY_BYTES_PER_SECOND
+        rules = {
+            START: START_SECONDS,
+            "loading the model": 1 + per_byte,
+            "quantizing layers": 5 + per_byte + self._awq_seconds(recipe, token),
+            "fetching the model": 0.0 if self._facts.source == "folder" else 10 * per_byte,
+            "choosing layers": token * SCORE_COST if _chooses(recipe) else 0.1,
+            "reading held-out text": token,
+            "comparing predictions": 2 * token,
+            "answering prompts": 25 * token,  # one token at a time reads all weights
+        }
+        return rules.get(stage, 1.0)
+
+    def _awq_seconds(self, recipe: str, token: float) -> float:
+        """AWQ tries every scale of its grid on every calibration token, layer by layer."""
+        text = self._study.calibration
+        tokens = text.num_samples * text.max_seq_length if RECIPES[recipe].awq else 0
+        return AWQ_COST * token * tokens * self._study.awq_n_grid
+
+    def _memory(self, recipe: str, scoring: bool) -> float:
+        """Peak of a job; scoring layers takes more than all else, so only runs that did the same tell."""
+        alike = [past.result for past in self._past if _scores_layers(past.seconds) is scoring]
+        own = [result for result in alike if result.recipe == recipe]
+        if found := own or ([] if scoring else alike):
+            return median(result.peak_memory_bytes for result in found)
+        model = self._facts.num_params * (2 if self._device.startswith("cuda") else 4)
+        if scoring:  # a second copy of the weights, and gradients of one block after another
+            return model * 3.5 + 2 * WORKER_BYTES
+        return model * 1.3 + WORKER_BYTES
+
+
+def job_stages(recipe: str, study: Study) -> Iterator[str]:
+    """The stages of a job, in their order, as `jobs.run` names them."""
+    yield from (START, "fetching the model", "choosing layers", "loading the model")
+    if study.divergence:
+        yield "reading held-out text"
+    if recipe != "bf16":
+        yield "quantizing layers"
+    yield from study.tasks
+    if study.divergence:
+        yield "comparing predictions"
+    if study.prompts:
+        yield "answering prompts"
+
+
+def work(stage: str, study: Study, recipe: str) -> float:
+    """The amount of work in a stage: questions, tokens, or 1."""
+    if info := TASKS.get(stage):
+        return info.questions if study.limit is None else min(info.questions, study.limit * info.subjects)
+    if stage in ("reading held-out text", "comparing predictions") and study.divergence:
+        return study.divergence.num_samples * study.divergence.max_seq_length
+    if stage == "choosing layers" and _chooses(recipe):
+        return study.calibration.num_samples * study.calibration.max_seq_length
+    if stage == "answering prompts":
+        return sum(len(turns(prompt)) for prompt in study.prompts) * study.max_new_tokens
+    return 1
+
+
+def _chooses(recipe: str) -> bool:
+    """The recipe looks at the weights to choose layers."""
+    return recipe not in FROM_SIZES
+
+
+def _scores_layers(stages: Mapping[str, float]) -> bool:
+    """The job computes the scores of layers; finding those of an earlier job takes less."""
+    return stages.get("choosing layers", 0.0) > ONCE["choosing layers"]
+
+
+def _alike(stage: str, one: Study, other: Study) -> bool:
+    """What the stage of one study left serves the other."""
+    fields: Sequence[str] = {
+        "choosing layers": ("calibration", "schemes"),
+        "reading held-out text": ("divergence",),
+    }.get(stage, ())
+    return all(getattr(one, field) == getattr(other, field) for field in fields)
+
+
+def history(facts: ModelFacts, settings: Settings) -> tuple[Past, ...]:
+    """The newest finished jobs of this model on this kind of device that were not interrupted."""
+    return tuple(_history(Store(settings.home), facts, job_devices(settings.device)[0]))
+
+
+def _history(store: Store, facts: ModelFacts, device: str) -> Iterator[Past]:
+    # An imported study, the recorded one too, ran on another machine.
+    specs = {study.id: study.spec for study in store.studies() if not study.imported}
+    done = [job for job in store.jobs(status=Status.SUCCESS) if job.attempts <= 1 and job.study_id in specs]
+    for job in done[: -HISTORY_JOBS - 1 : -1]:
+        try:
+            result = store.folder(job.id).result()
+        except NotFound:
+            continue
+        same = result.environment.device.partition(":")[0] == device.partition(":")[0]
+        if result.model.name == facts.title and same:
+            yield Past(specs[job.study_id], job, result)

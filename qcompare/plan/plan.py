@@ -1,0 +1,134 @@
+"""From a study to its jobs, before anything runs: what each will be, and what it will cost."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from qcompare.formats.bits import bit_range, check_blocks, check_budget, check_sizes, count, stored_bytes
+from qcompare.models.devices import job_devices
+from qcompare.models.facts import ModelFacts
+from qcompare.models.sources import describe
+from qcompare.plan.estimates import Estimates, Past, history
+from qcompare.recipes.build import Asked, config_from_sizes
+from qcompare.settings import Settings
+from qcompare.study.presets import RECIPES, TASKS
+from qcompare.study.records import Cost, Range
+from qcompare.study.result import Bits
+from qcompare.study.spec import Study
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """One recipe at one budget."""
+
+    recipe: str
+    avg_bits: float | None
+    bits: Bits | None
+    """None where only the run can tell (mixed recipes)."""
+    size_bytes: int | None
+    cost: Cost
+    """What it is expected to take."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study will do."""
+
+    facts: ModelFacts
+    bit_range: tuple[float, float]
+    """Lowest and highest reachable budget, in the study's counting."""
+    jobs: tuple[PlannedJob, ...]
+    questions: int
+    """Questions every recipe answers."""
+    device: str
+    tasks_timed: bool = False
+    """Every task was timed on this machine before, so the time is more than a rule of thumb."""
+
+    @property
+    def seconds(self) -> Range:
+        """Of all jobs, which run one after another."""
+        costs = [job.cost.seconds for job in self.jobs]
+        return Range(
+            low=sum(cost.low for cost in costs),
+            likely=sum(cost.likely for cost in costs),
+            high=sum(cost.high for cost in costs),
+        )
+
+    @property
+    def memory_bytes(self) -> Range:
+        """Of the largest job, on the device that computes."""
+        return max((job.cost.memory_bytes for job in self.jobs), key=lambda memory: memory.likely)
+
+    @property
+    def disk_bytes(self) -> int:
+        """What the study's files will take."""
+        return sum(job.cost.disk_bytes for job in self.jobs)
+
+    @property
+    def basis(self) -> str:
+        """Where the estimates come from, in words: the weakest of the jobs'."""
+        return min((job.cost.basis for job in self.jobs), key=lambda basis: basis.startswith("this"))
+
+
+def make_plan(study: Study, settings: Settings) -> Plan:
+    """Check a study against its model and lay out its jobs.
+
+    Raises:
+        QCompareError: the model is not to be had, or a budget is out of reach.
+    """
+    return plan_for(describe(study.model, settings), study, settings)
+
+
+def plan_for(facts: ModelFacts, study: Study, settings: Settings, past: Sequence[Past] | None = None) -> Plan:
+    """As `make_plan`, for a model that is described already.
+
+    Args:
+        past: this machine's `history`, for several plans of one model; None: it is read.
+
+    Raises:
+        QCompareError: a budget is out of reach, or a scheme does not fit a layer.
+    """
+    check_sizes(facts.layers, study.schemes)
+    for recipe in study.recipes:
+        check_blocks(facts.layers, recipe)
+    for avg_bits in study.avg_bits:
+        check_budget(avg_bits, facts.layers, study.schemes, study.ignore_scale_zp_bits)
+    device = job_devices(settings.device)[0]
+    estimates = Estimates(facts, study, device, history(facts, settings) if past is None else past)
+    return Plan(
+        facts=facts,
+        bit_range=bit_range(facts.layers, study.schemes, study.ignore_scale_zp_bits),
+        jobs=tuple(_planned(recipe, bits, facts, study, estimates) for recipe, bits in _recipes(study)),
+        questions=question_count(study),
+        device=device,
+        tasks_timed=estimates.tasks_timed,
+    )
+
+
+def question_count(study: Study) -> int:
+    """Questions that every recipe of a study answers."""
+    infos = [TASKS[task] for task in study.tasks]
+    limits = [i.questions if study.limit is None else min(i.questions, study.limit * i.subjects) for i in infos]
+    return sum(limits)
+
+
+def _recipes(study: Study) -> Iterator[tuple[str, float | None]]:
+    """Recipe and budget of each job; all budgets of a recipe one after the other."""
+    for recipe in study.recipes:
+        if RECIPES[recipe].takes_budget:
+            yield from ((recipe, bits) for bits in study.avg_bits)
+        else:
+            yield recipe, None
+
+
+def _planned(
+    recipe: str, avg_bits: float | None, facts: ModelFacts, study: Study, estimates: Estimates
+) -> PlannedJob:
+    config = config_from_sizes(recipe, Asked(study, facts.layers, avg_bits))
+    size = None if config is None else stored_bytes(facts.layers, config, facts.num_params)
+    return PlannedJob(
+        recipe=recipe,
+        avg_bits=avg_bits,
+        bits=None if config is None else count(facts.layers, config, avg_bits),
+        size_bytes=size,
+        cost=estimates.cost(recipe, avg_bits),
+    )

@@ -1,0 +1,123 @@
+"""Does a planned study fit this machine? If not: the numbers, and what would fit."""
+
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+
+from qcompare.demo.bundle import ready
+from qcompare.errors import QCompareError
+from qcompare.models.hub import in_cache
+from qcompare.plan.capacity import Capacity, free_disk, of_device, ram
+from qcompare.plan.plan import Plan, PlannedJob
+from qcompare.recipes.build import FROM_SIZES
+from qcompare.settings import Settings
+from qcompare.study.records import Range
+from qcompare.words import gettext
+
+BUNDLE_BYTES = 1_000_000_000
+"""What fetching the demo bundle takes at most, its wheels and drafts included."""
+SPARE_BYTES = 300_000_000
+"""Disk that must stay free."""
+
+
+class DoesNotFit(QCompareError):
+    """The study needs more than the machine has."""
+
+
+def check(plan: Plan, settings: Settings) -> None:
+    """Refuse a study that cannot fit.
+
+    Raises:
+        DoesNotFit: one line: what it needs, what there is, what would fit.
+    """
+    for problem in problems(plan, settings):
+        raise DoesNotFit("{problem}; or run it anyway", problem=problem)
+
+
+def problems(plan: Plan, settings: Settings) -> Iterator[str]:
+    """Why a study cannot fit, one line each; nothing when it can."""
+    device = of_device(plan.device)
+    kind = gettext("GPU memory") if plan.device.startswith("cuda") else gettext("memory")
+    yield from _memory(plan, kind, device, lambda job: job.cost.memory_bytes)
+    if plan.device.startswith("cuda"):
+        yield from _memory(plan, "RAM", ram(), lambda job: job.cost.ram_bytes)
+    needed, free = disk_needed(plan, settings), free_disk(settings.home)
+    if needed + SPARE_BYTES > free:
+        yield (
+            gettext(
+                "it needs about {needed} of disk under {home} and {free} are free: free {more} "
+                "('gc' removes what nothing needs), or choose another home",
+                needed=_size(needed),
+                home=settings.home,
+                free=_size(free),
+                more=_size(needed + SPARE_BYTES - free),
+            )
+        )
+
+
+class Fit(StrEnum):
+    """Does the largest job of a study fit into the memory that this machine has?"""
+
+    YES = "yes"
+    PERHAPS = "perhaps"
+    NO = "no"
+
+
+def memory_fit(plan: Plan) -> tuple[Fit, Capacity]:
+    """Whether the memory suffices, by the estimate, and what there is on the device that computes."""
+    device = of_device(plan.device)
+    if any(job.cost.memory_bytes.low > device.total_bytes for job in plan.jobs):
+        return Fit.NO, device
+    return (Fit.YES if plan.memory_bytes.high <= device.total_bytes else Fit.PERHAPS), device
+
+
+def notes(plan: Plan) -> Iterator[str]:
+    """What will be tight: others hold memory that the study may need."""
+    device = of_device(plan.device)
+    if plan.memory_bytes.low > device.free_bytes and plan.memory_bytes.low <= device.total_bytes:
+        held = ", ".join(f"{h.name} (pid {h.pid}) {_size(h.num_bytes)}" for h in device.holders[:3])
+        sizes = {"free": _size(device.free_bytes), "total": _size(device.total_bytes)}
+        if held:
+            yield gettext("only {free} of {total} memory are free now: {holders}", holders=held, **sizes)
+        else:
+            yield gettext("only {free} of {total} memory are free now", **sizes)
+
+
+def disk_needed(plan: Plan, settings: Settings) -> int:
+    """Bytes of the study's files and of what must be fetched first."""
+    if plan.facts.source == "demo bundle" and not ready(settings):
+        return plan.disk_bytes + BUNDLE_BYTES
+    if plan.facts.source == "hub" and not in_cache(plan.facts.model.partition("@")[0]):
+        return plan.disk_bytes + plan.facts.size_bytes
+    return plan.disk_bytes
+
+
+def _memory(plan: Plan, kind: str, has: Capacity, needs: Callable[[PlannedJob], Range]) -> Iterator[str]:
+    too_large = [job for job in plan.jobs if needs(job).low > has.total_bytes]
+    if not too_large:
+        return
+    job = max(too_large, key=lambda job: needs(job).likely)
+    need = needs(job)
+    yield (
+        gettext(
+            "{recipe} needs {low} to {high} of {kind} ({basis}) and this machine has {total}: {suggestion}",
+            recipe=job.recipe,
+            low=_size(need.low),
+            high=_size(need.high),
+            kind=kind,
+            basis=gettext(job.cost.basis),
+            total=_size(has.total_bytes),
+            suggestion=_suggestion(plan, too_large, has, need),
+        )
+    )
+
+
+def _suggestion(plan: Plan, too_large: list[PlannedJob], has: Capacity, need: Range) -> str:
+    others = sorted({job.recipe for job in plan.jobs} - {job.recipe for job in too_large})
+    if others and all(job.recipe not in FROM_SIZES for job in too_large):
+        return gettext("leave it out ({others} would fit)", others=", ".join(others))
+    params = plan.facts.num_params * has.total_bytes / need.likely
+    return gettext("a model of up to about {n} billion parameters would fit", n=f"{params / 1e9:.2g}")
+
+
+def _size(num_bytes: float) -> str:
+    return f"{num_bytes / 1e9:.3g} GB"

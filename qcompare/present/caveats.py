@@ -1,0 +1,84 @@
+"""What limits a comparison, in short sentences that stand under its verdict."""
+
+from datetime import datetime
+
+from qcompare.compare.table import Comparison
+from qcompare.present.numbers import questions
+from qcompare.study.result import AwqReport
+from qcompare.words import gettext, ngettext
+
+RECORDED = "recording"
+"""Tag of the study that comes with the app."""
+NO_TRAINING_DATA = {"hellaswag", "piqa", "winogrande"}
+"""Tasks whose few-shot examples lm-eval takes from training data, which the demo bundle does not hold."""
+
+
+def caveats(comparison: Comparison) -> tuple[str, ...]:
+    """What limits a comparison: how much was asked, on which data, and what was not measured."""
+    notes = []
+    if RECORDED in comparison.tags:
+        notes.append(_recording(comparison))
+    if comparison.questions:
+        notes.append(gettext("{questions} a recipe.", questions=questions(comparison.questions)))
+    if any(row.simulated and not row.is_reference for row in comparison.rows):
+        notes.append(gettext("Simulated formats: accuracy is faithful, speed is not measured."))
+    for row in comparison.rows:
+        if row.awq:
+            notes.append(f"{row.title}: {_mappings(row.awq)}.")
+    if labels := sorted({row.rounding for row in comparison.rows if row.rounding and row.rounding != "rtn"}):
+        notes.append(
+            gettext("Rounding: {names}; the published tables round to nearest.", names=gettext(", ").join(labels))
+        )
+    if any("demo" in source for source in comparison.data):
+        notes.append(_bundle(comparison))
+    if comparison.repeated:
+        notes.append(
+            gettext(
+                "The same in several studies, shown once: {names}.", names=gettext(", ").join(comparison.repeated)
+            )
+        )
+    for number, apart in enumerate(comparison.set_apart[1:], start=1):
+        names = [row.title for row in comparison.rows if row.group == number]
+        notes.append(gettext("Not compared: {names} ({reason}).", names=gettext(", ").join(names), reason=apart))
+    failed = [row.title for row in comparison.rows if row.error]
+    if failed:
+        notes.append(gettext("Failed and left out: {names}.", names=gettext(", ").join(failed)))
+    return tuple(notes)
+
+
+def _recording(comparison: Comparison) -> str:
+    """When it was recorded, and on which machine."""
+    when = f"{datetime.fromtimestamp(comparison.created):%Y-%m-%d}"
+    machine = next((row.environment for row in comparison.rows if row.environment), None)
+    if machine is None:
+        return gettext("A recording, made by this app on {day}.", day=when)
+    return gettext(
+        "A recording, made by this app on {day} on another machine ({machine}).",
+        day=when,
+        machine=machine.device_name,
+    )
+
+
+def _mappings(awq: AwqReport) -> str:
+    """`60 mappings applied, 30 skipped (v_proj → o_proj)`: skipped ones by their kind."""
+    kinds = dict.fromkeys(" → ".join(end.rpartition(".")[2] for end in name.split(" → ")) for name in awq.skipped)
+    applied = ngettext("{n} mapping applied", "{n} mappings applied", len(awq.applied))
+    if not kinds:
+        return applied
+    return gettext(
+        "{applied}, {n} skipped ({kinds})", applied=applied, n=len(awq.skipped), kinds=gettext(", ").join(kinds)
+    )
+
+
+def _bundle(comparison: Comparison) -> str:
+    """That the questions are the bundle's, and what makes scores on them differ from published ones."""
+    notes = []
+    if "lambada_openai" in comparison.study.tasks:
+        notes.append(gettext("LAMBADA without its paragraph breaks"))
+    if "gsm8k" in comparison.study.tasks:
+        notes.append(gettext("GSM8K with other worked examples, so not its standard score"))
+    if comparison.study.num_fewshot and NO_TRAINING_DATA & set(comparison.study.tasks):
+        notes.append(gettext("few-shot examples from the validation questions"))
+    if not notes:
+        return gettext("Questions from the demo bundle.")
+    return gettext("Questions from the demo bundle ({differences}).", differences=gettext(", ").join(notes))

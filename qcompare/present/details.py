@@ -1,0 +1,123 @@
+"""The sentences below a verdict's claim: for a colleague, and for an engineer."""
+
+from math import hypot
+
+from qcompare.compare.chance import Z95
+from qcompare.compare.resolution import shown_difference
+from qcompare.compare.statistics import PairedDifference
+from qcompare.compare.table import Row
+from qcompare.present.finding import Finding, name_of, questions_to_settle
+from qcompare.present.numbers import divergence, equals, percent, points, questions
+from qcompare.words import gettext, gettext_noop
+
+EDGES = ("head", "tail")
+
+
+def plain_details(finding: Finding) -> tuple[str, ...]:
+    """What is kept, what surprises, what would settle the rest; the most important first."""
+    best, paired = finding.best, finding.best.versus_bf16
+    if paired is None:
+        return _no_interval(best)
+    return (*_kept(finding, paired), *_closest(finding), *_surprise(finding), *what_would_settle(finding))
+
+
+def _no_interval(row: Row) -> tuple[str, ...]:
+    return (gettext("No interval: {reason}.", reason=row.unpaired_because),) if row.unpaired_because else ()
+
+
+def _kept(finding: Finding, paired: PairedDifference) -> tuple[str, ...]:
+    if paired.percent_low is None or paired.percent_high is None:
+        return ()
+    ends = {"low": f"{paired.percent_low:.0f}", "high": f"{paired.percent_high:.0f}"}
+    if finding.beaten or not finding.open:
+        return (gettext("It gives {low} to {high} right answers for every 100 of BF16’s.", **ends),)
+    text = gettext_noop("The highest, {recipe}, gives {low} to {high} right answers for every 100 of BF16’s.")
+    return (gettext(text, recipe=name_of(finding, finding.best), **ends),)
+
+
+def _closest(finding: Finding) -> tuple[str, ...]:
+    """Which recipe predicts most like BF16, word by word, where the difference to the next exceeds its error.
+
+    The errors are taken as independent; both recipes read the same text, so the real error is smaller.
+    """
+    found = sorted(
+        (row.divergence.kl, row.divergence.kl_stderr, name_of(finding, row))
+        for row in finding.comparison.scored
+        if row.divergence and row.divergence.kl_stderr is not None and not row.is_reference
+    )
+    if len(found) < 2:
+        return ()
+    (kl, error, name), (next_kl, next_error, next_name) = found[:2]
+    if next_kl - kl <= Z95 * hypot(error, next_error):
+        return ()
+    text = gettext_noop("Word by word, {recipe} predicts most like BF16 (KL {kl}, next {next} with {next_kl}).")
+    return (gettext(text, recipe=name, kl=divergence(kl), next=next_name, next_kl=divergence(next_kl)),)
+
+
+def _surprise(finding: Finding) -> tuple[str, ...]:
+    """What a reader would not expect: cheap recipes that do as well or better."""
+    beaten = {rival.row.recipe for rival in finding.beaten}
+    level = {rival.row.recipe for rival in finding.open}
+    if finding.best.recipe == "uniform":
+        return (
+            gettext("No gain from the other recipes’ extra bits is shown: uniform is smallest and scores highest."),
+        )
+    if finding.best.recipe in EDGES and "mixed" in beaten:
+        return (gettext("Here a simple rule does better than choosing layers by their sensitivity."),)
+    if "uniform" in level:
+        return (gettext("No gain over uniform, the smallest, is shown."),)
+    return ()
+
+
+def what_would_settle(finding: Finding) -> tuple[str, ...]:
+    """How many questions would settle what is open, unless the claim has said it."""
+    if not finding.open:
+        return ()
+    nearest = finding.open[0]
+    names = {"ours": name_of(finding, finding.best), "theirs": name_of(finding, nearest.row)}
+    needed = questions_to_settle(finding)
+    if needed is None:
+        gap = f"{abs(nearest.paired.difference) * 100:.1f}"
+        text = gettext_noop(
+            "More questions would hardly settle {ours} against {theirs}: they are {points} points apart."
+        )
+        return (gettext(text, points=gap, **names),)
+    if not finding.beaten and finding.comparison.reference is not None:
+        return ()
+    text = gettext_noop("About {questions} would probably settle {ours} against {theirs}.")
+    return (gettext(text, questions=questions(needed), **names),)
+
+
+def expert_details(finding: Finding) -> tuple[str, ...]:
+    """Figures, intervals and corrections behind the claim."""
+    best, paired = finding.best, finding.best.versus_bf16
+    if paired is None:
+        return _no_interval(best)
+    quantized = sum(1 for row in finding.comparison.scored if not row.is_reference)
+    said = [_against_reference(best, paired, quantized)]
+    nearest = (*finding.open, *finding.beaten)[:1]
+    if nearest:
+        pairs, figures = len(finding.comparison.pairs), _figures(nearest[0].paired)
+        text = gettext_noop("Nearest, {recipe}: {figures}; Holm over {n} pairs.")
+        said.append(gettext(text, recipe=nearest[0].row.title, figures=figures, n=pairs))
+    text = gettext_noop(
+        "Paired bootstrap stratified by task; intervals are at least 95 % wide, as Holm’s rule asks, and leave zero "
+        "out just where p < 0.05. On this study’s questions a difference to BF16 shows from about {points} points."
+    )
+    said.append(gettext(text, points=f"{100 * shown_difference(paired):.1f}"))
+    return tuple(said)
+
+
+def _against_reference(row: Row, paired: PairedDifference, quantized: int) -> str:
+    said = {"recipe": row.title, "figures": _figures(paired), "n": quantized}
+    if paired.percent_low is None or paired.percent_high is None:
+        return gettext("{recipe}: {figures}; Holm over {n}.", **said)
+    share = f"[{paired.percent_low:.1f}, {paired.percent_high:.1f}]"
+    text = gettext_noop("{recipe}: {percent} of BF16 {interval}, {figures}; Holm over {n}.")
+    return gettext(text, percent=percent(paired.percent), interval=share, **said)
+
+
+def _figures(paired: PairedDifference) -> str:
+    ends = f"[{points(paired.low)}, {points(paired.high)}]"
+    said = {"points": points(paired.difference), "interval": ends, "p": equals(paired.p_holm)}
+    return gettext("{points} points {interval}, p {p}", **said)

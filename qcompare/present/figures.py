@@ -1,0 +1,235 @@
+"""All figures of a comparison, with their titles and words: one line a figure, shown by the screen and the report."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+from typing import TYPE_CHECKING
+
+from qcompare.compare.statistics import TaskDifference
+from qcompare.compare.table import Comparison, Row
+from qcompare.present import numbers, palette
+from qcompare.present.plots import (
+    accuracy_against_bits,
+    accuracy_bars,
+    describe_accuracy,
+    divergence_against_bits,
+    style,
+)
+from qcompare.study.presets import TASKS
+from qcompare.words import gettext, gettext_noop
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+LOSS_TO_GAIN = [[0.0, palette.VERMILION], [0.5, "rgba(134, 140, 150, 0.15)"], [1.0, palette.BLUE]]
+"""Orange to blue: told apart by colour-blind eyes; every cell also bears its figure."""
+SMALLEST_BUBBLE, LARGEST_BUBBLE = 8, 44
+"""Pixels of a bubble that stands for no distance, and what the furthest adds to it."""
+STAGE_COLOURS = (
+    palette.BLUE,
+    palette.ORANGE,
+    palette.GREEN,
+    palette.PURPLE,
+    palette.SKY,
+    palette.VERMILION,
+    palette.GREY,
+)
+
+
+@dataclass(frozen=True)
+class FigureKind:
+    """A figure that a comparison may have."""
+
+    title: str
+    draw: Callable[[Comparison], "Figure"]
+    describe: Callable[[Comparison], str]
+    """Its words, for those who do not see it; empty where there is nothing to draw."""
+
+
+def change_heatmap(comparison: Comparison) -> "Figure":
+    """Change against BF16 of every recipe on every task, in points, with the questions lost and gained."""
+    import plotly.graph_objects as go
+
+    rows = [row for row in comparison.scored if row.versus_bf16]
+    tasks = comparison.study.tasks
+    cells = [[row.versus_bf16.task(task) if row.versus_bf16 else None for task in tasks] for row in rows]
+    values = [[None if cell is None else 100 * cell.difference for cell in line] for line in cells]
+    texts = [
+        ["" if cell is None else f"{numbers.points(cell.difference)}{'' if cell.is_real else ' ?'}" for cell in line]
+        for line in cells
+    ]
+    hovers = [["" if cell is None else _counts(cell) for cell in line] for line in cells]
+    widest = max((abs(value) for line in values for value in line if value is not None), default=1.0) or 1.0
+    figure = go.Figure(
+        go.Heatmap(
+            z=values, x=[TASKS[task].title for task in tasks], y=[row.title for row in rows], text=texts,
+            texttemplate="%{text}", textfont={"size": 14}, customdata=hovers, colorscale=LOSS_TO_GAIN, zmin=-widest,
+            zmax=widest, showscale=False, xgap=3, ygap=3, hovertemplate="%{y}, %{x}: %{customdata}<extra></extra>",
+        )
+    )  # fmt: skip
+    style(figure, comparison)
+    figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 14})
+    figure.update_xaxes(showgrid=False)
+    return figure
+
+
+def _counts(cell: TaskDifference) -> str:
+    return gettext("{lost} lost, {gained} gained of {n}", lost=cell.lost, gained=cell.gained, n=cell.questions)
+
+
+def describe_changes(comparison: Comparison) -> str:
+    """The heatmap in words: the largest loss of each recipe."""
+    parts = []
+    for row in comparison.scored:
+        changes = row.versus_bf16.tasks if row.versus_bf16 else ()
+        if changes:
+            worst = min(changes, key=lambda change: change.difference)
+            parts.append(
+                gettext(
+                    "{recipe} {points} on {task}",
+                    recipe=row.title,
+                    points=numbers.points(worst.difference),
+                    task=TASKS[worst.task].title,
+                )
+            )
+    if not parts:
+        return ""
+    return gettext(
+        "Change against BF16 in points; a question mark: may be chance. Largest loss: {losses}.",
+        losses=gettext("; ").join(parts),
+    )
+
+
+def describe_divergence(comparison: Comparison) -> str:
+    """KL divergences in words."""
+    found = [
+        f"{row.title} {numbers.divergence(row.divergence.kl)}"
+        for row in comparison.scored
+        if row.divergence and not row.is_reference
+    ]
+    return (
+        gettext(
+            "KL divergence to BF16 on held-out text, lower is nearer: {values}.", values=gettext("; ").join(found)
+        )
+        if found
+        else ""
+    )
+
+
+def size_bubbles(comparison: Comparison) -> "Figure":
+    """Accuracy against size; the larger a bubble, the further the recipe's predictions are from BF16's."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    rows = _sized(comparison)
+    furthest = max((_distance(row) for row in rows), default=0.0) or 1.0
+    for position, row in enumerate(sorted(rows, key=lambda row: (row.size_bytes or 0, row.average or 0))):
+        kl = numbers.divergence(row.divergence.kl if row.divergence else None)
+        hover = f"<b>{row.title}</b><br>{numbers.size(row.size_bytes)}, {numbers.score(row.average)}, KL {kl}"
+        figure.add_scatter(
+            x=[(row.size_bytes or 0) / 1e6],
+            y=[row.average],
+            name=row.title,
+            mode="markers+text",
+            text=[row.title],
+            textposition="middle right" if position % 2 else "middle left",
+            marker={
+                "size": [SMALLEST_BUBBLE + LARGEST_BUBBLE * sqrt(_distance(row) / furthest)],
+                "color": palette.colour(row.recipe),
+                "opacity": 0.75,
+                "line": {"width": 1, "color": palette.TEXT},
+            },
+            customdata=[hover],
+            hovertemplate="%{customdata}<extra></extra>",
+            cliponaxis=False,
+        )
+    style(figure, comparison)
+    sizes = [(row.size_bytes or 0) / 1e6 for row in rows]
+    scores = [row.average or 0.0 for row in rows]
+    figure.update_xaxes(title=gettext("size, MB"), range=_with_room(sizes, 0.35))
+    figure.update_yaxes(title=gettext("accuracy"), range=_with_room(scores, 0.2))
+    return figure
+
+
+def _sized(comparison: Comparison) -> list[Row]:
+    return [row for row in comparison.scored if row.size_bytes]
+
+
+def _distance(row: Row) -> float:
+    return row.divergence.kl if row.divergence else 0.0
+
+
+def _with_room(values: list[float], share: float) -> tuple[float, float]:
+    """Axis range that cuts no bubble."""
+    room = share * (max(values) - min(values)) or 0.1 * max(values) or 1.0
+    return min(values) - room, max(values) + room
+
+
+def describe_sizes(comparison: Comparison) -> str:
+    """The bubbles in words."""
+    parts = [
+        gettext("{recipe} {size} with {score}", recipe=row.title, size=numbers.size(row.size_bytes),
+            score=numbers.score(row.average))
+        for row in _sized(comparison)
+    ]  # fmt: skip
+    if not parts:
+        return ""
+    bubbles = gettext("The larger a bubble, the further the predictions are from BF16’s (KL divergence).")
+    return f"{bubbles} {'; '.join(parts)}."
+
+
+def time_by_stage(comparison: Comparison) -> "Figure":
+    """Where the time went: one bar a recipe, one colour a stage."""
+    import plotly.graph_objects as go
+
+    rows = [row for row in comparison.scored if row.seconds]
+    stages = list(dict.fromkeys(stage for row in rows for stage in row.seconds))
+    names = [row.title for row in rows]
+    figure = go.Figure()
+    for n, stage in enumerate(stages):
+        again, colour = divmod(n, len(STAGE_COLOURS))
+        figure.add_bar(
+            name=gettext(stage),
+            orientation="h",
+            y=names,
+            x=[row.seconds.get(stage) for row in rows],
+            marker={"color": STAGE_COLOURS[colour], "pattern": {"shape": "/" if again else ""}},
+            hovertemplate=f"%{{y}}, {gettext(stage)}: %{{x:.0f}} s<extra></extra>",
+        )
+    style(figure, comparison)
+    legend = {"orientation": "h", "y": -0.35, "traceorder": "normal"}
+    figure.update_layout(barmode="stack", showlegend=True, legend=legend)
+    figure.update_layout(height=figure.layout.height + 90)
+    figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 14})
+    figure.update_xaxes(title=gettext("seconds"))
+    return figure
+
+
+def describe_times(comparison: Comparison) -> str:
+    """Times in words: each recipe's total and its longest stage."""
+    parts = []
+    for row in comparison.scored:
+        if row.seconds:
+            longest = max(row.seconds, key=lambda stage: row.seconds[stage])
+            total = numbers.clock(sum(row.seconds.values()))
+            parts.append(
+                gettext(
+                    "{recipe} {total}, most of it {stage} ({time})",
+                    recipe=row.title,
+                    total=total,
+                    stage=gettext(longest),
+                    time=numbers.clock(row.seconds[longest]),
+                )
+            )
+    return gettext("{values}.", values=gettext("; ").join(parts)) if parts else ""
+
+
+KINDS: tuple[FigureKind, ...] = (
+    FigureKind(gettext_noop("Accuracy and its interval (95 %)"), accuracy_bars, describe_accuracy),
+    FigureKind(gettext_noop("Accuracy against bits"), accuracy_against_bits, describe_accuracy),
+    FigureKind(gettext_noop("Change on each task"), change_heatmap, describe_changes),
+    FigureKind(gettext_noop("Distance from BF16 against bits"), divergence_against_bits, describe_divergence),
+    FigureKind(gettext_noop("Size, accuracy and distance from BF16"), size_bubbles, describe_sizes),
+    FigureKind(gettext_noop("Where the time went"), time_by_stage, describe_times),
+)
+"""In the order of the page."""

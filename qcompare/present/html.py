@@ -1,0 +1,109 @@
+"""HTML of results, shared by the screen and the report, from templates that escape everything they are given."""
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from qcompare.compare.questions import KINDS, Questions
+from qcompare.compare.table import Comparison, Row
+from qcompare.present import numbers, palette
+from qcompare.present.caveats import caveats
+from qcompare.present.glossary import explained, term
+from qcompare.present.render import difference, flips
+from qcompare.present.verdict import verdict
+from qcompare.study.presets import TASKS, TaskInfo
+from qcompare.words import gettext_noop, lookup, lookup_plural, translate
+
+TEMPLATES = Path(__file__).parent / "templates"
+WORDS = {
+    "queued": gettext_noop("waiting its turn"), "running": gettext_noop("running now"),
+    "success": gettext_noop("no scores"),
+    "cancelled": gettext_noop("cancelled"),
+}  # fmt: skip
+MARKS = {True: "✓", False: "✗", None: ""}
+FILTERS = (
+    *(numbers.score, numbers.percent, numbers.points, numbers.bits, numbers.size, numbers.count, numbers.clock),
+    *(numbers.about, numbers.divergence, numbers.probability, numbers.equals, numbers.questions),
+    *(palette.colour, difference, flips, explained, term, translate),
+)
+HINTS: dict[str, str] = {
+    "bits": gettext_noop("Average bits of a quantized weight, scales not counted; with scales in small print."),
+    "size": gettext_noop("All weights as they would be stored, embeddings and output layer at 16 bits."),
+    "average": gettext_noop(
+        "Mean accuracy over the tasks; in brackets the share of BF16's, below it that share's interval."
+    ),
+    "versus": gettext_noop(
+        "Difference of the averages on the same questions, in percentage points, with an interval that holds "
+        "at least 95 times in 100. The more recipes are compared, the wider it is made (Holm), so that it excludes "
+        "zero just where the difference is real: where chance alone would hardly do it."
+    ),
+    "kl": gettext_noop(
+        "How far the predictions are from the original's on held-out text (Kullback–Leibler divergence per token, "
+        "0 is the same), and how often both find the same next word most likely. It shows damage before scores do."
+    ),
+    "flips": gettext_noop(
+        "Below it: questions lost and gained against BF16 (grey: may be chance). Click for the questions."
+    ),
+    "stderr": gettext_noop("Share of right answers ± standard error."),
+}
+"""What a column means, shown on hover."""
+
+
+def environment(*folders: Path) -> Environment:
+    """A jinja2 environment with our number formats, over some folders of templates and this room's own."""
+    found = Environment(
+        loader=FileSystemLoader([*folders, TEMPLATES]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    found.policies["ext.i18n.trimmed"] = True
+    found.install_gettext_callables(lookup, lookup_plural, newstyle=False)  # type: ignore[attr-defined]
+    found.filters.update({filter_.__name__: filter_ for filter_ in FILTERS})
+    return found
+
+
+@cache
+def _environment() -> Environment:
+    return environment()
+
+
+def fragment(name: str, **values: object) -> str:
+    """A template of this room filled with values; texts are escaped, whoever wrote them."""
+    return _environment().get_template(f"{name}.html").render(**values)
+
+
+def headline_html(comparison: Comparison) -> str:
+    """The verdict in both wordings, and what limits it."""
+    return fragment("headline", verdict=verdict(comparison), caveats=caveats(comparison))
+
+
+def table_html(comparison: Comparison) -> str:
+    """The table of scores, or several where rows may not be compared."""
+    groups = []
+    for number, apart in enumerate(comparison.set_apart):
+        rows = [row for row in comparison.rows if row.group == number]
+        groups.append((rows, apart, _columns(comparison, rows)))
+    return fragment(
+        "table",
+        groups=groups,
+        model=comparison.model.name if comparison.model else comparison.study.model,
+        highest={row.job_id for row in comparison.highest},
+        hints=HINTS,
+        words=WORDS,
+    )
+
+
+def _columns(comparison: Comparison, rows: list[Row]) -> list[TaskInfo]:
+    """The tasks that a table's rows have scores of; all, where none has any yet."""
+    measured = {score.task for row in rows for score in row.tasks} or {*comparison.study.tasks}
+    return [TASKS[task] for task in comparison.study.tasks if task in measured]
+
+
+def questions_html(found: Questions) -> str:
+    """A page of questions."""
+    single = bool(found.shown) and all(len(question.options) == 1 for question in found.shown)
+    return fragment("questions", found=found, kinds=KINDS, marks=MARKS, single=single)

@@ -1,0 +1,225 @@
+"""Results in the layout of the two source documents: same rows, same names, the share of BF16 in brackets.
+
+Models stand across, as there; studies of several models give several columns. "Ours" is the mixed recipe, "Pure" the
+uniform one.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from qcompare.compare.selection import BETWEEN, study_names
+from qcompare.compare.table import Comparison, Row, read_comparison
+from qcompare.errors import QCompareError
+from qcompare.present import numbers
+from qcompare.present.caveats import caveats
+from qcompare.present.markup import latex, latex_table, markdown, markdown_table, one_line
+from qcompare.present.render import problems
+from qcompare.store import Store
+from qcompare.study.presets import SCHEMES
+from qcompare.study.spec import Study
+from qcompare.words import gettext
+
+WRITTEN_TASK = "gsm8k"
+EDGE_ROWS = {"tail": "Tail layers", "head": "Head layers"}
+"""In the order of the document."""
+FP8_NAMES = {
+    "awq_fp8_dynamic": "FP8_DYNAMIC", "awq_fp8_block": "FP8_BLOCK",
+    "rtn_fp8_dynamic": "FP8_DYNAMIC without AWQ", "rtn_fp8_block": "FP8_BLOCK without AWQ",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """One table, as text."""
+
+    title: str
+    header: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+
+def read_columns(store: Store, study_ids: str) -> list[Comparison]:
+    """The comparisons that stand side by side: one a model. Studies of one model are compared with each other.
+
+    Args:
+        study_ids: with commas between.
+
+    Raises:
+        NotFound: there is no such study.
+        QCompareError: the studies did not ask for the same.
+    """
+    by_model: dict[str, list[str]] = {}
+    for study in map(store.study, study_names(study_ids)):
+        by_model.setdefault(study.spec.model.partition("@")[0], []).append(study.id)
+    columns = [read_comparison(store, BETWEEN.join(ids)) for ids in by_model.values()]
+    for other in columns[1:]:
+        asked, first = (
+            {"tasks": each.study.tasks, "schemes": each.study.schemes, "limit": each.study.limit}
+            for each in (other, columns[0])
+        )
+        if apart := [name for name in asked if asked[name] != first[name]]:
+            raise QCompareError(
+                "{one} and {other} differ in {what}: one table needs the same",
+                one=_model(other),
+                other=_model(columns[0]),
+                what=gettext(", ").join(apart),
+            )
+    return columns
+
+
+def published_layout(columns: Sequence[Comparison]) -> list[PaperTable]:
+    """Tables of the comparisons, those of the source documents that they hold rows for."""
+    study = columns[0].study
+    found = []
+    if set(study.tasks) - {WRITTEN_TASK}:
+        budgets = sorted({bits for each in columns for bits in each.study.avg_bits}, reverse=True)
+        found = [_mixed_accuracy(columns), *(_other_recipes(columns, bits) for bits in budgets)]
+        found = [table for table in found if table.lines]
+    if WRITTEN_TASK in study.tasks:
+        found += [table for each in columns for table in (_sizes(each), _written(each)) if table.lines]
+    return found
+
+
+def _mixed_accuracy(columns: Sequence[Comparison]) -> PaperTable:
+    """BF16, the low scheme everywhere, and the mixed recipe at every budget."""
+    study = columns[0].study
+    budgets = sorted({bits for each in columns for bits in each.study.avg_bits})
+    keys: list[tuple[str, float | None, str]] = [
+        ("bf16", None, "BF16"),
+        ("uniform", None, f"Pure {SCHEMES[study.schemes[0]].bits}-bit"),
+        *(("mixed", bits, f"Ours {bits:g}-bit") for bits in budgets),
+        *((recipe, None, _fp8_title(recipe)) for recipe in FP8_NAMES),
+    ]
+    lines = _lines(columns, keys)
+    quantized = [line for line in lines if line[0] != "BF16"]
+    return PaperTable(f"{_pair(study)} mixed accuracy", _header("Average bits", columns), lines if quantized else ())
+
+
+def _other_recipes(columns: Sequence[Comparison], bits: float) -> PaperTable:
+    """Head, tail and mixed at one budget; none where there is nothing beside the mixed recipe."""
+    study = columns[0].study
+    high = SCHEMES[study.schemes[-1]]
+    width = "BF16" if high.name == "BF16" else f"{high.bits}-bit"
+    edges = [(recipe, bits, f"{words} {width}") for recipe, words in EDGE_ROWS.items()]
+    title = f"Comparison with other recipes at an average of {bits:g} bits of {_datatype(study)}"
+    lines = _lines(columns, [*edges, ("mixed", bits, "Ours")]) if _lines(columns, edges) else ()
+    return PaperTable(title, _header(f"Avg. bits = {bits:g}", columns), lines)
+
+
+def _lines(
+    columns: Sequence[Comparison], keys: Sequence[tuple[str, float | None, str]]
+) -> tuple[tuple[str, ...], ...]:
+    """A line for each recipe, and for each label it goes by where studies are compared, that any column has."""
+    lines = []
+    for recipe, bits, name in keys:
+        rows = [
+            {row.label: row for row in each.rows if (row.recipe, row.avg_bits) == (recipe, bits)} for each in columns
+        ]
+        for label in dict.fromkeys(label for found in rows for label in found):
+            cells = (_cell(found.get(label)) for found in rows)
+            lines.append((f"{name}, {label}" if label else name, *cells))
+    return tuple(lines)
+
+
+def _rows(comparison: Comparison, recipe: str, bits: float | None) -> dict[str, Row]:
+    """By label."""
+    return {row.label: row for row in comparison.rows if (row.recipe, row.avg_bits) == (recipe, bits)}
+
+
+def _cell(row: Row | None) -> str:
+    return numbers.score_with_percent(row.average, row.percent_of_bf16) if row else numbers.MISSING
+
+
+def _header(corner: str, columns: Sequence[Comparison]) -> tuple[str, ...]:
+    return corner, *map(_model, columns)
+
+
+def _model(comparison: Comparison) -> str:
+    """A model as the document calls it.
+
+    `meta-llama/Llama-3.1-8B-Instruct` is `Llama3.1-8B-I`.
+    """
+    given = comparison.study.model.partition("@")[0]
+    name = comparison.model.name if comparison.model else given
+    return re.sub(r"^Llama-", "Llama", re.sub(r"-Instruct$", "-I", name.rpartition("/")[2]))
+
+
+def _pair(study: Study) -> str:
+    """`MXFP4/8`, `W2G128/W4G128`."""
+    names = [_scheme(name) for name in study.schemes]
+    if SCHEMES[study.schemes[0]].family == "int":
+        return "/".join(names)
+    return "/".join([names[0], *(name.removeprefix("MXFP") for name in names[1:])])
+
+
+def _datatype(study: Study) -> str:
+    names = [_scheme(name) for name in study.schemes]
+    return " and ".join(names) if SCHEMES[study.schemes[0]].family == "int" else "mxfp datatype"
+
+
+def _scheme(name: str) -> str:
+    """A scheme as the document calls it: groups are named with weight-only ones."""
+    scheme = SCHEMES[name]
+    return f"W{scheme.bits}G{scheme.group_size}" if scheme.family == "int" else name
+
+
+def _fp8_title(recipe: str) -> str:
+    name = FP8_NAMES[recipe]
+    return name if "without" in name else f"AWQ + {name}"
+
+
+def _sizes(comparison: Comparison) -> PaperTable:
+    """The sizes of compressed checkpoints."""
+    rows = [(row, FP8_NAMES[row.recipe]) for row in comparison.rows if row.recipe in FP8_NAMES and row.size_bytes]
+    lines = tuple((name, f"{(row.size_bytes or 0) / 1e9:.2f} GB") for row, name in rows)
+    return PaperTable(f"Quantization results, {_model(comparison)}", ("Scheme", "Size"), lines)
+
+
+def _written(comparison: Comparison) -> PaperTable:
+    """Strict and flexible scores of questions answered in writing."""
+    lines = []
+    for row in comparison.rows:
+        score = row.task(WRITTEN_TASK)
+        if score:
+            name = FP8_NAMES.get(row.recipe, row.title)
+            lines.append((name, _share(score.value), _share(score.flexible)))
+    return PaperTable(
+        f"GSM8K results, {_model(comparison)}", ("Model", "Strict Match", "Flexible Extract"), tuple(lines)
+    )
+
+
+def _share(value: float | None) -> str:
+    return numbers.MISSING if value is None else f"{100 * value:.2f}%"
+
+
+def _notes(columns: Sequence[Comparison]) -> Iterator[str]:
+    tasks = ", ".join(columns[0].study.tasks)
+    yield f"Average accuracy across {tasks}; in brackets percent of BF16. Ours: the mixed recipe. Pure: uniform."
+    for each in columns:
+        yield " ".join([f"{_model(each)}:", *caveats(each), *(f"{line}." for line in problems(each))])
+
+
+def as_markdown(columns: Sequence[Comparison]) -> str:
+    """The tables as Markdown, with their conditions."""
+    parts = []
+    for number, table in enumerate(published_layout(columns), 1):
+        parts += [f"**Table {number}** {markdown(table.title)}", markdown_table(table.header, table.lines)]
+    return "\n\n".join([*parts, *map(markdown, _notes(columns))])
+
+
+def as_latex(columns: Sequence[Comparison]) -> str:
+    """The tables as LaTeX, with their conditions as comments; needs the booktabs package."""
+    notes = [f"% {one_line(note)}" for note in _notes(columns)]
+    return "\n\n".join([*map(_latex_part, published_layout(columns)), "\n".join(notes)])
+
+
+def _latex_part(table: PaperTable) -> str:
+    inside = [r"\centering", rf"\caption{{{latex(table.title)}}}", latex_table(table.header, table.lines)]
+    return "\n".join([r"\begin{table}", *inside, r"\end{table}"])
+
+
+LAYOUTS: Mapping[str, Callable[[Sequence[Comparison]], str]] = {
+    "published_md": as_markdown,
+    "published_latex": as_latex,
+}
+"""Formats of `show`, besides those of `render`."""

@@ -1,0 +1,218 @@
+"""A comparison as text: `table` for the terminal, `md` and `latex` for papers, `csv` and `json` for programs."""
+
+import csv
+import io
+from collections.abc import Callable
+
+from qcompare.compare.statistics import PairedDifference, TaskDifference
+from qcompare.compare.table import Comparison, Row
+from qcompare.errors import QCompareError, unknown
+from qcompare.present import numbers
+from qcompare.present.markup import latex_table, markdown, markdown_table, one_line
+from qcompare.study.records import Status
+from qcompare.words import gettext, gettext_noop
+
+TERMINAL_WIDTH = 240
+"""Wide enough for a row of eight tasks: a table that wraps cannot be read or grepped."""
+CSV_COLUMNS = (
+    *("study_id", "model", "recipe", "avg_bits_asked", "avg_bits", "avg_bits_with_scales", "bits_per_weight"),
+    *("size_bytes", "status", "task", "metric", "value", "stderr", "n", "acc_norm", "acc_norm_stderr"),
+    *("flexible", "flexible_stderr"),
+    *(
+        "percent_of_bf16",
+        "diff_to_bf16",
+        "diff_low",
+        "diff_high",
+        "lost",
+        "gained",
+        "p",
+        "p_holm",
+        "kl",
+        "kl_stderr",
+        "top1_agreement",
+        "perplexity",
+    ),
+    "error",
+)
+
+
+def render(comparison: Comparison, format: str) -> str:
+    """The comparison as text, ending without a newline.
+
+    Args:
+        format: a key of `FORMATS`.
+
+    Raises:
+        QCompareError: there is no such format.
+    """
+    if format not in FORMATS:
+        raise QCompareError(unknown(gettext_noop("format"), format, FORMATS))
+    return FORMATS[format](comparison)
+
+
+def _terminal(comparison: Comparison) -> str:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, title=_heading(comparison), title_justify="left", title_style="")
+    header, *lines = _cells(comparison)
+    for position, name in enumerate(header):
+        table.add_column(name, justify="left" if position == 0 else "right", no_wrap=True)
+    for line in lines:
+        # Text, not str: a name in [brackets] is no markup.
+        table.add_row(*(Text(cell) for cell in line))
+    console = Console(file=io.StringIO(), width=TERMINAL_WIDTH, color_system=None, legacy_windows=False)
+    console.print(table)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return "\n".join([*(line.rstrip() for line in text.rstrip().splitlines()), *problems(comparison)])
+
+
+def _markdown(comparison: Comparison) -> str:
+    header, *lines = _cells(comparison)
+    notes = [markdown(problem) for problem in problems(comparison)]
+    return "\n\n".join([markdown(_heading(comparison)), markdown_table(header, lines), *notes])
+
+
+def _csv(comparison: Comparison) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in comparison.rows:
+        writer.writerows(_csv_lines(comparison, row))
+    return out.getvalue().rstrip("\n")
+
+
+def _csv_lines(comparison: Comparison, row: Row) -> list[dict[str, object]]:
+    paired = row.versus_bf16
+    common: dict[str, object] = {
+        "study_id": comparison.study_id,
+        "model": comparison.study.model,
+        "recipe": row.recipe,
+        "avg_bits_asked": row.avg_bits,
+        "avg_bits": row.bits and row.bits.achieved,
+        "avg_bits_with_scales": row.bits and row.bits.achieved_with_scales,
+        "bits_per_weight": row.bits_per_weight,
+        "size_bytes": row.size_bytes,
+        "status": row.status.value,
+        "error": row.error,
+    }
+    per_task = [
+        common | score.model_dump(include={*CSV_COLUMNS}) | _task_difference(paired, score.task)
+        for score in row.tasks
+    ]
+    average: dict[str, object] = {
+        "task": "average",
+        "metric": "acc",
+        "value": row.average,
+        "stderr": row.average_stderr,
+        "n": sum(score.n for score in row.tasks) or None,
+        "percent_of_bf16": row.percent_of_bf16,
+        "diff_to_bf16": paired and paired.difference,
+        "diff_low": paired and paired.low,
+        "diff_high": paired and paired.high,
+    }
+    if paired:
+        average |= paired.model_dump(include={"lost", "gained", "p", "p_holm"})
+    if row.divergence:
+        average |= row.divergence.model_dump(include={*CSV_COLUMNS})
+    return [*per_task, common | average]
+
+
+def _task_difference(paired: PairedDifference | None, task: str) -> dict[str, object]:
+    found = paired.task(task) if paired else None
+    if found is None:
+        return {}
+    return {"diff_to_bf16": found.difference, **found.model_dump(include={"lost", "gained", "p", "p_holm"})}
+
+
+def _json(comparison: Comparison) -> str:
+    return comparison.model_dump_json(indent=2)
+
+
+def _heading(comparison: Comparison) -> str:
+    model = comparison.model.name if comparison.model else comparison.study.model
+    tasks = ", ".join(comparison.study.tasks)
+    if not tasks:
+        return gettext("{model}: average accuracy across no tasks", model=model)
+    return gettext("{model}: average accuracy across {tasks}", model=model, tasks=tasks)
+
+
+def _cells(comparison: Comparison) -> list[list[str]]:
+    """The table as text, header first."""
+    tasks = comparison.study.tasks
+    header = [
+        gettext("Recipe"),
+        gettext("Average"),
+        gettext("vs BF16, points (95 %)"),
+        gettext("lost/gained"),
+        *tasks,
+        "KL",
+        gettext("Bits"),
+        gettext("with scales"),
+        gettext("Size"),
+    ]
+    return [header, *(_line(row, tasks) for row in comparison.rows)]
+
+
+def _line(row: Row, tasks: tuple[str, ...]) -> list[str]:
+    if row.status is not Status.SUCCESS and row.average is None and row.bits is None:
+        return [row.title, gettext(row.status.value), *[numbers.MISSING] * (len(tasks) + 6)]
+    scores = (row.task(task) for task in tasks)
+    return [
+        row.title,
+        numbers.score_with_percent(row.average, row.percent_of_bf16),
+        difference(row.versus_bf16),
+        flips(row.versus_bf16),
+        *(numbers.score_with_error(s.value, s.stderr) if s else numbers.MISSING for s in scores),
+        numbers.divergence(row.divergence.kl if row.divergence else None),
+        numbers.bits(row.bits.achieved if row.bits else None),
+        numbers.bits(row.bits.achieved_with_scales if row.bits else None),
+        numbers.size(row.size_bytes),
+    ]
+
+
+def difference(paired: PairedDifference | None) -> str:
+    """A paired difference in points: `−2.2 [−2.9, −1.5]`."""
+    if paired is None:
+        return numbers.MISSING
+    return f"{numbers.points(paired.difference)} [{numbers.points(paired.low)}, {numbers.points(paired.high)}]"
+
+
+def flips(paired: PairedDifference | TaskDifference | None) -> str:
+    """Questions lost and gained: `−14 +3`."""
+    return numbers.MISSING if paired is None else f"{numbers.MINUS}{paired.lost} +{paired.gained}"
+
+
+def problems(comparison: Comparison) -> list[str]:
+    """What failed, could not be compared, or stands apart, a line each."""
+    failed = [f"{row.title} {gettext(row.status.value)}: {row.error}" for row in comparison.rows if row.error]
+    unpaired = [f"{row.title}: {row.unpaired_because}" for row in comparison.rows if row.unpaired_because]
+    apart = [
+        gettext(
+            "{recipe} is not compared with the others: {reason}",
+            recipe=row.title,
+            reason=comparison.set_apart[row.group],
+        )
+        for row in comparison.rows
+        if row.group
+    ]
+    return failed + unpaired + apart
+
+
+def _latex(comparison: Comparison) -> str:
+    """Needs the booktabs package."""
+    header, *lines = _cells(comparison)
+    notes = [f"% {one_line(problem)}" for problem in problems(comparison)]
+    return "\n".join([*notes, latex_table(header, lines), f"% {one_line(_heading(comparison))}"])
+
+
+FORMATS: dict[str, Callable[[Comparison], str]] = {
+    "table": _terminal,
+    "json": _json,
+    "csv": _csv,
+    "md": _markdown,
+    "latex": _latex,
+}
+"""Formats of `show`."""

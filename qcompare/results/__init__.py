@@ -1,1 +1,0 @@
-"""Read what a study found: tables, paired statistics, sentences and plots. Never loads torch; knows no widget."""

@@ -1,0 +1,86 @@
+"""Your own prompt on chosen recipes of a study: queued as a small study of that prompt alone, answered one by one.
+
+A prompt may follow up on one of the study's: then the small study asks the conversation so far, and the new turn.
+"""
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from qcompare.errors import InvalidStudy, QCompareError
+from qcompare.jobs.submit import submit
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.study.presets import RECIPES
+from qcompare.study.prompts import Prompt, turns
+from qcompare.study.reading import parse_study
+from qcompare.study.spec import Study
+from qcompare.ui.parts import Part, Place, study_exists
+from qcompare.words import gettext
+
+NAME_LETTERS = 40
+"""Of a prompt, in the name of its study."""
+CHOICE_LETTERS = 40
+"""Of each turn of a prompt, where one is chosen to follow up on."""
+NEW = ""
+"""Where a prompt follows up on nothing."""
+
+
+def build_own_prompt(settings: Settings, study_id: gr.Textbox) -> Part:
+    """Lay out the fold in the current page; when a prompt is asked, its study is opened."""
+    with gr.Accordion(gettext("Ask your own prompt"), open=False, visible=False, elem_id="qc-own") as fold:
+        prompt = gr.Textbox(label=gettext("Prompt"), lines=2, max_lines=8, elem_id="qc-own-prompt")
+        before = gr.Dropdown([], label=gettext("Follows up on"), elem_id="qc-own-before")
+        recipes = gr.CheckboxGroup([], label=gettext("Recipes, loaded one after another"))
+        ask = gr.Button(gettext("Ask"), variant="primary", scale=0, min_width=120)
+
+    def start(study: str, text: str, follows: str | None, chosen: list[str]) -> Any:
+        try:
+            spec = Store(settings.home).study(study).spec
+            asked = prompt_study(spec, text, chosen, spec.prompts[int(follows)] if follows else None)
+            return submit(asked, settings, name=f"Prompt: {' '.join(text.split())[:NAME_LETTERS]}").id
+        except QCompareError as error:
+            gr.Warning(escape(str(error), quote=False))  # a toast shows HTML
+            return gr.skip()
+
+    ask.click(start, [study_id, prompt, before, recipes], study_id, show_progress="minimal", api_visibility="private")
+    return Part("own prompt", [fold, before, recipes], lambda place: place.study_id, _offered)
+
+
+def prompt_study(study: Study, prompt: str, recipes: list[str], before: Prompt | None = None) -> Study:
+    """A study of one prompt: model, schemes, budgets and everything else as in the study it starts from.
+
+    Args:
+        before: the prompt is the next turn after this one.
+
+    Raises:
+        InvalidStudy: the prompt is empty or too long, or no recipe is chosen.
+    """
+    if not prompt.strip():
+        raise InvalidStudy("the prompt is empty: type one")
+    asked = prompt if before is None else (*turns(before), prompt)
+    changes = {"prompts": [asked], "recipes": recipes, "tasks": [], "divergence": None}
+    return parse_study(study.model_dump() | changes, gettext("prompt"))
+
+
+def _offered(place: Place) -> list[Any]:
+    if not study_exists(place):
+        return [gr.update(visible=False), gr.skip(), gr.skip()]
+    spec = place.store.study(place.study_id).spec
+    names = spec.recipes
+    choices = [(gettext(RECIPES[name].title) if name in RECIPES else name, name) for name in names]
+    talks = [(" › ".join(map(_shortened, turns(prompt))), str(number)) for number, prompt in enumerate(spec.prompts)]
+    return [
+        gr.update(visible=True),
+        gr.update(
+            choices=[(gettext("Nothing: a new conversation"), NEW), *talks],
+            value="0" if len(talks) == 1 and not spec.tasks else NEW,
+        ),
+        gr.update(choices=choices, value=list(names)),
+    ]
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= CHOICE_LETTERS else f"{line[: CHOICE_LETTERS - 1]}…"

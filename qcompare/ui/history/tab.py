@@ -1,0 +1,180 @@
+"""History: all stored studies; search, tags, several side by side, import. The chosen one is `chosen`'s matter."""
+
+from collections import Counter
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from qcompare.compare.selection import BETWEEN, read_selection, study_names
+from qcompare.errors import QCompareError
+from qcompare.settings import Settings
+from qcompare.store import Store, packing
+from qcompare.study.records import Status, StudyRecord
+from qcompare.ui.history.chosen import build_chosen, told
+from qcompare.ui.history.cleanup import build_cleanup
+from qcompare.ui.pages import page
+from qcompare.ui.parts import Part, Place, markup
+from qcompare.ui.texts import STATUS_WORDS
+from qcompare.words import gettext, ngettext
+
+SHOWN = 50
+"""Studies of the list; so many more at a press."""
+ANY = "any state"
+PRESSES = """
+window.qcompare.presses(element, '[data-study], [data-look], [data-compare]', (pressed) => {
+  if (pressed.study) {
+    trigger('pick', {study: pressed.study});
+    setTimeout(() => document.querySelector('#qc-chosen')?.scrollIntoView({block: 'nearest'}), 400);
+  }
+  else if (pressed.look) trigger('look', {look: pressed.look, name: pressed.name});
+  else trigger('compare', {});
+});
+"""
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+
+@dataclass(frozen=True)
+class View:
+    """What a visitor has set in the list itself."""
+
+    tag: str = ""
+    """Only studies with it; empty: all."""
+    ticked: tuple[str, ...] = ()
+    """Ids of the studies to be looked at side by side."""
+    limit: int = SHOWN
+
+    def after(self, look: str, name: str) -> "View":
+        """After a press: `tick` and `tag` are switched, `clear` unticks all, `more` lengthens the list."""
+        match look:
+            case "tick":
+                others = tuple(each for each in self.ticked if each != name)
+                return replace(self, ticked=others if name in self.ticked else (*others, name))
+            case "tag":
+                return replace(self, tag="" if self.tag == name else name, limit=SHOWN)
+            case "clear":
+                return replace(self, ticked=())
+            case "more":
+                return replace(self, limit=self.limit + SHOWN)
+        return self
+
+
+@dataclass(frozen=True)
+class HistoryTab:
+    """The components that others listen to."""
+
+    rows: gr.HTML
+    view: gr.State
+    clone: gr.Button
+    parts: tuple[Part, Part]
+
+
+def build_history(settings: Settings, store: Store, study_id: gr.Textbox) -> HistoryTab:
+    """Lay out the tab in the current page and wire what stays inside it."""
+    view, stamp = gr.State(View()), gr.Textbox(visible=False)
+    with gr.Row(elem_id="qc-find", equal_height=True):
+        search = gr.Textbox(
+            label=gettext("Search"),
+            placeholder=gettext("name, model, recipe, tag"),
+            max_lines=1,
+            scale=3,
+            min_width=160,
+        )
+        states = [(gettext(STATUS_WORDS[status.value]).capitalize(), status.value) for status in Status]
+        state = gr.Dropdown(
+            [(gettext("Any state"), ANY), *states], value=ANY, label=gettext("State"), scale=1, min_width=144
+        )
+        incoming = gr.UploadButton(
+            gettext("Import a packed study"), file_types=[".zip"], scale=0, min_width=184, size="sm"
+        )
+    with gr.Row(elem_id="qc-library", equal_height=False):
+        rows = markup(elem_id="qc-history", js_on_load=PRESSES, scale=5, min_width=320)
+        with gr.Column(elem_id="qc-aside", scale=3, min_width=320):
+            chosen = build_chosen(settings, study_id)
+            build_cleanup(settings)
+
+    def show(*values: Any) -> str:
+        return history_rows(store, *values)
+
+    def look(event: gr.EventData, view: View, *values: Any) -> list[Any]:
+        now = view.after(str(event.look), str(event.name))
+        return [now, show(now, *values)]
+
+    asked = [view, search, state, study_id]
+    gr.on(
+        [search.input, state.input, stamp.change, study_id.change], show, asked, rows,
+        trigger_mode="always_last", **QUIET,
+    )  # fmt: skip
+    rows.look(look, asked, [view, rows], **QUIET)
+    incoming.upload(_importer(settings), [incoming, study_id], study_id, api_visibility="private")
+    listed = Part("history", [stamp], _token, lambda place: [str(hash(_token(place)))])
+    return HistoryTab(rows, view, chosen.clone, (listed, chosen.part))
+
+
+def picked_study(event: gr.EventData) -> str:
+    """The id of the study whose row was pressed."""
+    return str(event.study)
+
+
+def comparer(store: Store) -> Callable[[View], list[Any]]:
+    """The handler that shows the ticked studies side by side; says in one line why they cannot be."""
+
+    def compare(view: View) -> list[Any]:
+        try:
+            return [read_selection(store, BETWEEN.join(view.ticked)).study.id, gr.Tabs(selected="results")]
+        except QCompareError as error:
+            gr.Warning(escape(str(error), quote=False))  # a toast shows HTML
+            return [gr.skip(), gr.skip()]
+
+    return compare
+
+
+def history_rows(store: Store, view: View, search: str, state: str, chosen: str) -> str:
+    """The list as HTML: the newest that match."""
+    studies = store.studies()
+    found = store.search(search or "", None if state == ANY else Status(state), view.tag)
+    tags = Counter(tag for study in studies for tag in study.tags)
+    here = {study.id for study in studies}
+    ticked = [study_id for study_id in view.ticked if study_id in here]
+    return page(
+        "history",
+        studies=found[: view.limit],
+        found=len(found),
+        total=len(studies),
+        size=sum(study.size_bytes for study in found),
+        tags=sorted(tags.items(), key=lambda each: each[0].lower()),
+        tag=view.tag,
+        ticked=ticked,
+        chosen=study_names(chosen),
+        words=STATUS_WORDS,
+        asked=asked_in_words,
+    )
+
+
+def asked_in_words(study: StudyRecord) -> str:
+    """`SmolLM2 · 5 recipes · 4 tasks · 25 questions each`: what a study asked."""
+    spec = study.spec
+    parts = [spec.model.rstrip("/").rpartition("/")[2], ngettext("{n} recipe", "{n} recipes", len(spec.recipes))]
+    if not spec.tasks:
+        return " · ".join([*parts, ngettext("{n} prompt", "{n} prompts", len(spec.prompts))])
+    each = (
+        gettext("all questions")
+        if spec.limit is None
+        else ngettext("{n} question each", "{n} questions each", spec.limit)
+    )
+    return " · ".join([*parts, ngettext("{n} task", "{n} tasks", len(spec.tasks)), each])
+
+
+def _token(place: Place) -> Hashable:
+    return place.store.version()
+
+
+def _importer(settings: Settings) -> Callable[[str, str], str]:
+    def take(path: str, study_id: str) -> str:
+        found: str = told(lambda: packing.unpack(Store(settings.home), Path(path)), study_id)
+        return found
+
+    return take

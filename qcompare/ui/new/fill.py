@@ -1,0 +1,43 @@
+"""Fill the form of New with a study that exists: a stored one, or a study file."""
+
+from dataclasses import astuple
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from qcompare.errors import QCompareError
+from qcompare.settings import Settings
+from qcompare.study.reading import load_study
+from qcompare.study.spec import Study
+from qcompare.ui.new.form import Asked
+from qcompare.words import gettext
+
+FIELDS = 8
+"""Widgets of the form, in the order of `Asked`."""
+
+
+def fill(study: Study, settings: Settings) -> list[Any]:
+    """The values of the form's widgets; says which settings of the study the form has no field for."""
+    asked = Asked.like(study, settings)
+    again = asked.study().model_dump()
+    if other := [field for field, value in study.model_dump().items() if again[field] != value]:
+        gr.Warning(
+            gettext(
+                "The form has no field for: {fields}. Use the study file for these.", fields=escape(", ".join(other))
+            )
+        )
+    return list(astuple(asked))
+
+
+def fill_from_file(path: str | None, settings: Settings) -> list[Any]:
+    """The same from a study file; one that is none is told in one line, and changes nothing."""
+    if path is None:
+        return [gr.skip()] * FIELDS
+    try:
+        return fill(load_study(Path(path)), settings)
+    except QCompareError as error:
+        said = str(error).replace(path, Path(path).name)
+        gr.Warning(escape(said, quote=False))  # a toast shows HTML
+        return [gr.skip()] * FIELDS

@@ -1,0 +1,117 @@
+"""What the widgets of New study say, and the study it makes. Knows no widget."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from qcompare.errors import InvalidStudy
+from qcompare.models.sources import resolve
+from qcompare.settings import Settings
+from qcompare.study.presets import PUBLISHED_BUDGETS, SCHEME_CHOICES, SCHEMES, SIZES, Size
+from qcompare.study.prompts import from_lines, to_lines
+from qcompare.study.reading import parse_study
+from qcompare.study.spec import Study
+from qcompare.words import gettext, gettext_noop
+
+DEMO, HUB, FOLDER = gettext_noop("Demo"), gettext_noop("Hub"), gettext_noop("Folder")
+"""Where a model comes from, as offered."""
+CUSTOM = gettext_noop("Custom")
+"""A number of questions that is none of the ready sizes."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The values of the widgets, in the order in which they are handed over."""
+
+    source: str
+    name: str | None
+    schemes: str
+    """Names with commas between, lowest first: a choice of a radio must be a string."""
+    budget: float | None
+    recipes: list[str]
+    tasks: list[str]
+    limit: float | None
+    prompts: str | None
+
+    @classmethod
+    def like(cls, study: Study, settings: Settings) -> Self:
+        """The values that ask for a stored study again."""
+        kind = resolve(study.model, settings).kind
+        source = {"demo bundle": DEMO, "hub": HUB}.get(kind, FOLDER)
+        return cls(
+            source=source,
+            name=None if source == DEMO else study.model,
+            schemes=",".join(study.schemes),
+            budget=study.avg_bits[0],
+            recipes=list(study.recipes),
+            tasks=list(study.tasks),
+            limit=study.limit,
+            prompts=to_lines(study.prompts),
+        )
+
+    @property
+    def model(self) -> str:
+        """What a study calls the model; empty as long as none is named."""
+        return "demo" if self.source == DEMO else (self.name or "").strip()
+
+    def study(self) -> Study:
+        """The study these values ask for.
+
+        Raises:
+            InvalidStudy: one line saying what is wrong.
+        """
+        if not self.model:
+            raise InvalidStudy("no model is named: type its name, or choose the demo")
+        values = {
+            "model": self.model,
+            "schemes": self.schemes.split(","),
+            "avg_bits": [] if self.budget is None else [round(self.budget, 3)],
+            "recipes": self.recipes,
+            "tasks": self.tasks,
+            "limit": None if self.limit is None else int(self.limit),
+            "prompts": from_lines(self.prompts or ""),
+        }
+        try:
+            return parse_study(values, gettext("study"))
+        except InvalidStudy as error:
+            # There is no file whose name would help.
+            raise InvalidStudy(str(error).removeprefix("study: ")) from None
+
+
+def size_named(name: str) -> Size | None:
+    """A ready size by its name; None for `CUSTOM`."""
+    return next((size for size in SIZES if size.name == name), None)
+
+
+def size_of(tasks: list[str], limit: float | None) -> str:
+    """The name of the ready size that asks just this; else `CUSTOM`."""
+    asked = (set(tasks), None if limit is None else int(limit))
+    return next((size.name for size in SIZES if (set(size.tasks), size.limit) == asked), CUSTOM)
+
+
+def budget_range(schemes: str) -> tuple[float, float]:
+    """Bits between which budgets lie, scales not counted, before the model is known."""
+    names = schemes.split(",")
+    return float(SCHEMES[names[0]].bits), float(SCHEMES[names[-1]].bits)
+
+
+def budget_within(schemes: str, budget: float | None) -> float:
+    """The budget where these schemes reach it; else the published one nearest to the middle of their range."""
+    low, high = budget_range(schemes)
+    if budget is not None and low <= budget <= high:
+        return budget
+    middle = (low + high) / 2
+    return min(published_budgets((low, high)) or [middle], key=lambda bits: abs(bits - middle))
+
+
+def published_budgets(reach: tuple[float, float]) -> list[float]:
+    """The budgets of the published tables within reach."""
+    return [bits for bits in PUBLISHED_BUDGETS if reach[0] <= bits <= reach[1]]
+
+
+def schemes_value(schemes: Sequence[str]) -> str:
+    """Schemes as the value of a choice."""
+    return ",".join(schemes)
+
+
+DEFAULT_SCHEMES = schemes_value(SCHEME_CHOICES[0])

@@ -1,0 +1,232 @@
+"""New study: three cards (model, compress, measure), the estimate, the study file, and Start."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from qcompare.compare.resolution import visible_difference
+from qcompare.present import numbers
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.study.presets import DEFAULT_PROMPTS, RECIPES, SCHEME_CHOICES, TASKS
+from qcompare.study.spec import Study
+from qcompare.ui.guide import build_path, build_walk
+from qcompare.ui.new import form
+from qcompare.ui.new.estimate import UNTIMED, Estimate, SizeTime, estimate
+from qcompare.ui.new.fill import fill_from_file
+from qcompare.ui.new.model_search import build_model_search, picked_model
+from qcompare.ui.pages import page
+from qcompare.ui.parts import markup
+from qcompare.ui.recording import recorded
+from qcompare.ui.texts import PITCH, schemes_title
+from qcompare.words import gettext, gettext_noop
+
+PICK_BUDGET = """
+element.addEventListener('click', (event) => {
+  const tick = event.target.closest('[data-budget]');
+  if (tick) trigger('pick', {budget: Number(tick.dataset.budget)});
+});
+"""
+START, START_ANYWAY = gettext_noop("Start study"), gettext_noop("Start anyway")
+COMPRESS = gettext_noop(
+    "A recipe chooses a format for each layer; what they take on average is the budget of bits per weight. "
+    "Formats are simulated."
+)
+MEASURE = gettext_noop(
+    "Every recipe answers the same questions, with the same few-shot examples. KL divergence on held-out text comes "
+    "on top: it shows damage sooner."
+)
+RUN_COMMAND = "python -m qcompare run study.yaml"
+
+
+@dataclass(frozen=True)
+class NewStudyTab:
+    """The components that others listen to."""
+
+    inputs: list[gr.components.Component]
+    """In the order of `form.Asked`."""
+    start: gr.Button
+    estimate: gr.HTML
+    follow: list[gr.blocks.Block]
+    """Outputs of `shown`: what follows from the inputs."""
+
+
+def build_new_study(settings: Settings) -> NewStudyTab:
+    """Lay out the tab in the current page and wire what stays inside it."""
+    default = Study()
+    build_path(page("lead", pitch=gettext(PITCH), recording=recorded(Store(settings.home))))
+    with gr.Row(elem_id="qc-cards", equal_height=True):
+        with gr.Column(elem_classes="qc-card", scale=4, min_width=280):
+            facts, picks, model_inputs = _model_card(settings)
+        with gr.Column(elem_classes="qc-card", scale=6, min_width=280):
+            ticks, compress_inputs = _compress_card(default)
+        with gr.Column(elem_classes="qc-card", scale=5, min_width=280):
+            size, measure_inputs = _measure_card(default)
+    with gr.Column(elem_id="qc-file"):
+        with gr.Row(equal_height=True):
+            command = markup(_command(default.to_yaml()), scale=1)
+            given = gr.UploadButton(
+                gettext("Open a study file"), file_types=[".yaml", ".yml"], size="sm", scale=0, min_width=176,
+            )  # fmt: skip
+        with gr.Accordion(gettext("Study file and command"), open=False):
+            study_file = gr.Code(
+                default.to_yaml(), language="yaml", label="study.yaml", interactive=False, lines=10, max_lines=14
+            )
+    with gr.Row(elem_id="qc-start", equal_height=True):
+        told = markup(page("estimate", error="", found=None), elem_id="qc-estimate", scale=1)
+        build_walk()
+        start = gr.Button(gettext(START), variant="primary", scale=0, min_width=160, elem_id="qc-go")
+    inputs = [*model_inputs, *compress_inputs, *measure_inputs]
+    follow = [facts, compress_inputs[1], ticks, size, command, study_file, told, start]
+    _follow_changes(settings, inputs, follow, picks)
+    # Through the queue: only there can a handler show a message.
+    given.upload(
+        lambda path: fill_from_file(path, settings), given, inputs, show_progress="hidden", api_visibility="private"
+    )
+    return NewStudyTab(inputs, start, told, follow)
+
+
+def _command(study_file: str) -> str:
+    pasted = f"cat > study.yaml <<'STUDY'\n{study_file}STUDY\n{RUN_COMMAND}\n"
+    return page("command", command=RUN_COMMAND, pasted=pasted, study_file=study_file)
+
+
+def _model_card(settings: Settings) -> tuple[gr.HTML, gr.HTML, list[gr.components.Component]]:
+    markup(page("heading", text=gettext("Model"), lead=""))
+    source = gr.Radio(
+        [(gettext(kind), kind) for kind in (form.DEMO, form.HUB, form.FOLDER)],
+        value=form.DEMO,
+        label=gettext("Where it comes from"),
+    )
+    name = gr.Textbox(label=gettext("Name"), visible=False, max_lines=1, elem_id="qc-model")
+    picks = build_model_search(settings, source, name)
+    facts = markup(elem_id="qc-facts")
+    source.change(_name_field, source, name, queue=False, show_progress="hidden", api_visibility="private")
+    return facts, picks, [source, name]
+
+
+def _name_field(source: str) -> Any:
+    labels = {
+        form.HUB: (gettext("Name on the hub"), gettext("type to search; or org/name@revision")),
+        form.FOLDER: (gettext("Folder"), "/path/to/a/model"),
+    }
+    label, placeholder = labels.get(source, (gettext("Name"), ""))
+    return gr.update(visible=source != form.DEMO, label=label, placeholder=placeholder)
+
+
+def _compress_card(default: Study) -> tuple[gr.HTML, list[gr.components.Component]]:
+    markup(page("heading", text=gettext("Compress"), lead=gettext(COMPRESS)))
+    schemes = gr.Radio(
+        [(schemes_title(schemes), form.schemes_value(schemes)) for schemes in SCHEME_CHOICES],
+        value=form.DEFAULT_SCHEMES, label=gettext("Formats to mix"), elem_classes="qc-choices",
+    )  # fmt: skip
+    low, high = form.budget_range(form.DEFAULT_SCHEMES)
+    budget = gr.Slider(
+        low,
+        high,
+        value=default.avg_bits[0],
+        step=0.05,
+        label=gettext("Budget: average bits a weight"),
+        elem_id="qc-budget",
+    )
+    ticks = markup(js_on_load=PICK_BUDGET, elem_id="qc-ticks")
+    recipes = gr.CheckboxGroup(
+        [(f"{gettext(recipe.title)}\n{gettext(recipe.text)}", recipe.name) for recipe in RECIPES.values()],
+        value=list(default.recipes), label=gettext("Recipes"), elem_classes=["qc-choices", "qc-pairs"],
+    )  # fmt: skip
+    schemes.input(
+        form.budget_within, [schemes, budget], budget, queue=False, show_progress="hidden", api_visibility="private"
+    )
+    ticks.pick(_picked_budget, None, budget, queue=False, show_progress="hidden", api_visibility="private")
+    return ticks, [schemes, budget, recipes]
+
+
+def _picked_budget(event: gr.EventData) -> float:
+    return float(event.budget)
+
+
+def _measure_card(default: Study) -> tuple[gr.Radio, list[gr.components.Component]]:
+    markup(page("heading", text=gettext("Measure"), lead=gettext(MEASURE)))
+    size = gr.Radio(
+        _size_choices(UNTIMED), value=form.size_of(list(default.tasks), default.limit), label=gettext("How much"),
+        elem_classes="qc-choices",
+    )  # fmt: skip
+    with gr.Accordion(gettext("Tasks and questions"), open=False) as details:
+        tasks = gr.CheckboxGroup(
+            [(f"{task.title}\n{gettext(task.text)}", task.name) for task in TASKS.values()],
+            value=list(default.tasks), label=gettext("Tasks"), elem_classes="qc-choices",
+        )  # fmt: skip
+        limit = gr.Number(
+            default.limit, label=gettext("Questions a task"), precision=0,
+            info=gettext("Leave empty for all. MMLU counts each of its 57 subjects."),
+        )  # fmt: skip
+    prompts = gr.Textbox(
+        "\n".join(DEFAULT_PROMPTS),
+        label=gettext("Prompts"),
+        info=gettext(
+            "One a line; every recipe answers them. A line that begins with > follows up on the line above."
+        ),
+        lines=3,
+        max_lines=8,
+    )
+    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    size.input(_size_values, size, [tasks, limit, details], **quiet)
+    gr.on([tasks.change, limit.change], form.size_of, [tasks, limit], size, **quiet)
+    return size, [tasks, limit, prompts]
+
+
+def _size_choices(sizes: Sequence[SizeTime]) -> list[tuple[str, str]]:
+    return [
+        *((_size_text(each), each.size.name) for each in sizes),
+        (gettext("Custom") + "\n" + gettext("Your own tasks and number"), form.CUSTOM),
+    ]
+
+
+def _size_text(sized: SizeTime) -> str:
+    size = sized.size
+    time = gettext("time not known yet") if sized.seconds is None else numbers.about(sized.seconds)
+    points = f"{100 * visible_difference(size.tasks, size.limit):.1g}"
+    if size.limit is None:
+        text = gettext("All questions, shows gaps over {points} points", points=points)
+    else:
+        text = gettext("{n} questions a task, shows gaps over {points} points", n=size.limit, points=points)
+    return f"{gettext(size.name)} · {time}\n{text}"
+
+
+def _size_values(name: str) -> list[Any]:
+    size = form.size_named(name)
+    return (
+        [gr.skip(), gr.skip(), gr.Accordion(open=True)] if size is None else [list(size.tasks), size.limit, gr.skip()]
+    )
+
+
+def _follow_changes(
+    settings: Settings, inputs: list[gr.components.Component], follow: list[gr.blocks.Block], picks: gr.HTML
+) -> None:
+    """Recompute the estimate when a value changes; of many changes in a row only the last counts."""
+    source, name, schemes, budget, recipes, tasks, limit, prompts = inputs
+    triggers = [widget.change for widget in (source, schemes, budget, recipes, tasks, limit, prompts)]
+    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+    def follow_up(*values: Any) -> list[Any]:
+        return shown(estimate(form.Asked(*values), settings))
+
+    gr.on([*triggers, name.submit, name.blur], follow_up, inputs, follow, trigger_mode="always_last", **quiet)
+    picks.pick(picked_model, None, [name, picks], **quiet).then(follow_up, inputs, follow, **quiet)
+
+
+def shown(found: Estimate) -> list[Any]:
+    """An estimate as values for `NewStudyTab.follow`."""
+    low, high = found.reach
+    return [
+        page("facts", facts=found.plan.facts, fits=found.fits) if found.plan else "",
+        gr.update(minimum=low, maximum=high),
+        page("ticks", budgets=form.published_budgets(found.reach), chosen=found.budget),
+        gr.update(choices=_size_choices(found.sizes)),
+        _command(found.study_file) if found.study_file else gr.skip(),
+        found.study_file if found.study_file else gr.skip(),
+        page("estimate", error=found.error, found=found),
+        gr.update(interactive=found.plan is not None, value=gettext(START_ANYWAY if found.shortage else START)),
+    ]

@@ -1,0 +1,103 @@
+"""The questions behind a score: opened by a click on a cell of the table, searched and filtered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from qcompare.compare.questions import KINDS, PAGE, read_questions
+from qcompare.errors import QCompareError
+from qcompare.present.html import questions_html
+from qcompare.store import Store
+from qcompare.study.presets import TASKS
+from qcompare.ui.parts import Part, Place, markup
+from qcompare.words import gettext
+
+PRESSES = """
+window.qcompare.presses(element, '.qc-cell', (pressed) => {
+  trigger('pick', {job: pressed.job, task: pressed.task});
+  setTimeout(() => document.querySelector('#qc-questions')?.scrollIntoView({block: 'nearest'}), 400);
+});
+"""
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What was clicked, and how much of it is shown."""
+
+    job_id: str
+    task: str
+    among: str
+    """The studies that are looked at."""
+    limit: int = PAGE
+
+
+def build_questions(store: Store, table: gr.HTML, study_id: gr.Textbox) -> Part:
+    """Lay out the list below the table and let it follow the table's cells."""
+    cell = gr.State(None)
+    with gr.Column(visible=False, elem_id="qc-questions", elem_classes="qc-figure") as column:
+        heading = markup()
+        with gr.Row():
+            kind = gr.Radio(_choices({}), value="", label=gettext("Against BF16"), scale=2, min_width=280)
+            search = gr.Textbox(
+                label=gettext("Search"), placeholder=gettext("a word of it, or a subject"), scale=1, min_width=200
+            )
+        listed = markup(elem_id="qc-question-list")
+        more = gr.Button(gettext("Show more"), visible=False, size="sm")
+    outputs = [cell, heading, kind, listed, more]
+
+    def show(chosen: Cell | None, kind: str, search: str) -> list[Any]:
+        return _shown(store, chosen, kind, search)
+
+    def pick(event: gr.EventData, kind: str, search: str, among: str) -> list[Any]:
+        return [gr.update(visible=True), *show(Cell(str(event.job), str(event.task), among), kind, search)]
+
+    def widen(chosen: Cell | None, kind: str, search: str) -> list[Any]:
+        return show(chosen and replace(chosen, limit=chosen.limit + PAGE), kind, search)
+
+    def again(chosen: Cell | None, kind: str, search: str) -> list[Any]:
+        return show(chosen and replace(chosen, limit=PAGE), kind, search)
+
+    table.pick(pick, [kind, search, study_id], [column, *outputs], **QUIET)
+    gr.on([kind.input, search.input], again, [cell, kind, search], outputs, trigger_mode="always_last", **QUIET)
+    more.click(widen, [cell, kind, search], outputs, **QUIET)
+    return Part("questions", [column], lambda place: place.study_id, _closed)
+
+
+def _closed(place: Place) -> Sequence[Any]:
+    return [gr.update(visible=False)]
+
+
+def _choices(counts: dict[str, int]) -> list[tuple[str, str]]:
+    total = [f" {sum(counts.values())}"] if counts else [""]
+    return [
+        (gettext("All") + total[0], ""),
+        *((f"{gettext(name)} {counts.get(key, '')}".strip(), key) for key, name in KINDS.items()),
+    ]
+
+
+def _shown(store: Store, cell: Cell | None, kind: str, search: str) -> list[Any]:
+    if cell is None:
+        return [gr.skip()] * 5
+    try:
+        found = read_questions(store, cell.job_id, cell.task, kind or "", search or "", cell.limit, cell.among)
+    except QCompareError as error:
+        return [
+            cell,
+            "",
+            gr.skip(),
+            f'<p class="qc-error" role="alert">{escape(str(error))}</p>',
+            gr.update(visible=False),
+        ]
+    task = TASKS[cell.task].title if cell.task in TASKS else cell.task
+    heading = gettext("{task}, {recipe}: the questions", task=task, recipe=found.title)
+    return [
+        cell,
+        f"<h3>{escape(heading)}</h3>",
+        gr.update(choices=_choices(dict(found.counts))),
+        questions_html(found),
+        gr.update(visible=len(found.shown) < found.found),
+    ]

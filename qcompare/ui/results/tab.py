@@ -1,0 +1,89 @@
+"""Results: what it shows in words, the table, the figures, what can be taken away. Fills as recipes finish."""
+
+from typing import Any
+
+import gradio as gr
+
+from qcompare.compare.answers import read_all_answers
+from qcompare.compare.selection import Selection, read_selection
+from qcompare.compare.sensitivity import read_layer_scores
+from qcompare.compare.table import Comparison, compare
+from qcompare.errors import QCompareError
+from qcompare.present.figures import KINDS
+from qcompare.present.glossary import explained
+from qcompare.present.html import headline_html, table_html
+from qcompare.present.layer_map import layer_map_figure, layer_maps
+from qcompare.store import Store
+from qcompare.ui.pages import empty, page
+from qcompare.ui.parts import Part, Place, job_states, markup
+from qcompare.ui.results.questions import PRESSES, build_questions
+from qcompare.ui.results.take_away import build_take_away
+from qcompare.words import gettext, gettext_noop
+
+MAP_TITLE = gettext_noop("Which layer got which scheme")
+
+
+def build_results(store: Store, study_id: gr.Textbox) -> tuple[Part, ...]:
+    """Lay out the tab in the current page."""
+    words = markup(empty(), elem_id="qc-verdict")
+    take_away = build_take_away(store, study_id)
+    table = markup(elem_id="qc-table", js_on_load=PRESSES)
+    questions = build_questions(store, table, study_id)
+    figures: list[gr.blocks.Block] = []
+    with gr.Row(elem_id="qc-plots", elem_classes="qc-figures"):
+        for kind in KINDS:
+            figures += _figure(kind.title, min_width=440)
+    figures += _figure(MAP_TITLE)
+    return Part("results", [words, take_away, table, *figures], job_states, _show), questions
+
+
+def _figure(title: str, min_width: int = 320) -> list[gr.blocks.Block]:
+    """A frame, hidden as long as it is empty, with a figure and its words."""
+    with gr.Column(visible=False, elem_classes="qc-figure", min_width=min_width) as frame:
+        markup(f"<h3>{explained(gettext(title))}</h3>")
+        figure = gr.Plot(show_label=False, container=False)
+        words = markup()
+    return [frame, figure, words]
+
+
+def _show(place: Place) -> list[Any]:
+    if not place.study_id:
+        return _nothing(empty())
+    try:
+        selection = read_selection(place.store, place.study_id)
+    except QCompareError as error:
+        return _nothing(empty(str(error)))
+    comparison = compare(selection, *read_all_answers(place.store, selection.results))
+    shown = gr.update(visible=bool(selection.results))
+    return [
+        headline_html(comparison),
+        shown,
+        table_html(comparison),
+        *_figures(comparison),
+        *_layers(place.store, selection),
+    ]
+
+
+def _nothing(said: str) -> list[Any]:
+    hidden = gr.update(visible=False)
+    return [said, hidden, "", *[hidden, None, ""] * (len(KINDS) + 1)]
+
+
+def _figures(comparison: Comparison) -> list[Any]:
+    values: list[Any] = []
+    for kind in KINDS:
+        words = kind.describe(comparison) if comparison.scored else ""
+        values += _drawn(kind.draw(comparison), [words]) if words else [gr.update(visible=False), None, ""]
+    return values
+
+
+def _layers(store: Store, selection: Selection) -> list[Any]:
+    maps = layer_maps(selection, read_layer_scores(store, selection))
+    if not maps:
+        return [gr.update(visible=False), None, ""]
+    shown, figure, words = _drawn(layer_map_figure(maps), [each.text for each in maps])
+    return [shown, figure, words + page("layers", maps=maps)]
+
+
+def _drawn(figure: Any, lines: list[str]) -> list[Any]:
+    return [gr.update(visible=True), figure, page("describe", lines=lines)]

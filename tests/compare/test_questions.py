@@ -1,0 +1,122 @@
+"""The questions behind a score."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from qcompare.compare.questions import KINDS, answer_index, option_shares, read_questions
+from qcompare.compare.table import read_comparison
+from qcompare.errors import QCompareError
+from qcompare.present.html import questions_html
+from qcompare.store import Store
+from qcompare.study.spec import Study
+from tests.synthetic import finished_study
+
+
+def job(home: Path, recipe: str = "uniform") -> tuple[Store, str]:
+    study = finished_study(home, Study(limit=100))
+    return Store(home), f"{study.id}.{recipe}"
+
+
+def test_counts_by_kind_are_those_of_the_table(home: Path) -> None:
+    store, job_id = job(home)
+    found = read_questions(store, job_id, "piqa")
+    rows = {row.job_id: row for row in read_comparison(store, job_id.split(".")[0]).rows}
+    paired = rows[job_id].versus_bf16
+    change = paired and paired.task("piqa")
+    assert change is not None
+    assert (found.counts["lost"], found.counts["gained"], found.counts["both"]) == (
+        change.lost,
+        change.gained,
+        change.both,
+    )
+    assert sum(found.counts.values()) == found.found == 100
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_questions_of_the_kind_are_shown(home: Path, kind: str) -> None:
+    store, job_id = job(home)
+    found = read_questions(store, job_id, "piqa", kind, limit=1000)
+    assert len(found.shown) == found.found == found.counts[kind]
+    assert {question.kind for question in found.shown} <= {kind}
+
+
+def test_search_looks_in_question_and_options_whatever_the_case(home: Path) -> None:
+    store, job_id = job(home)
+    assert read_questions(store, job_id, "piqa", search="QUESTION 17 of").found == 1
+    assert read_questions(store, job_id, "piqa", search="option c").found == 100
+    assert read_questions(store, job_id, "piqa", search=".*").found == 0
+
+
+def test_every_recipe_says_how_likely_it_found_each_option(home: Path) -> None:
+    store, job_id = job(home)
+    found = read_questions(store, job_id, "piqa", "lost")
+    assert found.recipes == ("BF16", "Uniform", "Head high", "Tail high", "Mixed")
+    question = found.shown[0]
+    assert [option.is_answer for option in question.options] == [True, False, False, False]
+    assert question.right[:2] == (True, False)
+    for recipe in range(5):
+        assert sum(option.shares[recipe] or 0 for option in question.options) == pytest.approx(1)
+
+
+def test_unreadable_answers_are_one_line(home: Path) -> None:
+    store, job_id = job(home)
+    store.folder(job_id).samples_file.write_bytes(b"PAR1 not really")
+    with pytest.raises(QCompareError, match="cannot be read"):
+        read_questions(store, job_id, "piqa")
+
+
+def test_the_right_option_is_found_by_number_by_text_and_by_what_was_chosen() -> None:
+    def asked(target: str, options: list[str], likelihoods: list[float], acc: float) -> int | None:
+        return answer_index({"target": target, "options": options, "loglikelihoods": likelihoods, "acc": acc})
+
+    assert asked("2", [" a", " b", " c"], [-1, -2, -3], 0) == 2
+    assert asked("c", [" a", " b", " c"], [-1, -2, -3], 0) == 2
+    assert asked(" signs", [" signs"], [-4], 0) == 0
+    assert asked("same end", ["same end", "same end"], [-1, -2], 1) == 0
+    assert asked("same end", ["same end", "same end"], [-1, -2], 0) == 1
+
+
+def test_shares_of_unlikely_options_do_not_vanish_together() -> None:
+    assert option_shares([-2000.0, -2000.0]) == (0.5, 0.5)
+
+
+def test_questions_answered_in_writing_show_every_recipes_answer(home: Path) -> None:
+    store, job_id = job(home)
+    for each in store.jobs(job_id.split(".")[0]):
+        file = store.folder(each.id).samples_file
+        samples = pd.read_parquet(file).assign(target="#### 2", answer=f"{each.recipe} says <b>2</b>")
+        samples["options"] = [[]] * len(samples)
+        samples["loglikelihoods"] = [[]] * len(samples)
+        samples.to_parquet(file)
+    found = read_questions(store, job_id, "piqa", "lost")
+    assert found.shown[0].written[1] == "uniform says <b>2</b>"
+    assert "uniform says &lt;b&gt;2" in questions_html(found)
+    assert "#### 2" in questions_html(found)
+
+
+def test_filtering_a_full_task_takes_under_a_third_of_a_second(home: Path) -> None:
+    store, job_id = job(home)
+    number = 14_042
+    samples = pd.DataFrame(
+        {
+            "task": ["mmlu_anatomy"] * number,
+            "doc_id": range(number),
+            "question": ["Which of the following words is found in question " + "x " * 200] * number,
+            "options": [[" A", " B", " C", " D"]] * number,
+            "target": "1",
+            "loglikelihoods": [[-1.0, -2.0, -3.0, -4.0]] * number,
+            "acc": np.random.default_rng(0).integers(0, 2, number).astype(float),
+            "study_task": "mmlu",
+        }
+    )
+    for each in store.jobs(job_id.split(".")[0]):
+        samples.to_parquet(store.folder(each.id).samples_file)
+    read_questions(store, job_id, "mmlu")  # the first view reads the files
+    start = time.process_time()
+    found = read_questions(store, job_id, "mmlu", "both", "ANATOMY")
+    assert time.process_time() - start < 0.3
+    assert found.found == int(samples["acc"].sum())

@@ -1,0 +1,208 @@
+"""Exports: a measured recipe becomes a checkpoint that another process loads, or nothing is left."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from qcompare.errors import InvalidStudy
+from qcompare.export.request import check_target, export_state, find_job, note, start
+from qcompare.jobs.submit import submit
+from qcompare.models.sources import describe
+from qcompare.recipes.groups import torn_groups
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.study.records import ExportState, Job, Status
+from qcompare.study.result import ExportReport
+from qcompare.study.spec import Study
+from tests.synthetic import finished_study
+
+from .test_running import wait
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A finished study of the tiny model, in a home of its own that these tests share."""
+
+    store: Store
+    settings: Settings
+    study_id: str
+
+    @property
+    def job(self) -> Job:
+        return self.store.jobs(self.study_id)[0]
+
+
+@pytest.fixture(scope="module")
+def measure(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Measured]:
+    """Run a small study of a model folder, once for the same values."""
+    settings = Settings(home=tmp_path_factory.mktemp("home"), offline=True)
+    done: dict[str, Measured] = {}
+
+    def run(model: Path, **values: object) -> Measured:
+        study = Study.model_validate(
+            {"model": str(model), "tasks": (), "prompts": ("Hi",), "max_new_tokens": 2, "divergence": None, **values}
+        )
+        if study.to_yaml() not in done:
+            store = Store(settings.home)
+            record = submit(study, settings)
+            wait(store, record.id)
+            assert store.study(record.id).status is Status.SUCCESS, [job.error for job in store.jobs(record.id)]
+            done[study.to_yaml()] = Measured(store, settings, record.id)
+        return done[study.to_yaml()]
+
+    return run
+
+
+@contextmanager
+def disk(folder: Path, size: int) -> Iterator[Path]:
+    """A disk of so many bytes."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def exported(measured: Measured, recipe: str, format: str, out: Path, fused: bool = False) -> ExportReport:
+    job = find_job(measured.store, measured.study_id, recipe)
+    start(measured.store, job, format, out, measured.settings, fused).wait()
+    state = export_state(measured.store, job.id, format)
+    assert state is not None
+    assert state.status is Status.SUCCESS, state.error
+    assert state.report is not None
+    return state.report
+
+
+@pytest.mark.parametrize(
+    ("recipe", "format"),
+    [("head", "auto_round"), ("head", "llm_compressor"), ("rtn_fp8_dynamic", "llm_compressor")],
+)
+def test_a_recipe_is_written_in_every_format_that_holds_it(
+    recipe: str, format: str, measure: Callable[..., Measured], tiny_llama: Path, tmp_path: Path
+) -> None:
+    measured = measure(tiny_llama, recipes=("head", "rtn_fp8_dynamic"))
+    out = tmp_path / "out" / "checkpoint"
+    report = exported(measured, recipe, format, out)
+    assert report.layers == 28
+    assert report.size_bytes == sum(path.stat().st_size for path in out.glob("*.safetensors"))
+    # compressed-tensors rounds activation scales of MX formats by a rule of its own; the weights are the same
+    difference = report.max_difference if report.weights_difference is None else report.weights_difference
+    assert difference <= (0.0 if format == "auto_round" else 0.1)
+    card = (out / "README.md").read_text()
+    assert "28 quantized layers" in card
+    assert recipe in card
+    assert Study.model_validate(yaml.safe_load((out / "study.yaml").read_text())).recipes == (
+        "head",
+        "rtn_fp8_dynamic",
+    )
+    assert list((tmp_path / "out").iterdir()) == [out]
+
+
+def test_weight_only_mixes_are_written(measure: Callable[..., Measured], tiny_llama: Path, tmp_path: Path) -> None:
+    measured = measure(tiny_llama, recipes=("tail",), schemes=("W2A16G32", "W4A16G32"), avg_bits=(3.0,))
+    report = exported(measured, "tail", "auto_round", tmp_path / "out")
+    assert report.mean_difference < 0.05  # the kernel computes in half precision
+    with pytest.raises(InvalidStudy, match="cannot be stored as llm_compressor: choose auto_round"):
+        start(measured.store, measured.job, "llm_compressor", tmp_path / "no", measured.settings)
+
+
+def test_a_model_that_changed_since_leaves_no_target(tiny_llama: Path, settings: Settings, tmp_path: Path) -> None:
+    """The made-up result is of another revision."""
+    study = finished_study(settings.home, Study(model=str(tiny_llama), recipes=("head",)))
+    store = Store(settings.home)
+    job = find_job(store, study.id, "head")
+    assert start(store, job, "auto_round", tmp_path / "out" / "x", settings).wait() == 1
+    state = export_state(store, job.id, "auto_round")
+    assert state
+    assert "has changed since it was measured" in (state.error or "")
+    assert list((tmp_path / "out").iterdir()) == []
+    assert store.folder(job.id).result_file.exists()
+
+
+def test_an_export_whose_process_died_is_a_failed_one_and_one_that_lives_is_not_begun_again(
+    settings: Settings, tmp_path: Path
+) -> None:
+    study = finished_study(settings.home, Study(recipes=("head",)))
+    store = Store(settings.home)
+    job = find_job(store, study.id, "head")
+    note(store, job.id, "auto_round", ExportState(status=Status.RUNNING, stage="writing", pid=os.getpid()))
+    with pytest.raises(InvalidStudy, match="is being written as auto_round already"):
+        start(store, job, "auto_round", tmp_path / "out", settings)
+    note(store, job.id, "auto_round", ExportState(status=Status.RUNNING, stage="writing", pid=2**22 + 1))
+    state = export_state(store, job.id, "auto_round")
+    assert state
+    assert (state.status, state.error) == (Status.FAILED, "its process was ended; nothing was kept")
+
+
+def test_for_vllm_layers_that_it_fuses_get_one_scheme(
+    measure: Callable[..., Measured], tiny_llama: Path, settings: Settings, tmp_path: Path
+) -> None:
+    text = tmp_path / "text.jsonl"
+    text.write_text(
+        "\n".join(json.dumps({"text": f"{n}. " + "The capital of France is Paris. " * 20}) for n in range(8))
+    )
+    calibration = {"dataset": str(text), "num_samples": 4, "max_seq_length": 32}
+    measured = measure(tiny_llama, recipes=("mixed",), avg_bits=(4.9,), calibration=calibration)
+    layers = describe(str(tiny_llama), settings).layers
+    assert torn_groups(layers, measured.store.folder(measured.job.id).result().layer_config)
+    out = tmp_path / "out"
+    report = exported(measured, "mixed", "auto_round", out, fused=True)
+    assert report.max_difference == 0.0
+    schemes = json.loads((out / "config.json").read_text())["quantization_config"]["extra_config"]
+    bits = {name: schemes.get(name, {}).get("bits", 4) for name in (layer.name for layer in layers)}
+    assert not torn_groups(layers, bits)
+    assert len(set(bits.values())) == 2
+    assert "vllm serve" in (out / "README.md").read_text()
+    assert "shared_layers: true" in (out / "study.yaml").read_text()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="a full disk needs one of its own: root")
+def test_a_disk_that_fills_up_leaves_no_target_and_says_so(
+    measure: Callable[..., Measured], tiny_llama: Path, tmp_path: Path
+) -> None:
+    """There is room for the weights, as estimated, but not for the tokenizer too."""
+    measured = measure(tiny_llama, recipes=("head", "rtn_fp8_dynamic"))
+    job = find_job(measured.store, measured.study_id, "head")
+    size = measured.store.folder(job.id).result().size_bytes
+    with disk(tmp_path / "disk", int(1.3 * size)) as small:
+        assert start(measured.store, job, "auto_round", small / "out", measured.settings).wait() == 1
+        assert list(small.iterdir()) == []
+    state = export_state(measured.store, job.id, "auto_round")
+    assert state
+    assert (state.error or "").endswith("is full: free some space; nothing was kept")
+    assert measured.store.folder(job.id).result_file.exists()
+
+
+def test_targets_that_cannot_take_a_checkpoint_are_refused(tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "file").touch()
+    with pytest.raises(InvalidStudy, match="not an empty folder"):
+        check_target(full, 1)
+    with pytest.raises(InvalidStudy, match="GB free, the checkpoint needs"):
+        check_target(tmp_path / "huge", 10**18)
+    if os.geteuid() != 0:
+        full.chmod(0o500)
+        with pytest.raises(InvalidStudy, match="cannot be written"):
+            check_target(full / "inside", 1)
+    with pytest.raises(InvalidStudy, match="cannot be written"):
+        check_target(full / "file" / "inside", 1)
+
+
+def test_a_recipe_is_named_with_its_budget_where_there_are_several(settings: Settings, tmp_path: Path) -> None:
+    store = Store(settings.home)
+    study = finished_study(settings.home, Study(avg_bits=(5.0, 6.0), recipes=("bf16", "head")))
+    assert find_job(store, study.id, "head-6").avg_bits == 6.0
+    for name, says in (("head", "several.*head-5, head-6"), ("mixed", "is none")):
+        with pytest.raises(InvalidStudy, match=says):
+            find_job(store, study.id, name)
+    with pytest.raises(InvalidStudy, match="nothing to export"):
+        start(store, find_job(store, study.id, "bf16"), "auto_round", tmp_path / "x", settings)

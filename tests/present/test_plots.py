@@ -1,0 +1,166 @@
+"""Figures: deterministic, complete, and with words beside them."""
+
+from pathlib import Path
+
+import pytest
+
+from qcompare.compare.selection import read_selection
+from qcompare.compare.sensitivity import read_layer_scores
+from qcompare.compare.table import Comparison, read_comparison
+from qcompare.present import palette
+from qcompare.present.figures import KINDS, change_heatmap, size_bubbles
+from qcompare.present.layer_map import LayerMap, layer_map_figure, layer_maps
+from qcompare.present.plots import Point, accuracy_against_bits, accuracy_bars, best_trade_offs, describe_accuracy
+from qcompare.store import Store
+from qcompare.study.presets import RECIPES as ALL_RECIPES
+from qcompare.study.records import StudyRecord
+from qcompare.study.spec import Study
+from tests.synthetic import RECIPES, finished_study
+
+
+@pytest.fixture
+def finished(home: Path) -> Comparison:
+    study = finished_study(home)
+    return read_comparison(Store(home), study.id)
+
+
+def test_every_recipe_has_a_colour_of_its_own() -> None:
+    colours = [palette.colour(recipe) for recipe in ALL_RECIPES]
+    assert len(set(colours)) == len(colours)
+    assert palette.colour("brand_new") in palette.OTHERS
+
+
+def test_bars_bear_recipe_colours_and_intervals(finished: Comparison) -> None:
+    bar = accuracy_bars(finished).data[0]
+    assert list(bar.marker.color) == [palette.colour(recipe) for recipe in RECIPES]
+    assert bar.error_x.array[0] == pytest.approx(1.96 * (finished.rows[0].average_stderr or 0))
+
+
+def test_bits_plot_marks_the_budget_and_bf16(finished: Comparison) -> None:
+    figure = accuracy_against_bits(finished)
+    assert [trace.name for trace in figure.data] == ["best trade-offs", "Uniform", "Head high", "Tail high", "Mixed"]
+    texts = {note.text for note in figure.layout.annotations}
+    assert "budget 5" in texts
+    assert any(text.startswith("BF16") for text in texts)
+
+
+def test_figures_are_the_same_each_time(finished: Comparison) -> None:
+    assert accuracy_bars(finished).to_json() == accuracy_bars(finished).to_json()
+    assert accuracy_against_bits(finished).to_json() == accuracy_against_bits(finished).to_json()
+
+
+def test_words_name_every_recipe(finished: Comparison) -> None:
+    words = describe_accuracy(finished)
+    assert all(row.title in words for row in finished.rows)
+
+
+def test_plots_of_missing_scores_do_not_fail(home: Path) -> None:
+    study = finished_study(home, Study(tasks=()))
+    empty = read_comparison(Store(home), study.id)
+    assert len(accuracy_bars(empty).data[0].y) == 0
+    assert describe_accuracy(empty) == "No scores yet."
+
+
+def maps_of(home: Path, study: StudyRecord) -> tuple[LayerMap, ...]:
+    selection = read_selection(Store(home), study.id)
+    return layer_maps(selection, read_layer_scores(Store(home), selection))
+
+
+def test_a_layer_says_what_it_costs_its_rank_and_what_a_bit_buys(home: Path) -> None:
+    *_, mixed = maps_of(home, finished_study(home))
+    first, last_raised = mixed.ranked[0], next(each for each in reversed(mixed.ranked) if each.scheme == "MXFP8")
+    assert (first.rank, first.layers, last_raised.worth) == (1, 210, 1.0)
+    assert first.loss_low == pytest.approx(16 * first.loss_high)
+    assert first.worth is not None and first.worth > 1
+    assert mixed.ranked[-1].worth is not None and mixed.ranked[-1].worth < 1
+    assert "a bit would buy" in mixed.ranked[-1].why and "a bit buys" in first.why
+    assert first.figures in str(layer_map_figure((mixed,)).data[0].customdata)
+    assert f"A bit buys most in {first.layer}" in mixed.text
+
+
+def test_recipes_that_were_not_chosen_by_scores_show_them_but_no_reason(home: Path) -> None:
+    head, *_ = maps_of(home, finished_study(home))
+    assert len(head.sensitivity) == 210 and head.ranked == []
+    assert "rank 1 of 210" in str(layer_map_figure((head,)).data[0].customdata)
+
+
+def test_an_older_study_says_that_its_scores_were_not_stored(home: Path) -> None:
+    study = finished_study(home)
+    Store(home).folder(f"{study.id}.mixed-5").layers_file.unlink()
+    *_, mixed = maps_of(home, study)
+    assert "was not stored" in mixed.text and mixed.ranked == []
+    assert set(layer_map_figure((mixed,)).data[0].customdata[0]) == {""}
+
+
+def test_bubbles_grow_with_the_distance_from_bf16(finished: Comparison) -> None:
+    sizes = {trace.name: trace.marker.size[0] for trace in size_bubbles(finished).data}
+    assert sizes["BF16"] < sizes["Mixed"] < sizes["Tail high"] < sizes["Head high"] < sizes["Uniform"]
+
+
+def test_layer_maps_show_only_recipes_that_mix(home: Path) -> None:
+    study = finished_study(home)
+    maps = maps_of(home, study)
+    assert [each.recipe for each in maps] == ["head", "tail", "mixed"]
+    assert maps[0].blocks == tuple(range(30))
+    assert maps[0].projections[-1] == "down_proj"
+
+
+def test_layer_map_says_in_words_where_the_high_scheme_lies(home: Path) -> None:
+    study = finished_study(home)
+    head = maps_of(home, study)[0]
+    assert head.text.startswith("Head high: 56 of 210 layers at MXFP8, in blocks 22 to 29")
+
+
+def test_layer_map_figure_has_a_panel_a_recipe(home: Path) -> None:
+    study = finished_study(home)
+    maps = maps_of(home, study)
+    figure = layer_map_figure(maps)
+    assert len(figure.data) == 3
+    assert sum(cell == 1 for line in figure.data[0].z for cell in line) == 56
+
+
+def test_every_figure_has_words_and_is_the_same_each_time(finished: Comparison) -> None:
+    for kind in KINDS:
+        assert kind.describe(finished)
+        assert kind.draw(finished).to_json() == kind.draw(finished).to_json()
+
+
+def test_no_point_of_the_front_is_beaten_with_fewer_bits(finished: Comparison) -> None:
+    row = finished.rows[1]
+    points = [Point(row, bits, value, 0.0) for bits, value in ((4, 0.4), (5, 0.39), (5, 0.5), (6, 0.5), (6, 0.6))]
+    assert [(p.bits, p.value) for p in best_trade_offs(points, rising=True)] == [(4, 0.4), (5, 0.5), (6, 0.6)]
+    assert [(p.bits, p.value) for p in best_trade_offs(points, rising=False)] == [(4, 0.4), (5, 0.39)]
+
+
+def test_heatmap_marks_what_may_be_chance(finished: Comparison) -> None:
+    heat = change_heatmap(finished).data[0]
+    row = finished.rows[1]
+    assert row.versus_bf16 is not None
+    for task, text in zip(finished.study.tasks, heat.text[0], strict=True):
+        change = row.versus_bf16.task(task)
+        assert change is not None
+        assert text.endswith("?") is not change.is_real
+
+
+FIVE_TASKS = ("lambada_openai", "hellaswag", "piqa", "winogrande", "mmlu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [
+        ({}, 8),  # uniform; mixed at three budgets; tail and head at two
+        ({"schemes": ("W2A16", "W4A16"), "avg_bits": (3.0,)}, 3),
+        ({"tasks": ("piqa",)}, 0),
+        ({"num_fewshot": 5}, 0),
+        ({"model": "demo"}, 0),
+    ],
+)
+def test_published_points_stand_only_beside_the_same_model_schemes_and_tasks(
+    home: Path, changes: dict[str, object], count: int
+) -> None:
+    asked = {"model": "qwen/qwen3-8b@abc", "tasks": FIVE_TASKS, "limit": 3} | changes
+    study = finished_study(home, Study.model_validate(asked))
+    found = read_comparison(Store(home), study.id)
+    names = [trace.name for trace in accuracy_against_bits(found).data]
+    assert sum(name.endswith(", published") for name in names) == count
+    assert ("Published" in describe_accuracy(found)) is (count > 0)

@@ -1,0 +1,64 @@
+"""Jobs in words and times; answers word by word."""
+
+import pytest
+
+from qcompare.compare.agreement import agreement
+from qcompare.present.standing import overview, standing
+from qcompare.study.records import Job, Progress, Status
+
+
+def job(status: Status, **changes: object) -> Job:
+    values = {"id": "s.mixed-5", "study_id": "s", "position": 0, "recipe": "mixed", "avg_bits": 5.0, "created": 0.0}
+    return Job.model_validate(values | {"status": status} | changes)
+
+
+def test_a_running_job_says_its_stage_and_the_time_left() -> None:
+    progress = Progress(time=1.0, stage="hellaswag", done=10, total=25, fraction=0.25)
+    found = standing(job(Status.RUNNING, started=100.0), progress, now=130.0)
+    assert (found.words, found.elapsed, found.remaining) == ("hellaswag 10/25", 30.0, pytest.approx(90.0))
+
+
+def test_the_time_left_is_not_guessed_from_the_first_steps() -> None:
+    progress = Progress(time=1.0, stage="loading", fraction=0.01)
+    assert standing(job(Status.RUNNING, started=100.0), progress, now=130.0).remaining is None
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (Status.QUEUED, "waiting its turn"),
+        (Status.SUCCESS, "done"),
+        (Status.FAILED, "failed"),
+        (Status.RUNNING, "starting"),
+    ],
+)
+def test_every_status_has_words(status: Status, words: str) -> None:
+    assert standing(job(status), None, now=0.0).words == words
+
+
+def test_a_finished_job_stops_its_clock() -> None:
+    assert standing(job(Status.SUCCESS, started=10.0, finished=15.0), None, now=99.0).elapsed == 5.0
+
+
+def test_overview_counts_what_matters() -> None:
+    jobs = [
+        standing(job(status), None, 0.0) for status in (Status.SUCCESS, Status.RUNNING, Status.FAILED, Status.QUEUED)
+    ]
+    assert overview(jobs) == "1 of 4 recipes done, 1 running, 1 failed"
+
+
+@pytest.mark.parametrize(
+    ("reference", "text", "note", "word"),
+    [
+        ("a b c", "a b c", "word for word the same", ""),
+        ("a b c", "a\n b  c", "word for word the same", ""),
+        ("a b c", "a b d", "same for 2 words", "d"),
+        ("a b c", "a b", "same for 2 words, then ends", ""),
+        ("a", "a b", "same for 1 word", "b"),
+        ("a", "", "same for 0 words, then ends", ""),
+    ],
+)
+def test_agreement_in_words(reference: str, text: str, note: str, word: str) -> None:
+    found = agreement(reference, text)
+    assert (found.note, found.word) == (note, word)
+    assert found.before + found.word + found.after == text
