@@ -9,13 +9,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "qcompare"
-ROOMS = ["words", "errors", "settings", "study", "store", "demo", "models", "formats", "quantize", "evaluate",
-         "recipes", "plan", "jobs", "export", "compare", "present", "ui", "cli"]  # fmt: skip
+ROOMS = ["words", "errors", "settings", "registry", "study", "store", "demo", "models", "formats", "quantize",
+         "evaluate", "recipes", "plan", "jobs", "export", "compare", "present", "ui", "cli"]  # fmt: skip
 ALLOWED = {
-    "study": {"words", "errors", "settings"},
+    "study": {"words", "errors", "settings", "registry"},
     "store": {"words", "errors", "study"},
-    "compare": {"words", "errors", "settings", "study", "store"},
-    "present": {"words", "errors", "settings", "study", "store", "compare"},
+    "compare": {"words", "errors", "settings", "registry", "study", "store"},
+    "present": {"words", "errors", "settings", "registry", "study", "store", "compare"},
 }
 HEAVY = {"torch", "transformers", "lm_eval", "auto_round", "llmcompressor", "compressed_tensors", "datasets"}
 IN_THE_WORKER = PACKAGE / "evaluate" / "scoring"

@@ -21,9 +21,8 @@ from qcompare.store import Store
 from qcompare.study.records import ExportState, Job, Status
 from qcompare.study.result import ExportReport
 from qcompare.study.spec import Study
+from tests.jobs.test_running import wait
 from tests.synthetic import finished_study
-
-from .test_running import wait
 
 
 @dataclass(frozen=True)
