@@ -8,8 +8,7 @@ from qcompare.formats.bits import count
 from qcompare.models.facts import LinearLayer
 from qcompare.recipes.edges import FILL_GAP, best_filling, edge_config
 from qcompare.recipes.groups import layer_groups, torn_groups
-
-from .test_bits import layer_lists
+from tests.formats.test_bits import layer_lists
 
 SCHEMES = ("MXFP4", "MXFP8")
 

@@ -13,9 +13,9 @@ from qcompare.store import Store
 from qcompare.study.records import Cost, Range
 from qcompare.study.spec import Study
 from qcompare.ui.parts import Place
+from qcompare.ui.progress import queue
+from qcompare.ui.progress import tab as progress
 from qcompare.ui.progress.queue import queue_actions
-from qcompare.ui.progress.tab import queue
-from qcompare.ui.progress.tab import tab as progress
 from tests.synthetic import add_study, finish_job, finished_study, run_job
 
 COST = Cost(
