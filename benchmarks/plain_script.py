@@ -69,7 +69,7 @@ def main() -> None:
     limit = parser.parse_args().limit
     demo.quiet()
     tasks = demo.tasks()
-    for recipe in STUDY.recipes:
+    for recipe in [recipe.name for recipe in STUDY.recipes]:
         started = time.perf_counter()
         model, tokenizer = quantized(recipe)
         ready = time.perf_counter()

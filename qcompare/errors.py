@@ -22,6 +22,14 @@ class InvalidStudy(QCompareError):
     """The study asks for something that does not exist or cannot be done."""
 
 
+class InvalidValue(ValueError):
+    """One value of a study is wrong: for validators, whose errors pydantic collects. Carries a message likewise."""
+
+    def __init__(self, message: str | Message, **values: object) -> None:
+        self.message = Message(message, values) if isinstance(message, str) else message
+        super().__init__(str(self.message))
+
+
 class ModelUnavailable(QCompareError):
     """The model or its data cannot be found, fetched or trusted."""
 

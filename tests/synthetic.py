@@ -196,8 +196,8 @@ def make_result(study: StudyRecord, job_id: str, found: Answered | None = None, 
 def add_study(store: Store, spec: Study | None = None, name: str = "SmolLM2 · MXFP4/8 · 5 bits") -> StudyRecord:
     """A queued study."""
     spec = spec or Study()
-    plain = [(recipe, None) for recipe in spec.recipes if recipe in ("bf16", "uniform")]
-    mixed = [(recipe, bits) for bits in spec.avg_bits for recipe in spec.recipes if recipe not in ("bf16", "uniform")]
+    plain = [(recipe, None) for recipe in spec.recipes if not recipe.takes_budget]
+    mixed = [(recipe, bits) for bits in spec.avg_bits for recipe in spec.recipes if recipe.takes_budget]
     return store.add_study(spec, name, [*plain, *mixed])
 
 

@@ -39,7 +39,7 @@ def plan_table(plan: Plan) -> Any:
 
 def _cells(job: PlannedJob) -> tuple[str, ...]:
     return (
-        job.recipe,
+        job.recipe.title or job.recipe.name,
         numbers.MISSING if job.avg_bits is None else f"{job.avg_bits:g}",
         "after scoring" if job.bits is None else f"{job.bits.achieved:.3f}",
         numbers.MISSING if job.bits is None else f"{job.bits.achieved_with_scales:.3f}",

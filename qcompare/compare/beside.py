@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from qcompare.compare.published import AVERAGE, PUBLISHED
 from qcompare.compare.table import Comparison
-from qcompare.study.presets import SCHEMES
+from qcompare.study.formats import SCHEMES
 
 TASKS = {"lambada_openai", "hellaswag", "piqa", "winogrande", "mmlu"}
 OF_FAMILY = {"mxfp": ("table1", "table2", "table3"), "mxfp_rceil": ("table1", "table2", "table3"), "int": ("table4",)}
@@ -36,7 +36,7 @@ def _of_model(comparison: Comparison) -> Iterator[Printed]:
     low = SCHEMES[comparison.study.schemes[0]]
     model = comparison.study.model.partition("@")[0].lower()
     for table in PUBLISHED:
-        for cell in table.cells if table.name in OF_FAMILY.get(low.family, ()) else ():
+        for cell in table.cells if table.name in OF_FAMILY.get(low.format, ()) else ():
             if cell.model.lower() == model and cell.metric == AVERAGE and cell.recipe != "bf16":
                 bits = float(low.bits) if cell.avg_bits is None else cell.avg_bits
                 yield Printed(cell.recipe, bits, cell.value, f"{table.title}, {table.document}")

@@ -9,8 +9,8 @@ from qcompare.compare.selection import REFERENCE
 from qcompare.compare.statistics import PairedDifference, paired_differences
 from qcompare.compare.tally import tally
 from qcompare.errors import QCompareError
+from qcompare.study.frozen import Frozen
 from qcompare.study.result import Result
-from qcompare.study.spec import Frozen
 
 
 class Pair(Frozen):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from qcompare.errors import QCompareError
 from qcompare.store import Store, overall
-from qcompare.study.presets import RECIPES
+from qcompare.study.recipe import RECIPES
 from qcompare.study.records import Job, StudyRecord
 from qcompare.study.result import Result
 from qcompare.study.spec import Study
@@ -85,7 +85,7 @@ def study_names(names: str) -> list[str]:
 
 def title(recipe: str, avg_bits: float | None = None, several: bool = False) -> str:
     """A recipe's name for people, with the budget where a study has several."""
-    name = gettext(RECIPES[recipe].title) if recipe in RECIPES else recipe
+    name = gettext(RECIPES[recipe].label) if recipe in RECIPES else recipe
     if several and avg_bits is not None:
         return gettext("{recipe} · {bits} bits", recipe=name, bits=f"{avg_bits:g}")
     return name

@@ -19,7 +19,7 @@ from qcompare.compare.answers import Answers
 from qcompare.compare.chance import LEVEL, Key, holm, holm_levels, mcnemar
 from qcompare.compare.resampling import Counts, averages, resample
 from qcompare.compare.tally import tally
-from qcompare.study.spec import Frozen
+from qcompare.study.frozen import Frozen
 
 
 class TaskDifference(Frozen):

@@ -8,6 +8,7 @@ from qcompare.compare.differences import Pair, all_pairs, within_group
 from qcompare.compare.selection import BETWEEN, REFERENCE, Selection, read_selection
 from qcompare.compare.statistics import PairedDifference
 from qcompare.store import Store
+from qcompare.study.frozen import Frozen
 from qcompare.study.records import Status
 from qcompare.study.result import (
     SCHEMA_VERSION,
@@ -19,7 +20,7 @@ from qcompare.study.result import (
     Result,
     TaskScore,
 )
-from qcompare.study.spec import Frozen, Study
+from qcompare.study.spec import Study
 
 SAME_FIELDS = (
     *("size_bytes", "average", "average_stderr", "simulated", "rounding", "calibration", "seconds"),

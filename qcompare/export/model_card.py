@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from qcompare.models.facts import LinearLayer
-from qcompare.study.presets import RECIPES, TASKS
+from qcompare.study.layers import LinearLayer
+from qcompare.study.presets import TASKS
+from qcompare.study.recipe import RECIPES
 from qcompare.study.result import ExportReport, Result
 
 Z95 = 1.96
@@ -21,7 +22,7 @@ def model_card(
         layers: those of the model, with their sizes.
         fits_vllm: no fused group holds two schemes.
     """
-    name = RECIPES[result.recipe].title
+    name = RECIPES[result.recipe].label
     return "\n\n".join(
         (
             f"# {result.model.name}, {name}, {report.format} format",

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.errors import InvalidStudy, unknown
-from qcompare.formats.library import quantized
 from qcompare.quantize.rounding import Rounding, compressor
-from qcompare.study.presets import FAMILIES, FORMATS, SCHEMES, scheme_named
+from qcompare.study.formats import CHECKPOINT_FORMATS, FORMATS, SCHEMES, quantized
 from qcompare.words import gettext, gettext_noop
 
 
@@ -17,15 +16,15 @@ def check_format(layer_config: Mapping[str, str], format: str) -> None:
     Raises:
         InvalidStudy: says which formats do.
     """
-    if format not in FORMATS:
-        raise InvalidStudy(unknown(gettext_noop("format"), format, FORMATS))
+    if format not in CHECKPOINT_FORMATS:
+        raise InvalidStudy(unknown(gettext_noop("format"), format, CHECKPOINT_FORMATS))
     schemes = sorted(set(quantized(layer_config).values()))
     if not schemes:
         raise InvalidStudy("bf16 is the original model: there is nothing to export")
     unpacked = [name for name in schemes if name in SCHEMES and not SCHEMES[name].packed]
     if unpacked:
         raise InvalidStudy("{scheme} can be compared but not stored: no kernel loads it", scheme=unpacked[0])
-    exports = FAMILIES[scheme_named(schemes[0]).family].exports
+    exports = FORMATS[SCHEMES[schemes[0]].format].exports
     if format not in exports:
         raise InvalidStudy(
             "{schemes} cannot be stored as {format}: choose {others}",

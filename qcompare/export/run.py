@@ -28,11 +28,11 @@ from qcompare.jobs.failures import explain
 from qcompare.jobs.processes import child_environment
 from qcompare.models.config import read_config
 from qcompare.models.facts import ModelFacts
-from qcompare.recipes.building import Building, stored_size
+from qcompare.recipes.base import Recipe
 from qcompare.recipes.groups import torn_groups
+from qcompare.recipes.lab import Lab, stored_size
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.study.presets import RECIPES
 from qcompare.study.records import ExportState, Job, Status
 from qcompare.study.result import ExportReport, Result
 from qcompare.study.spec import Study
@@ -78,7 +78,10 @@ class Export:
         self.device = pick_device(settings.device, job.device)
         # compressed-tensors keeps MX layers in bfloat16; everything else is compared in the dtype it was measured in
         self.dtype = "bfloat16" if format == "llm_compressor" else pick_dtype(self.device, settings.dtype)
-        self.building = Building(self.study, job.recipe, job.avg_bits, settings, self.device, self.dtype)
+        recipe = job.recipe_spec
+        assert isinstance(recipe, Recipe)
+        self.lab = Lab(self.study, recipe, job.avg_bits, settings, self.device, self.dtype, target.parent)
+        self.study = self.lab.study
         self.started = time.monotonic()
 
     def run(self) -> ExportReport:
@@ -101,12 +104,13 @@ class Export:
 
     def _write(self, folder: Path, work: Path) -> ExportReport:
         with self._stage(gettext_noop("fetching the model")):
-            facts = self.building.fetch()
-        if self.building.local.revision != self.measured.model.revision:
+            self.lab.fetch()
+        facts = self.lab.facts
+        if self.lab.local.revision != self.measured.model.revision:
             raise JobError(f"{facts.title} has changed since it was measured: run the study again, then export")
         if self.study.shared_layers and torn_groups(facts.layers, self.config):
             with self._stage(gettext_noop("giving layers that are fused one scheme")):
-                self.config = self.building.layer_config(facts, lambda done, total: None)
+                self.config = self.lab.recipe.choose(self.lab)
         with self._stage(gettext_noop("computing the measured model's answer")):
             expected = self._expected(work)
         with self._stage(gettext_noop("writing the checkpoint")):
@@ -122,14 +126,14 @@ class Export:
         from qcompare.export.reload import prompt_logits
         from qcompare.quantize.simulate import simulate
 
-        if RECIPES[self.job.recipe].checkpoint_scheme:
+        if self.lab.recipe.writes:
             return {}  # it was measured from the checkpoint itself
         config = self.config
-        model, tokenizer = self.building.load()
-        model, tokenizer = self.building.quantize(model, tokenizer, config, work / "unused", lambda done, total: None)
+        model, tokenizer = self.lab.load()
+        model, tokenizer = self.lab.quantize(model, tokenizer, config)
         found = {"reloaded.npy": prompt_logits(model, tokenizer, PROMPT)}
         if self.format == "llm_compressor" and self.study.rounding == "rtn":
-            model, _ = self.building.load()
+            model, _ = self.lab.load()
             simulate(model, config, activations=False)
             found["reloaded-weights.npy"] = prompt_logits(model, tokenizer, PROMPT)
         return found
@@ -138,18 +142,18 @@ class Export:
         from qcompare.export.pack import pack
         from qcompare.models.sources import load
 
-        if RECIPES[self.job.recipe].checkpoint_scheme:
+        if self.lab.recipe.writes:
             kept = self.store.folder(self.job.id).path / "checkpoint"
             if not kept.is_dir():
                 raise JobError(f"the checkpoint of {self.job.id} was removed: run the study again, then export")
             shutil.copytree(kept, folder)
             return
         # in float32 nothing of the stored weights is lost, nor in their own dtype, which widens no other layers
-        config = read_config(self.building.local.path / "config.json")
+        config = read_config(self.lab.local.path / "config.json")
         stored = str(config.get("dtype") or config.get("torch_dtype") or self.dtype)
         dtype = stored if self.dtype == "float32" else self.dtype
-        model, tokenizer = load(self.building.local, self.device, dtype, self.settings, False)
-        pack(model, tokenizer, self.config, self.building.rounding(), self.format, folder, self.device)
+        model, tokenizer = load(self.lab.local, self.device, dtype, self.settings, False)
+        pack(model, tokenizer, self.config, self.lab.rounding(), self.format, folder, self.device)
 
     def _reloaded(self, folder: Path, work: Path, expected: dict[str, Any], facts: ModelFacts) -> ExportReport:
         import numpy
@@ -197,7 +201,7 @@ class Export:
         return values
 
     def _check_layers(self, names: list[str]) -> None:
-        from qcompare.formats.library import quantized
+        from qcompare.study.formats import quantized
 
         wanted = set(quantized(self.config))
         if missing := sorted(wanted - set(names)):

@@ -1,10 +1,10 @@
-"""A scheme's name as auto-round's definition of it."""
+"""Schemes as auto-round defines them, and its own rounding functions."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from qcompare.study.presets import SCHEMES
+from qcompare.study.formats import SCHEMES, UNQUANTIZED, Format, Rounding, Scheme
 
 OWN_GROUP_SIZE = re.compile(r"G\d+$")
 """Ending of the names of weight-only schemes whose group size is not 128; auto-round names only some of them."""
@@ -15,11 +15,36 @@ def library_scheme(name: str) -> Any:
     from auto_round.schemes import preset_name_to_scheme
 
     scheme = preset_name_to_scheme(OWN_GROUP_SIZE.sub("", name))
-    if name != "BF16":
+    if name != UNQUANTIZED:
         scheme.group_size = SCHEMES[name].group_size
     return scheme
 
 
-def quantized(layer_config: Mapping[str, str]) -> dict[str, str]:
-    """The layers of a layer config that do not stay at 16 bits."""
-    return {name: scheme for name, scheme in layer_config.items() if scheme != "BF16"}
+class AutoRoundFormat(Format):
+    """A format whose rounding is auto-round's (`auto_round/data_type`)."""
+
+    def definition(self, scheme: Scheme) -> Mapping[str, Any]:
+        return dict(library_scheme(scheme.name))
+
+    def weight_rounding(self, scheme: Scheme) -> Rounding:
+        from auto_round.data_type.utils import get_quant_func
+
+        preset = library_scheme(scheme.name)
+        function, data_type = get_quant_func(
+            preset.data_type, preset.bits, preset.sym, disable_opt_rtn=True, iters=0, group_size=preset.group_size
+        )
+        return self._rounding(function, preset.bits, preset.group_size, data_type)
+
+    def activation_rounding(self, scheme: Scheme) -> Rounding | None:
+        from auto_round.data_type.utils import get_quant_func
+
+        preset = library_scheme(scheme.name)
+        if int(preset.act_bits or 16) >= 16:
+            return None
+        function, data_type = get_quant_func(
+            preset.act_data_type, preset.act_bits, preset.act_sym, disable_opt_rtn=True
+        )
+        return self._rounding(function, preset.act_bits, preset.act_group_size, data_type)
+
+    def _rounding(self, function: Any, bits: int, group_size: int, data_type: str) -> Rounding:
+        return lambda x: function(x, bits=bits, group_size=group_size, data_type=data_type)[0]

@@ -6,15 +6,17 @@ sums to nearest even. It needs no compiler, works in place, and takes a handful 
 Source of the rule: `auto_round/data_type/mxfp.py`; of the format: OCP Microscaling Formats 1.0.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from qcompare.formats.compiling import can_compile, compiled
+from qcompare.formats.library import AutoRoundFormat
+from qcompare.study.formats import Rounding, Scheme, SchemeChoice
+from qcompare.words import gettext_noop
 
 if TYPE_CHECKING:
     import torch
 
-Rounding = Callable[["torch.Tensor"], "torch.Tensor"]
-"""A function that rounds a tensor of shape (rows, features) to a format; same shape and dtype."""
 EXPONENT_BITS = 0x7F800000
 """Of a float32: what is left of a number is the power of two below it."""
 SCALE_LIMIT = 127
@@ -92,3 +94,63 @@ class Microscaling:
         power.clamp_(min=2.0**self.min_exponent)
         factor = HALF * 2.0**-self.mantissa_bits
         return scaled.add_(power, alpha=factor).sub_(power, alpha=factor)
+
+
+class _Microscaling(AutoRoundFormat):
+    def _rounding(self, function: Any, bits: int, group_size: int, data_type: str) -> Rounding:
+        """Our own rounding, on CUDA as one fused kernel; auto-round's function for what is not rebuilt here."""
+        if microscaling := Microscaling.of(function, data_type, bits, group_size):
+            return compiled(microscaling.round) if can_compile() else microscaling.round
+        return super()._rounding(function, bits, group_size, data_type)
+
+
+class _Mxfp(_Microscaling):
+    name = "mxfp"
+    title = gettext_noop("microscaling floats")
+    exports = ("auto_round", "llm_compressor")
+    schemes = (
+        Scheme(
+            "MXFP4", name, 4, 32, 8, gettext_noop("4-bit floating point, groups of 32 share a power-of-two scale.")
+        ),
+        Scheme(
+            "MXFP6",
+            name,
+            6,
+            32,
+            8,
+            gettext_noop("6-bit floating point, groups of 32 share a power-of-two scale."),
+            packed=False,
+        ),
+        Scheme(
+            "MXFP8", name, 8, 32, 8, gettext_noop("8-bit floating point, groups of 32 share a power-of-two scale.")
+        ),
+    )
+    choices = (
+        SchemeChoice(("MXFP4", "MXFP8"), gettext_noop("MXFP4 + MXFP8\nThe open microscaling formats, 4 and 8 bits.")),
+        SchemeChoice(
+            ("MXFP4", "MXFP6", "MXFP8"), gettext_noop("MXFP4 + MXFP6 + MXFP8\nThree widths to choose from.")
+        ),
+    )
+
+
+class _MxfpRceil(_Microscaling):
+    name = "mxfp_rceil"
+    title = gettext_noop("microscaling floats, scales rounded up")
+    exports = ("auto_round",)
+    schemes = (
+        Scheme(
+            "MXFP4_RCEIL", name, 4, 32, 8, gettext_noop("MXFP4 with activation scales rounded up, so nothing clips.")
+        ),
+        Scheme(
+            "MXFP8_RCEIL", name, 8, 32, 8, gettext_noop("MXFP8 with activation scales rounded up, so nothing clips.")
+        ),
+    )
+    choices = (
+        SchemeChoice(
+            ("MXFP4_RCEIL", "MXFP8_RCEIL"),
+            gettext_noop("MXFP4 + MXFP8, scales rounded up\nAs in the published Llama tables."),
+        ),
+    )
+
+
+MXFP, MXFP_RCEIL = _Mxfp(), _MxfpRceil()

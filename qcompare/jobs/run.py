@@ -7,7 +7,8 @@ from typing import Any
 
 from qcompare.errors import ModelUnavailable
 from qcompare.jobs.stages import Stages
-from qcompare.recipes.building import Building, stored_size
+from qcompare.recipes.base import Recipe
+from qcompare.recipes.lab import Lab, stored_size
 from qcompare.settings import Settings
 from qcompare.store import JobFolder
 from qcompare.store.seal import reusable
@@ -23,10 +24,13 @@ class Run:
     def __init__(self, study: Study, job: Job, settings: Settings, stages: Stages, folder: JobFolder) -> None:
         from qcompare.models.machine import pick_device, pick_dtype
 
-        self.study, self.job, self.settings, self.stages, self.folder = study, job, settings, stages, folder
+        self.job, self.settings, self.stages, self.folder = job, settings, stages, folder
         self.device = pick_device(settings.device, job.device)
         self.dtype = pick_dtype(self.device, settings.dtype)
-        self.building = Building(study, job.recipe, job.avg_bits, settings, self.device, self.dtype)
+        recipe = job.recipe_spec
+        assert isinstance(recipe, Recipe)
+        self.lab = Lab(study, recipe, job.avg_bits, settings, self.device, self.dtype, folder.path)
+        self.study = self.lab.study
         self.reference: Any = None
         self.scorer: str = study.scorer
         self.row_tokens: int | None = None
@@ -37,26 +41,28 @@ class Run:
         """All steps in order: the result and one row per question."""
         from qcompare.evaluate.benchmarks import average
         from qcompare.formats.bits import count, stored_bytes
-        from qcompare.formats.library import quantized
         from qcompare.models.environment import environment, peak_memory_bytes
-        from qcompare.models.facts import ModelFacts
+        from qcompare.study.formats import quantized
         from qcompare.study.result import ModelRef
 
         with self.stages.stage(gettext_noop("fetching the model")):
-            facts: ModelFacts = self.building.fetch()
-        with self.stages.stage(gettext_noop("choosing layers")) as report:
-            config = self.building.layer_config(facts, report)
+            self.lab.fetch()
+        facts = self.lab.facts
+        with self.stages.stage(gettext_noop("choosing layers")) as self.lab.report:
+            config = self.lab.recipe.choose(self.lab)
         model, tokenizer = self._quantized_model(config)
         scores, questions = self._evaluate(model, tokenizer, config)
         difference = self._divergence(model)
         generations = self._generate(model, tokenizer)
         mean, stderr = average(scores)
-        local, checkpoint = self.building.local, self.building.checkpoint
+        local, checkpoint = self.lab.local, self.lab.checkpoint
         size = stored_size(checkpoint) if checkpoint else stored_bytes(facts.layers, config, facts.num_params)
         result = Result(
             study_id=self.job.study_id,
             job_id=self.job.id,
             recipe=self.job.recipe,
+            title=self.lab.recipe.title,
+            schemes=self.study.schemes if self.lab.recipe.simulates else (),
             model=ModelRef(
                 name=facts.title,
                 source=local.source,
@@ -75,10 +81,10 @@ class Run:
             scorer=self.scorer,
             row_tokens=self.row_tokens,
             reused_requests=self.reused,
-            rounding=self.building.rounding().label if quantized(config) and not checkpoint else "rtn",
-            awq=self.building.awq,
+            rounding=self.lab.rounding().label if quantized(config) and not checkpoint else "rtn",
+            awq=self.lab.awq,
             simulated=bool(quantized(config)) and not checkpoint,
-            calibration=self.building.calibration_text,
+            calibration=self.lab.calibration_text,
             add_bos_token=self.add_bos_token,
             seed=self.study.seed,
             seconds=self.stages.seconds(),
@@ -91,17 +97,15 @@ class Run:
         from qcompare.evaluate.benchmarks import scoring_choice
 
         with self.stages.stage(gettext_noop("loading the model")):
-            model, tokenizer = self.building.load()
+            model, tokenizer = self.lab.load()
             if self.study.tasks and self.study.scorer == "packed":
                 self.choice = scoring_choice(model, tokenizer)
         if self.study.divergence:
             with self.stages.stage(gettext_noop("reading held-out text")) as report:
                 self.reference = self._reference(model, tokenizer, report)
         if config:
-            with self.stages.stage(gettext_noop("quantizing layers")) as report:
-                model, tokenizer = self.building.quantize(
-                    model, tokenizer, config, self.folder.path / "checkpoint", report
-                )
+            with self.stages.stage(gettext_noop("quantizing layers")) as self.lab.report:
+                model, tokenizer = self.lab.recipe.build(self.lab, model, tokenizer, config)
         return model, tokenizer
 
     def _reference(self, model: Any, tokenizer: Any, report: Any) -> Any:
@@ -114,7 +118,7 @@ class Run:
         except ModelUnavailable as error:
             print(f"no KL divergence: {error}")
             return None
-        kept = self.settings.home / "references" / self.building.local.revision
+        kept = self.settings.home / "references" / self.lab.local.revision
         with reusable(kept / f"{self.device.partition(':')[0]}-{self.dtype}", print) as cache:
             return text, original_states(model, text, cache, report)
 
@@ -171,10 +175,10 @@ class Run:
         from qcompare.models.environment import library_versions
         from qcompare.models.machine import device_name
 
-        revision, versions = self.building.local.revision, library_versions()
+        revision, versions = self.lab.local.revision, library_versions()
         tokens = {"model": revision, "add_bos_token": self.add_bos_token, "libraries": versions}
         lm.encodings = KeptEncodings(self.folder.path.parent / "encodings.sqlite", tokens)
-        if self.building.checkpoint or (config and self.study.rounding != "rtn"):
+        if self.lab.checkpoint or (config and self.study.rounding != "rtn"):
             return  # what a checkpoint or a search came out as is not known beforehand
         identity = Identity(
             model_revision=revision,

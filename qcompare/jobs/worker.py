@@ -64,8 +64,8 @@ def run_job(store: Store, job: Job, settings: Settings) -> None:
     with folder.publish() as draft:
         questions.to_parquet(draft / "samples.parquet", index=False)
         (draft / "result.json").write_text(result.model_dump_json(indent=2), encoding="utf-8")
-        if run.building.layer_scores:
-            (draft / "layers.json").write_text(run.building.layer_scores.model_dump_json(), encoding="utf-8")
+        if run.lab.layer_scores:
+            (draft / "layers.json").write_text(run.lab.layer_scores.model_dump_json(), encoding="utf-8")
     stages.finished()
 
 

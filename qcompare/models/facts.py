@@ -3,22 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-
-@dataclass(frozen=True)
-class LinearLayer:
-    """A linear layer that recipes may quantize."""
-
-    name: str
-    """Full name in the model, e.g. `model.layers.0.self_attn.q_proj`."""
-    in_features: int
-    out_features: int
-    block: int
-    """Index of the decoder block, 0 nearest the embedding."""
-
-    @property
-    def numel(self) -> int:
-        """Number of weights."""
-        return self.in_features * self.out_features
+from qcompare.study.layers import LinearLayer
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from math import prod
 
-from qcompare.models.facts import LinearLayer
+from qcompare.study.layers import LinearLayer
 
 GROUP_SIZE = 32
 """Weights that share a scale in the MX formats; a layer whose inputs are not a multiple stays unquantized."""

@@ -53,7 +53,7 @@ def _device(settings: Settings) -> Finding:
 
 
 def _compiler() -> Finding:
-    from qcompare.quantize.simulate import lacks_compiler
+    from qcompare.formats.compiling import lacks_compiler
 
     if not lacks_compiler():
         return Finding("compiler", True, "simulated formats run at full speed")

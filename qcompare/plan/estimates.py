@@ -13,10 +13,10 @@ from statistics import median
 from qcompare.errors import NotFound
 from qcompare.models.devices import job_devices
 from qcompare.models.facts import ModelFacts
-from qcompare.recipes.build import FROM_SIZES
+from qcompare.recipes.base import Recipe
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.study.presets import RECIPES, TASKS
+from qcompare.study.presets import TASKS
 from qcompare.study.prompts import turns
 from qcompare.study.records import Cost, Job, Range, Status
 from qcompare.study.result import Result
@@ -42,10 +42,6 @@ START_SECONDS = 6.0
 COPY_BYTES_PER_SECOND = 100e6
 WORKER_BYTES = 900_000_000
 """What Python and its libraries take before a model is loaded."""
-SCORE_COST = 12.0
-"""AutoScheme's scoring of a calibration token, in plain forward passes of the model."""
-AWQ_COST = 19.0
-"""AWQ's search over a calibration token, for each scale of its grid, in plain forward passes of the model."""
 HISTORY_JOBS = 30
 SHARES = {"own": 0.25, "other": 0.5, "none": 2.0}
 """How far off an estimate may be that rests on the same recipe's runs, other recipes' runs, none."""
@@ -74,6 +70,12 @@ class Past:
         start = max(0.0, whole - sum(self.result.seconds.values()))
         return {START: start} | self.result.seconds
 
+    @property
+    def reads_weights(self) -> bool:
+        """Its recipe looked at the weights to choose layers."""
+        recipe = self.job.recipe_spec
+        return isinstance(recipe, Recipe) and recipe.reads_weights
+
 
 class Estimates:
     """Estimates for the jobs of one study, asked for in their order."""
@@ -83,11 +85,11 @@ class Estimates:
         self._facts, self._study, self._device, self._past = facts, study, device, past
         self._done: set[tuple[str, bool]] = set()
 
-    def cost(self, recipe: str, avg_bits: float | None) -> Cost:
-        """What one job will take; what its forerunners keep for it is taken into account."""
+    def cost(self, recipe: Recipe, avg_bits: float | None) -> Cost:
+        """What one job will take; what the jobs before it keep for it is taken into account."""
         grade = self._grade(recipe)
         stages = {stage: self._seconds(stage, recipe, avg_bits) for stage in job_stages(recipe, self._study)}
-        self._done |= {(stage, _chooses(recipe)) for stage in stages}
+        self._done |= {(stage, recipe.reads_weights) for stage in stages}
         seconds = Range.around(sum(stages.values()), SHARES[grade])
         memory = Range.around(self._memory(recipe, _scores_layers(stages)), MEMORY_SHARES[grade])
         on_gpu = self._device.startswith("cuda")
@@ -96,7 +98,7 @@ class Estimates:
             seconds=seconds,
             memory_bytes=memory,
             ram_bytes=ram if on_gpu else memory,
-            disk_bytes=2_000_000 + (self._facts.num_params if RECIPES[recipe].checkpoint_scheme else 0),
+            disk_bytes=2_000_000 + (self._facts.num_params if recipe.writes else 0),
             basis=BASIS[grade],
             stages={stage: round(value, 2) for stage, value in stages.items()},
         )
@@ -107,14 +109,14 @@ class Estimates:
         timed = {stage for past in self._past if not past.result.reused_requests for stage in past.seconds}
         return bool(timed) and timed >= set(self._study.tasks)
 
-    def _grade(self, recipe: str) -> str:
-        if any(past.result.recipe == recipe for past in self._past):
+    def _grade(self, recipe: Recipe) -> str:
+        if any(past.result.recipe == recipe.name for past in self._past):
             return "own"
         return "other" if self._past else "none"
 
-    def _seconds(self, stage: str, recipe: str, avg_bits: float | None) -> float:
-        if (stage, _chooses(recipe)) in self._done and stage in ONCE:
-            return ONCE[stage] if _chooses(recipe) else 0.0
+    def _seconds(self, stage: str, recipe: Recipe, avg_bits: float | None) -> float:
+        if (stage, recipe.reads_weights) in self._done and stage in ONCE:
+            return ONCE[stage] if recipe.reads_weights else 0.0
         runs = self._runs(stage, recipe)
         if stage in ONCE and (kept := [run.seconds[stage] for run in runs if _alike(stage, run.study, self._study)]):
             return min(*kept, ONCE[stage])  # computed then, kept since
@@ -124,21 +126,21 @@ class Estimates:
             amount = max(0.0, amount - self._kept(stage, recipe, avg_bits))
         return amount * (median(rates) if rates else self._rule(stage, recipe))
 
-    def _runs(self, stage: str, recipe: str) -> list[Past]:
+    def _runs(self, stage: str, recipe: Recipe) -> list[Past]:
         """Runs that tell how long the stage takes: of this recipe, else of others."""
         measured = [
             past
             for past in self._past
             if stage in past.seconds and not (stage in TASKS and past.result.reused_requests)
         ]
-        own = [past for past in measured if past.result.recipe == recipe]
-        if own or (stage == "choosing layers" and _chooses(recipe)):
+        own = [past for past in measured if past.result.recipe == recipe.name]
+        if own or (stage == "choosing layers" and recipe.reads_weights):
             return own
-        return [past for past in measured if not _chooses(past.result.recipe)] or measured
+        return [past for past in measured if not past.reads_weights] or measured
 
-    def _kept(self, task: str, recipe: str, avg_bits: float | None) -> float:
+    def _kept(self, task: str, recipe: Recipe, avg_bits: float | None) -> float:
         """Questions whose scores an earlier job of this very recipe left."""
-        ours = (recipe, avg_bits, self._study.schemes, self._study.num_fewshot, self._study.scorer)
+        ours = (recipe.name, avg_bits, self._study.schemes, self._study.num_fewshot, self._study.scorer)
         counts = [
             work(task, past.study, recipe)
             for past in self._past
@@ -151,35 +153,31 @@ class Estimates:
         ]
         return max(counts, default=0.0) if self._study.scorer == "packed" else 0.0
 
-    def _rule(self, stage: str, recipe: str) -> float:
-        """Seconds a unit of work where nothing is measured."""
+    def _rule(self, stage: str, recipe: Recipe) -> float:
+        """Seconds per unit of work where nothing is measured."""
         flops = GPU_FLOPS if self._device.startswith("cuda") else CPU_FLOPS_PER_CORE * (os.cpu_count() or 1)
-        token = 2 * self._facts.num_params / flops * (1.0 if recipe == "bf16" else SIMULATION_FACTOR)
+        token = 2 * self._facts.num_params / flops * (1.0 if recipe.is_baseline else SIMULATION_FACTOR)
         if stage in TASKS:
             return token * TOKENS_PER_QUESTION.get(stage, 100) * (1 + self._study.examples(stage))
         per_byte = self._facts.size_bytes / COPY_BYTES_PER_SECOND
+        cost = recipe.cost(self._study.of_recipe(recipe))
+        text = self._study.calibration.num_samples * self._study.calibration.max_seq_length
         rules = {
             START: START_SECONDS,
             "loading the model": 1 + per_byte,
-            "quantizing layers": 5 + per_byte + self._awq_seconds(recipe, token),
+            "quantizing layers": 5 + per_byte + token * cost.quantizing,
             "fetching the model": 0.0 if self._facts.source == "folder" else 10 * per_byte,
-            "choosing layers": token * SCORE_COST if _chooses(recipe) else 0.1,
+            "choosing layers": token * cost.choosing / text if recipe.reads_weights else 0.1,
             "reading held-out text": token,
             "comparing predictions": 2 * token,
             "answering prompts": 25 * token,  # one token at a time reads all weights
         }
         return rules.get(stage, 1.0)
 
-    def _awq_seconds(self, recipe: str, token: float) -> float:
-        """AWQ tries every scale of its grid on every calibration token, layer by layer."""
-        text = self._study.calibration
-        tokens = text.num_samples * text.max_seq_length if RECIPES[recipe].awq else 0
-        return AWQ_COST * token * tokens * self._study.awq_n_grid
-
-    def _memory(self, recipe: str, scoring: bool) -> float:
+    def _memory(self, recipe: Recipe, scoring: bool) -> float:
         """Peak of a job; scoring layers takes more than all else, so only runs that did the same tell."""
         alike = [past.result for past in self._past if _scores_layers(past.seconds) is scoring]
-        own = [result for result in alike if result.recipe == recipe]
+        own = [result for result in alike if result.recipe == recipe.name]
         if found := own or ([] if scoring else alike):
             return median(result.peak_memory_bytes for result in found)
         model = self._facts.num_params * (2 if self._device.startswith("cuda") else 4)
@@ -188,12 +186,12 @@ class Estimates:
         return model * 1.3 + WORKER_BYTES
 
 
-def job_stages(recipe: str, study: Study) -> Iterator[str]:
+def job_stages(recipe: Recipe, study: Study) -> Iterator[str]:
     """The stages of a job, in their order, as `jobs.run` names them."""
     yield from (START, "fetching the model", "choosing layers", "loading the model")
     if study.divergence:
         yield "reading held-out text"
-    if recipe != "bf16":
+    if not recipe.is_baseline:
         yield "quantizing layers"
     yield from study.tasks
     if study.divergence:
@@ -202,22 +200,17 @@ def job_stages(recipe: str, study: Study) -> Iterator[str]:
         yield "answering prompts"
 
 
-def work(stage: str, study: Study, recipe: str) -> float:
+def work(stage: str, study: Study, recipe: Recipe) -> float:
     """The amount of work in a stage: questions, tokens, or 1."""
     if info := TASKS.get(stage):
         return info.questions if study.limit is None else min(info.questions, study.limit * info.subjects)
     if stage in ("reading held-out text", "comparing predictions") and study.divergence:
         return study.divergence.num_samples * study.divergence.max_seq_length
-    if stage == "choosing layers" and _chooses(recipe):
+    if stage == "choosing layers" and recipe.reads_weights:
         return study.calibration.num_samples * study.calibration.max_seq_length
     if stage == "answering prompts":
         return sum(len(turns(prompt)) for prompt in study.prompts) * study.max_new_tokens
     return 1
-
-
-def _chooses(recipe: str) -> bool:
-    """The recipe looks at the weights to choose layers."""
-    return recipe not in FROM_SIZES
 
 
 def _scores_layers(stages: Mapping[str, float]) -> bool:

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from qcompare.formats.bits import bit_range, check_blocks, check_budget, check_sizes, count, stored_bytes
+from qcompare.formats.bits import bit_range, count, stored_bytes
 from qcompare.models.devices import job_devices
 from qcompare.models.facts import ModelFacts
 from qcompare.models.sources import describe
 from qcompare.plan.estimates import Estimates, Past, history
-from qcompare.recipes.build import Asked, config_from_sizes
+from qcompare.recipes.base import BuildContext, Recipe
 from qcompare.settings import Settings
-from qcompare.study.presets import RECIPES, TASKS
+from qcompare.study.presets import TASKS
 from qcompare.study.records import Cost, Range
 from qcompare.study.result import Bits
 from qcompare.study.spec import Study
@@ -20,7 +20,7 @@ from qcompare.study.spec import Study
 class PlannedJob:
     """One recipe at one budget."""
 
-    recipe: str
+    recipe: Recipe
     avg_bits: float | None
     bits: Bits | None
     """None where only the run can tell (mixed recipes)."""
@@ -87,17 +87,15 @@ def plan_for(facts: ModelFacts, study: Study, settings: Settings, past: Sequence
     Raises:
         QCompareError: a budget is out of reach, or a scheme does not fit a layer.
     """
-    check_sizes(facts.layers, study.schemes)
-    for recipe in study.recipes:
-        check_blocks(facts.layers, recipe)
-    for avg_bits in study.avg_bits:
-        check_budget(avg_bits, facts.layers, study.schemes, study.ignore_scale_zp_bits)
+    rows = tuple(_rows(study, facts))
+    for recipe, context in rows:
+        recipe.check(context)
     device = job_devices(settings.device)[0]
     estimates = Estimates(facts, study, device, history(facts, settings) if past is None else past)
     return Plan(
         facts=facts,
         bit_range=bit_range(facts.layers, study.schemes, study.ignore_scale_zp_bits),
-        jobs=tuple(_planned(recipe, bits, facts, study, estimates) for recipe, bits in _recipes(study)),
+        jobs=tuple(_planned(recipe, context, facts, estimates) for recipe, context in rows),
         questions=question_count(study),
         device=device,
         tasks_timed=estimates.tasks_timed,
@@ -111,24 +109,21 @@ def question_count(study: Study) -> int:
     return sum(limits)
 
 
-def _recipes(study: Study) -> Iterator[tuple[str, float | None]]:
-    """Recipe and budget of each job; all budgets of a recipe one after the other."""
+def _rows(study: Study, facts: ModelFacts) -> Iterator[tuple[Recipe, BuildContext]]:
+    """Every row of a study; all budgets of a recipe one after the other."""
     for recipe in study.recipes:
-        if RECIPES[recipe].takes_budget:
-            yield from ((recipe, bits) for bits in study.avg_bits)
-        else:
-            yield recipe, None
+        assert isinstance(recipe, Recipe)
+        for avg_bits in recipe.budgets(study):
+            yield recipe, BuildContext(study.of_recipe(recipe), facts.layers, avg_bits)
 
 
-def _planned(
-    recipe: str, avg_bits: float | None, facts: ModelFacts, study: Study, estimates: Estimates
-) -> PlannedJob:
-    config = config_from_sizes(recipe, Asked(study, facts.layers, avg_bits))
+def _planned(recipe: Recipe, context: BuildContext, facts: ModelFacts, estimates: Estimates) -> PlannedJob:
+    config = recipe.config_from_sizes(context)
     size = None if config is None else stored_bytes(facts.layers, config, facts.num_params)
     return PlannedJob(
         recipe=recipe,
-        avg_bits=avg_bits,
-        bits=None if config is None else count(facts.layers, config, avg_bits),
+        avg_bits=context.avg_bits,
+        bits=None if config is None else count(facts.layers, config, context.avg_bits),
         size_bytes=size,
-        cost=estimates.cost(recipe, avg_bits),
+        cost=estimates.cost(recipe, context.avg_bits),
     )

@@ -8,7 +8,6 @@ from qcompare.errors import QCompareError
 from qcompare.models.hub import in_cache
 from qcompare.plan.capacity import Capacity, free_disk, of_device, ram
 from qcompare.plan.plan import Plan, PlannedJob
-from qcompare.recipes.build import FROM_SIZES
 from qcompare.settings import Settings
 from qcompare.study.records import Range
 from qcompare.words import gettext
@@ -100,7 +99,7 @@ def _memory(plan: Plan, kind: str, has: Capacity, needs: Callable[[PlannedJob], 
     yield (
         gettext(
             "{recipe} needs {low} to {high} of {kind} ({basis}) and this machine has {total}: {suggestion}",
-            recipe=job.recipe,
+            recipe=job.recipe.name,
             low=_size(need.low),
             high=_size(need.high),
             kind=kind,
@@ -112,8 +111,8 @@ def _memory(plan: Plan, kind: str, has: Capacity, needs: Callable[[PlannedJob], 
 
 
 def _suggestion(plan: Plan, too_large: list[PlannedJob], has: Capacity, need: Range) -> str:
-    others = sorted({job.recipe for job in plan.jobs} - {job.recipe for job in too_large})
-    if others and all(job.recipe not in FROM_SIZES for job in too_large):
+    others = sorted({job.recipe.name for job in plan.jobs} - {job.recipe.name for job in too_large})
+    if others and all(job.recipe.reads_weights for job in too_large):
         return gettext("leave it out ({others} would fit)", others=", ".join(others))
     params = plan.facts.num_params * has.total_bytes / need.likely
     return gettext("a model of up to about {n} billion parameters would fit", n=f"{params / 1e9:.2g}")

@@ -10,7 +10,8 @@ from functools import cache
 
 from markupsafe import Markup, escape
 
-from qcompare.study.presets import FP8_SCHEMES, RECIPES, SCHEMES
+from qcompare.study.formats import SCHEMES
+from qcompare.study.recipe import RECIPES
 from qcompare.words import gettext, gettext_noop, language
 
 TERMS: tuple[tuple[str, str], ...] = (
@@ -174,8 +175,8 @@ def _meanings(spoken: str) -> tuple[Mapping[str, str], re.Pattern[str]]:
         spoken: the language spoken now, the key under which this is remembered.
     """
     meanings = {spelling.lower(): gettext(text) for names, text in TERMS for spelling in gettext(names).split("|")}
-    meanings |= {gettext(recipe.title).lower(): gettext(recipe.text) for recipe in RECIPES.values()}
-    for scheme in (*SCHEMES.values(), *FP8_SCHEMES.values()):
+    meanings |= {gettext(recipe.label).lower(): gettext(recipe.text) for recipe in RECIPES.values()}
+    for scheme in SCHEMES.values():
         if scheme.name.lower() not in meanings:
             meanings[scheme.name.lower()] = gettext(scheme.text, bits=scheme.bits, group_size=scheme.group_size)
     spellings = "|".join(map(re.escape, sorted(meanings, key=len, reverse=True)))

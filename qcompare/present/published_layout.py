@@ -16,7 +16,7 @@ from qcompare.present.caveats import caveats
 from qcompare.present.markup import latex, latex_table, markdown, markdown_table, one_line
 from qcompare.present.render import problems
 from qcompare.store import Store
-from qcompare.study.presets import SCHEMES
+from qcompare.study.formats import SCHEMES
 from qcompare.study.spec import Study
 from qcompare.words import gettext
 
@@ -147,20 +147,20 @@ def _model(comparison: Comparison) -> str:
 def _pair(study: Study) -> str:
     """`MXFP4/8`, `W2G128/W4G128`."""
     names = [_scheme(name) for name in study.schemes]
-    if SCHEMES[study.schemes[0]].family == "int":
+    if SCHEMES[study.schemes[0]].format == "int":
         return "/".join(names)
     return "/".join([names[0], *(name.removeprefix("MXFP") for name in names[1:])])
 
 
 def _datatype(study: Study) -> str:
     names = [_scheme(name) for name in study.schemes]
-    return " and ".join(names) if SCHEMES[study.schemes[0]].family == "int" else "mxfp datatype"
+    return " and ".join(names) if SCHEMES[study.schemes[0]].format == "int" else "mxfp datatype"
 
 
 def _scheme(name: str) -> str:
     """A scheme as the document calls it: groups are named with weight-only ones."""
     scheme = SCHEMES[name]
-    return f"W{scheme.bits}G{scheme.group_size}" if scheme.family == "int" else name
+    return f"W{scheme.bits}G{scheme.group_size}" if scheme.format == "int" else name
 
 
 def _fp8_title(recipe: str) -> str:

@@ -8,21 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from qcompare.study.presets import RecipeInfo
 from qcompare.study.result import AwqReport
 
 Report = Callable[[int, int], None]
 
 
 def write_fp8(
-    model: Any, tokenizer: Any, recipe: RecipeInfo, rows: Any, n_grid: int, folder: Path, report: Report
+    model: Any, tokenizer: Any, scheme: str, rows: Any, n_grid: int | None, folder: Path, report: Report
 ) -> AwqReport | None:
     """Compress a loaded model and save it as compressed-tensors. The model is consumed.
 
     Args:
-        recipe: one with a `checkpoint_scheme`.
+        scheme: `FP8_DYNAMIC` or `FP8_BLOCK`.
         rows: calibration rows (`recipes.calibration.token_rows`); None without AWQ.
-        n_grid: scales that AWQ tries for each mapping.
+        n_grid: scales that AWQ tries per mapping; None rounds plainly.
         folder: where the checkpoint goes.
 
     Returns:
@@ -31,8 +30,8 @@ def write_fp8(
     from llmcompressor import oneshot
     from llmcompressor.modifiers.quantization import QuantizationModifier
 
-    rounding = QuantizationModifier(ignore=["lm_head"], scheme=recipe.checkpoint_scheme, targets=["Linear"])
-    awq = _reporting_awq(n_grid, report) if recipe.awq else None
+    rounding = QuantizationModifier(ignore=["lm_head"], scheme=scheme, targets=["Linear"])
+    awq = _reporting_awq(n_grid, report) if n_grid else None
     calibration = (
         {"dataset": rows, "num_calibration_samples": len(rows), "max_seq_length": _longest(rows)} if awq else {}
     )

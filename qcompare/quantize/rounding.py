@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from qcompare.formats.library import library_scheme, quantized
+from qcompare.formats.library import library_scheme
+from qcompare.study.formats import quantized
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,10 @@ rounding. The accuracy is that of the format; speed and memory are not.
 import threading
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import JobError
-from qcompare.formats.library import library_scheme, quantized
-from qcompare.formats.mxfp import Microscaling, Rounding
+from qcompare.study.formats import SCHEMES, Rounding, format_of, quantized
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +68,8 @@ class SharedInput(threading.local):
             self._source, self._version, self._rounded = x, version, {}
         if scheme not in self._rounded:
             rows = x.reshape(-1, x.shape[-1])
-            self._rounded[scheme] = activation_rounding(scheme)(rows).reshape(x.shape)
+            rounding = activation_rounding(scheme)
+            self._rounded[scheme] = x if rounding is None else rounding(rows).reshape(x.shape)
         return self._rounded[scheme]
 
 
@@ -87,56 +86,24 @@ class _InputRounding:
 
 def rounds_activations(scheme: str) -> bool:
     """Whether a scheme is more than a format of weights."""
-    return int(library_scheme(scheme).act_bits or 16) < 16
+    return activation_rounding(scheme) is not None
 
 
 @cache
 def weight_rounding(scheme: str) -> Rounding:
-    """Plain round-to-nearest of weights, shape (out_features, in_features), in groups along the inputs."""
-    from auto_round.data_type.utils import get_quant_func
+    """Plain round-to-nearest of weights, shape (out_features, in_features), in groups along the inputs.
 
-    preset = library_scheme(scheme)
-    function, data_type = get_quant_func(
-        preset.data_type, preset.bits, preset.sym, disable_opt_rtn=True, iters=0, group_size=preset.group_size
-    )
-    return _rounding(function, preset.bits, preset.group_size, data_type)
-
-
-@cache
-def activation_rounding(scheme: str) -> Rounding:
-    """Rounding of activations, shape (rows, features), in groups along the features."""
-    from auto_round.data_type.utils import get_quant_func
-
-    preset = library_scheme(scheme)
-    function, data_type = get_quant_func(preset.act_data_type, preset.act_bits, preset.act_sym, disable_opt_rtn=True)
-    return _rounding(function, preset.act_bits, preset.act_group_size, data_type)
-
-
-def _rounding(function: Callable[..., Any], bits: int, group_size: int, data_type: str) -> Rounding:
-    """Our own rounding for microscaling floats, on CUDA as one fused kernel; auto-round's function for the rest."""
-    if microscaling := Microscaling.of(function, data_type, bits, group_size):
-        return compiled(microscaling.round) if can_compile() else microscaling.round
-    return lambda x: function(x, bits=bits, group_size=group_size, data_type=data_type)[0]
-
-
-def compiled(function: Rounding) -> Rounding:
-    """The function through `torch.compile`, for any number of rows."""
-    import torch
-
-    torch._dynamo.config.cache_size_limit = max(torch._dynamo.config.cache_size_limit, 64)
-    return torch.compile(function, dynamic=True)  # type: ignore[no-any-return]
+    Raises:
+        JobError: the scheme is not simulated.
+    """
+    format = format_of(scheme)
+    if format is None or not format.mixable:
+        raise JobError("{scheme} is not simulated in memory", scheme=scheme)
+    return format.weight_rounding(SCHEMES[scheme])
 
 
 @cache
-def can_compile() -> bool:
-    """Whether compiling pays and can be done: on CUDA with triton. On a CPU it costs more than it brings."""
-    import torch
-
-    return torch.cuda.is_available() and find_spec("triton") is not None
-
-
-def lacks_compiler() -> bool:
-    """Whether compiling would pay but cannot be done: the same numbers, more slowly."""
-    import torch
-
-    return torch.cuda.is_available() and not can_compile()
+def activation_rounding(scheme: str) -> Rounding | None:
+    """Rounding of activations, shape (rows, features), in groups along the features; None leaves them as they are."""
+    format = format_of(scheme)
+    return format.activation_rounding(SCHEMES[scheme]) if format else None

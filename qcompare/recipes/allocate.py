@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from qcompare.formats.bits import LayerConfig, budget_bits, layer_bits
+from qcompare.formats.bits import budget_bits, layer_bits
 from qcompare.recipes.groups import Group
+from qcompare.study.layers import LayerConfig
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.formats.mxfp import Microscaling
-from qcompare.study.presets import SCHEMES
+from qcompare.study.formats import SCHEMES
 
 LayerLosses = dict[str, dict[str, float]]
 """Scheme → full layer name → estimated loss."""

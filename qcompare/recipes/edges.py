@@ -7,9 +7,13 @@ what is left of the budget, and so on until no layer fits or less than `FILL_GAP
 
 from collections.abc import Sequence
 from itertools import groupby
+from typing import ClassVar
 
-from qcompare.formats.bits import LayerConfig, budget_bits, layer_bits, names, total_bits
+from qcompare.formats.bits import budget_bits, layer_bits, names, total_bits
+from qcompare.recipes.base import BuildContext, Recipe
 from qcompare.recipes.groups import Group
+from qcompare.study.layers import LayerConfig
+from qcompare.words import gettext_noop
 
 FILL_GAP = 0.02
 """Average bits that may stay unused."""
@@ -74,3 +78,28 @@ def _blocks(groups: Sequence[Group], from_the_end: bool) -> list[list[Group]]:
     ordered = sorted(groups, key=lambda group: group[0].block)
     blocks = [list(members) for _, members in groupby(ordered, key=lambda group: group[0].block)]
     return blocks[::-1] if from_the_end else blocks
+
+
+class _Edge(Recipe):
+    by_default = True
+    end: ClassVar[str]
+
+    def config_from_sizes(self, context: BuildContext) -> LayerConfig:
+        study = context.study
+        return edge_config(context.groups, study.schemes, context.budget, study.ignore_scale_zp_bits, self.end)
+
+
+class Head(_Edge):
+    name = "head"
+    label = gettext_noop("Head high")
+    text = gettext_noop("The last blocks, near the output, get the high scheme.")
+    colour = "#56B4E9"
+    end = "head"
+
+
+class Tail(_Edge):
+    name = "tail"
+    label = gettext_noop("Tail high")
+    text = gettext_noop("The first blocks, near the input, get the high scheme.")
+    colour = "#CC79A7"
+    end = "tail"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from qcompare.models.facts import LinearLayer
+from qcompare.study.layers import LinearLayer
 
 FUSED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """vLLM computes each of these as one matrix, in one format."""

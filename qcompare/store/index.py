@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,14 @@ from qcompare.store.folders import JobFolder
 from qcompare.store.queue import Queue
 from qcompare.store.schema import Database
 from qcompare.study.reading import parse_study
+from qcompare.study.recipe import RecipeSpec
 from qcompare.study.records import Cost, Job, Status, StudyRecord
 from qcompare.study.result import Result
 from qcompare.study.spec import Study
 from qcompare.words import gettext, gettext_noop
+
+NewJob = tuple[str | RecipeSpec, float | None] | tuple[str | RecipeSpec, float | None, Cost]
+"""Recipe (or its name), budget, and what it is expected to take."""
 
 STUDIES = """
 SELECT study.*, group_concat(DISTINCT job.status) AS states, coalesce(sum(job.size_bytes), 0) AS size_bytes
@@ -33,10 +38,8 @@ class Store(Queue):
         self.home = home
         super().__init__(Database(home / "index.sqlite"))
 
-    def add_study(
-        self, spec: Study, name: str, jobs: Iterable[tuple[str, float | None] | tuple[str, float | None, Cost]]
-    ) -> StudyRecord:
-        """Store a study and queue its jobs in that order, given as (recipe, budget) or with an estimate as third."""
+    def add_study(self, spec: Study, name: str, jobs: Iterable[NewJob]) -> StudyRecord:
+        """Store a study and queue its jobs in that order."""
         now = time.time()
         study_id = f"{datetime.fromtimestamp(now):%Y%m%d}-{secrets.token_hex(3)}"
         with self._database.change() as db:
@@ -45,15 +48,34 @@ class Store(Queue):
                 (study_id, name, now, spec.model_dump_json()),
             )
             for position, (recipe, avg_bits, *cost) in enumerate(jobs):
-                job_id = f"{study_id}.{recipe}" + (f"-{avg_bits:g}" if avg_bits is not None else "")
+                job_id = self._new_id(study_id, recipe, avg_bits)
+                params = {} if isinstance(recipe, str) else recipe.parameters
+                kind = recipe if isinstance(recipe, str) else recipe.name
                 db.execute(
-                    "INSERT INTO job (id, study_id, position, recipe, avg_bits, status, created, estimate)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (job_id, study_id, position, recipe, avg_bits, Status.QUEUED, now, _json(*cost)),
+                    "INSERT INTO job (id, study_id, position, recipe, params, avg_bits, status, created, estimate)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        job_id,
+                        study_id,
+                        position,
+                        kind,
+                        json.dumps(params),
+                        avg_bits,
+                        Status.QUEUED,
+                        now,
+                        _json(*cost),
+                    ),
                 )
                 self.folder(job_id).path.mkdir(parents=True)
             self.study_folder(study_id).joinpath("study.yaml").write_text(spec.to_yaml(), encoding="utf-8")
         return self.study(study_id)
+
+    def _new_id(self, study_id: str, recipe: str | RecipeSpec, avg_bits: float | None) -> str:
+        """`STUDY.mixed-5`; rows of the same recipe with other parameters are counted: `STUDY.mixed-5-2`."""
+        name = recipe if isinstance(recipe, str) else recipe.name
+        job_id = f"{study_id}.{name}" + (f"-{avg_bits:g}" if avg_bits is not None else "")
+        ids = chain([job_id], (f"{job_id}-{n}" for n in count(2)))
+        return next(each for each in ids if not self.folder(each).path.exists())
 
     def studies(self) -> list[StudyRecord]:
         """All studies, newest first."""
@@ -132,7 +154,11 @@ class Store(Queue):
             )
             for job in jobs:
                 values = job.model_dump(exclude={"pid", "pid_started", "stopping"})
-                values |= {"changes": json.dumps(job.changes), "estimate": _json(job.estimate)}
+                values |= {
+                    "changes": json.dumps(job.changes),
+                    "params": json.dumps(job.params),
+                    "estimate": _json(job.estimate),
+                }
                 columns = ", ".join(values)
                 db.execute(
                     f"INSERT INTO job ({columns}) VALUES ({', '.join('?' * len(values))})", tuple(values.values())
@@ -167,7 +193,15 @@ class Store(Queue):
 
 def _searchable(study: StudyRecord) -> str:
     spec = study.spec
-    parts = (study.id, study.name, spec.model, *spec.recipes, *spec.schemes, *spec.tasks, *study.tags)
+    parts = (
+        study.id,
+        study.name,
+        spec.model,
+        *(recipe.name for recipe in spec.recipes),
+        *spec.schemes,
+        *spec.tasks,
+        *study.tags,
+    )
     return " ".join(parts).lower()
 
 

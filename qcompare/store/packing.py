@@ -13,10 +13,11 @@ from pydantic import ValidationError
 
 from qcompare.errors import InvalidStudy, QCompareError
 from qcompare.store.index import Store
+from qcompare.study.frozen import Frozen
 from qcompare.study.records import Job, Status
 from qcompare.study.refusals import refusal
 from qcompare.study.result import SCHEMA_VERSION
-from qcompare.study.spec import Frozen, Study
+from qcompare.study.spec import Study
 
 ENDING = ".qcompare.zip"
 RECORD = "study.json"

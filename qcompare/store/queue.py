@@ -160,5 +160,6 @@ class Queue:
 def _job(row: sqlite3.Row) -> Job:
     values = dict(row)
     values["changes"] = json.loads(values["changes"])
+    values["params"] = json.loads(values["params"])
     values["estimate"] = json.loads(values["estimate"]) if values["estimate"] else None
     return Job.model_validate(values)

@@ -36,6 +36,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE job ADD COLUMN size_bytes INTEGER",
         "CREATE INDEX study_by_time ON study (created)",
     ),
+    ("ALTER TABLE job ADD COLUMN params TEXT NOT NULL DEFAULT '{}'",),
 )
 """Statements that lead from one version of the index to the next; its `user_version` counts those done."""
 

@@ -1,6 +1,28 @@
-"""How sensitive the layers of a model are: what the mixed recipe was chosen by, kept beside its result."""
+"""The linear layers of a model, and how sensitive they are."""
 
-from qcompare.study.spec import Frozen
+from dataclasses import dataclass
+
+from qcompare.study.frozen import Frozen
+
+LayerConfig = dict[str, str]
+"""Full layer name → scheme; a layer that is not named stays at 16 bits."""
+
+
+@dataclass(frozen=True)
+class LinearLayer:
+    """A linear layer that recipes may quantize."""
+
+    name: str
+    """Full name in the model, e.g. `model.layers.0.self_attn.q_proj`."""
+    in_features: int
+    out_features: int
+    block: int
+    """Index of the decoder block, 0 nearest the embedding."""
+
+    @property
+    def numel(self) -> int:
+        """Number of weights."""
+        return self.in_features * self.out_features
 
 
 class LayerScores(Frozen):

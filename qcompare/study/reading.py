@@ -8,9 +8,10 @@ import yaml
 from pydantic import ValidationError
 
 from qcompare.errors import InvalidStudy, unknown
+from qcompare.study.frozen import Frozen
 from qcompare.study.prompts import TAG
 from qcompare.study.refusals import refusal
-from qcompare.study.spec import Calibration, Frozen, HeldOut, Study
+from qcompare.study.spec import Calibration, HeldOut, Study
 from qcompare.words import gettext, gettext_noop
 
 MAX_STUDY_BYTES = 1_000_000

@@ -3,8 +3,10 @@
 from enum import StrEnum
 from typing import Any
 
+from qcompare.study.frozen import Frozen
+from qcompare.study.recipe import RecipeSpec, recipe_of
 from qcompare.study.result import ExportReport
-from qcompare.study.spec import Frozen, Study
+from qcompare.study.spec import Study
 
 
 class Status(StrEnum):
@@ -32,6 +34,8 @@ class Job(Frozen):
     recipe: str
     avg_bits: float | None
     """Budget; None for recipes that take none."""
+    params: dict[str, Any] = {}  # noqa: RUF012  pydantic copies defaults
+    """Parameters of its recipe that replace those of the study."""
     status: Status
     device: str | None = None
     """Device that the supervisor gave it."""
@@ -57,6 +61,11 @@ class Job(Frozen):
     """What it was expected to take when it was queued."""
     size_bytes: int | None = None
     """Of its files, when it ended."""
+
+    @property
+    def recipe_spec(self) -> RecipeSpec:
+        """Its recipe with its parameters."""
+        return recipe_of({"recipe": self.recipe, **self.params})
 
 
 class StudyRecord(Frozen):

@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
+from qcompare.study.frozen import Frozen
 from qcompare.study.prompts import Prompt
-from qcompare.study.spec import Frozen
 
 SCHEMA_VERSION = 1
 """Version of the result file and of `show --format json`."""
@@ -138,6 +138,10 @@ class Result(Frozen):
     study_id: str
     job_id: str
     recipe: str
+    title: str | None = None
+    """The name that the study gives its row; None: the recipe's own."""
+    schemes: tuple[str, ...] = ()
+    """Those that the recipe chose from, lowest bits first; empty in results of older versions."""
     model: ModelRef
     layer_config: dict[str, str]
     """Full layer name → scheme; empty for bf16."""

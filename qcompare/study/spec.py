@@ -1,31 +1,16 @@
 """The study file: what a user asks for. The contract between screen, command line and jobs."""
 
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from qcompare.errors import unknown
-from qcompare.study.presets import (
-    ANY_FAMILY,
-    DEFAULT_PROMPTS,
-    DEFAULT_RECIPES,
-    FAMILIES,
-    FP8_SCHEMES,
-    RECIPES,
-    SCHEMES,
-    SIZES,
-    TASKS,
-)
+from qcompare.errors import InvalidValue, unknown
+from qcompare.study.frozen import Frozen
+from qcompare.study.presets import DEFAULT_PROMPTS, SIZES, TASKS
 from qcompare.study.prompts import Prompt
-from qcompare.words import gettext, gettext_noop
-
-
-class Frozen(BaseModel):
-    """Base of all study types: immutable, and unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+from qcompare.study.recipe import AvgBits, Iters, Recipe, RoundingKind, check_mix, default_recipes
+from qcompare.words import gettext_noop
 
 
 class Calibration(Frozen):
@@ -53,22 +38,23 @@ class Study(Frozen):
     """`demo`, `org/name[@revision]` on the hub, or a folder."""
     schemes: tuple[str, ...] = ("MXFP4", "MXFP8")
     """Two or more, lowest bits first, of one family; `BF16` may be the last. Edges use the first and the last."""
-    avg_bits: tuple[Annotated[float, Field(gt=0, le=32)], ...] = (5.0,)
-    """Budgets: average bits a quantized weight."""
+    avg_bits: tuple[AvgBits, ...] = (5.0,)
+    """Budgets: average bits per quantized weight."""
     ignore_scale_zp_bits: bool = True
     """Budgets do not count scales, as in the published tables."""
     shared_layers: bool = False
     """Keep q/k/v, and gate/up, of a block at one scheme: vLLM fuses them and cannot load mixed ones."""
-    rounding: Literal["rtn", "opt_rtn", "tuned"] = "rtn"
+    rounding: RoundingKind = "rtn"
     """`rtn` rounds to nearest, as the published tables; `opt_rtn` searches scales; `tuned` learns the rounding."""
-    iters: Annotated[int, Field(ge=1, le=10_000)] = 200
-    """Steps of `tuned`, for each block."""
+    iters: Iters = 200
+    """Steps of `tuned`, per block."""
     awq_n_grid: Annotated[int, Field(ge=4, le=100)] = 20
     """Scales that AWQ tries for each mapping; its time grows with it."""
-    recipes: tuple[str, ...] = DEFAULT_RECIPES
+    recipes: tuple[Recipe, ...] = Field(default_factory=default_recipes)
+    """Names, or names with parameters that replace those of the study: `{recipe: mixed, avg_bits: 4.5}`."""
     tasks: tuple[str, ...] = SIZES[0].tasks
     limit: Annotated[int, Field(ge=1)] | None = 25
-    """Questions a task (mmlu: a subject); null takes all."""
+    """Questions per task (mmlu: per subject); null takes all."""
     num_fewshot: Annotated[int, Field(ge=0, le=32)] | None = None
     """Worked examples before each question; null takes each task's own number (gsm8k 5, others 0)."""
     prompts: tuple[Prompt, ...] = DEFAULT_PROMPTS
@@ -95,76 +81,52 @@ class Study(Frozen):
     def _one_is_a_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str | int | float) else value
 
-    @field_validator("schemes", "recipes", "tasks")
+    @field_validator("tasks")
     @classmethod
-    def _known(cls, names: tuple[str, ...], info: Any) -> tuple[str, ...]:
-        tables: dict[str, tuple[str, Any]] = {
-            "schemes": (gettext_noop("scheme"), SCHEMES | FP8_SCHEMES),
-            "recipes": (gettext_noop("recipe"), RECIPES),
-            "tasks": (gettext_noop("task"), TASKS),
-        }
-        kind, known = tables[info.field_name]
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if name not in known:
-                raise ValueError(unknown(kind, name, known))
+            if name not in TASKS:
+                raise InvalidValue(unknown(gettext_noop("task"), name, TASKS))
         if len(set(names)) != len(names):
-            raise ValueError(
-                gettext(
-                    "a {kind} is named twice in {names}: name each once", kind=gettext(kind), names=", ".join(names)
-                )
-            )
+            raise InvalidValue("a task is named twice in {names}: name each once", names=", ".join(names))
         return names
+
+    @field_validator("recipes")
+    @classmethod
+    def _different(cls, recipes: tuple[Recipe, ...]) -> tuple[Recipe, ...]:
+        if len({recipe.model_dump_json() for recipe in recipes}) != len(recipes):
+            names = ", ".join(recipe.name for recipe in recipes)
+            raise InvalidValue("a recipe is named twice in {names}: name each once", names=names)
+        return recipes
 
     @field_validator("recipes", "avg_bits")
     @classmethod
     def _not_empty(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         if not value:
-            raise ValueError(gettext("is empty: name at least one"))
+            raise InvalidValue("is empty: name at least one")
         return value
 
     @field_validator("schemes")
     @classmethod
     def _schemes_fit_together(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if fixed := [name for name in names if name in FP8_SCHEMES]:
-            recipes = [recipe.name for recipe in RECIPES.values() if recipe.checkpoint_scheme == fixed[0]]
-            raise ValueError(
-                gettext(
-                    "{scheme} is not to be mixed: name {recipes} under recipes",
-                    scheme=fixed[0],
-                    recipes=gettext(" or ").join(recipes),
-                )
-            )
-        if len(names) < 2:
-            raise ValueError(gettext("needs a low and a high one, got {n}: e.g. [MXFP4, MXFP8]", n=len(names)))
-        schemes = [SCHEMES[name] for name in names]
-        families = dict.fromkeys(scheme.family for scheme in schemes if scheme.family != ANY_FAMILY)
-        if len(families) > 1:
-            raise ValueError(
-                gettext(
-                    "{names} cannot be stored in one checkpoint: {why}",
-                    names=", ".join(names),
-                    why=_exports(families),
-                )
-            )
-        bits = [scheme.bits for scheme in schemes]
-        if bits != sorted(set(bits)):
-            ordered = sorted(names, key=lambda name: SCHEMES[name].bits)
-            raise ValueError(
-                gettext("must be given low first, with different bits: [{names}]", names=", ".join(ordered))
-            )
-        return names
+        return check_mix(names)
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> Self:
         if len(set(self.avg_bits)) != len(self.avg_bits):
-            raise ValueError(gettext("avg_bits names a budget twice: name each once"))
+            raise InvalidValue("avg_bits names a budget twice: name each once")
         if not self.tasks and not self.prompts:
-            raise ValueError(gettext("neither tasks nor prompts are given: there is nothing to measure"))
+            raise InvalidValue("neither tasks nor prompts are given: there is nothing to measure")
         return self
 
     def examples(self, task: str) -> int:
         """Worked examples before each question of a task."""
         return TASKS[task].num_fewshot if self.num_fewshot is None else self.num_fewshot
+
+    def of_recipe(self, recipe: Recipe) -> "Study":
+        """The study as one of its recipes sees it: with the recipe's own parameters in place of the study's."""
+        own = {name: getattr(recipe, name) for name in ("schemes", "avg_bits", "rounding", "iters")}
+        return self.model_copy(update={name: value for name, value in own.items() if value is not None})
 
     def to_yaml(self) -> str:
         """The study as a study file."""
@@ -181,13 +143,3 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 _StudyDumper.add_representer(str, _represent_text)
-
-
-def _exports(families: Iterable[str]) -> str:
-    """Which checkpoint formats hold which schemes: why some cannot be mixed."""
-    texts = []
-    for family in families:
-        names = ", ".join(scheme.name for scheme in SCHEMES.values() if scheme.family == family)
-        formats = gettext(" and ").join(FAMILIES[family].exports)
-        texts.append(gettext("{formats} hold mixes of {names}", formats=formats, names=names))
-    return gettext("; ").join(texts)

@@ -8,16 +8,17 @@ from hypothesis import strategies as st
 from qcompare.errors import InvalidStudy
 from qcompare.formats.bits import bit_range, check_budget, check_sizes, count, layer_bits, stored_bytes
 from qcompare.formats.library import library_scheme
-from qcompare.models.facts import LinearLayer
-from qcompare.study.presets import SCHEMES
+from qcompare.study.formats import SCHEMES, format_of
+from qcompare.study.layers import LinearLayer
 
+SIMULATED = [name for name in SCHEMES if (format := format_of(name)) is None or format.mixable]
 sizes = st.integers(1, 12).map(lambda n: 32 * n)
 layer_lists = st.lists(st.tuples(sizes, sizes, st.integers(0, 5)), min_size=1, max_size=20).map(
     lambda rows: tuple(LinearLayer(f"layers.{b}.l{i}", x, y, b) for i, (x, y, b) in enumerate(rows))
 )
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", SIMULATED)
 def test_preset_figures_are_those_of_auto_round(scheme: str) -> None:
     preset = library_scheme(scheme)
     if scheme == "BF16":
@@ -28,7 +29,7 @@ def test_preset_figures_are_those_of_auto_round(scheme: str) -> None:
 
 @pytest.mark.parametrize("ignore", [True, False])
 @pytest.mark.parametrize("shape", [(64, 32), (48, 40), (576, 192)])
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", SIMULATED)
 def test_layer_bits_equal_those_of_auto_round(scheme: str, shape: tuple[int, int], ignore: bool) -> None:
     from auto_round.auto_scheme.utils import compute_layer_bits
 

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from qcompare.formats.compiling import compiled
 from qcompare.formats.library import library_scheme
 from qcompare.formats.mxfp import BELOW_HALF, Microscaling
-from qcompare.quantize.simulate import activation_rounding, compiled, weight_rounding
-from qcompare.study.presets import SCHEMES
+from qcompare.quantize.simulate import activation_rounding, weight_rounding
+from qcompare.study.formats import SCHEMES
 
 MICROSCALING = [name for name in SCHEMES if name.startswith("MX")]
 KINDS = ("", "act_")

@@ -11,9 +11,11 @@ from qcompare.plan.capacity import Capacity, Holder, ram
 from qcompare.plan.estimates import START, job_stages, work
 from qcompare.plan.plan import Plan, make_plan
 from qcompare.plan.preflight import DoesNotFit, Fit, memory_fit, notes, problems
+from qcompare.recipes.base import Recipe
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.store.packing import pack, unpack
+from qcompare.study.recipe import recipe_of
 from qcompare.study.records import Job, StudyRecord
 from qcompare.study.result import Result
 from qcompare.study.spec import Study
@@ -38,7 +40,7 @@ def finished(store: Store, spec: Study, seconds: dict[str, float], **changes: ob
     """A study whose jobs took this long each, twelve seconds for starting."""
     study = add_study(store, spec)
     for number, job in enumerate(store.jobs(study.id)):
-        mine = {stage: s for stage, s in seconds.items() if stage in set(job_stages(job.recipe, spec))}
+        mine = {stage: s for stage, s in seconds.items() if stage in set(job_stages(recipe(job.recipe), spec))}
         once = {"fetching the model": 0.0, "reading held-out text": 0.0} if number else {}
         publish(store, job, make_result(study, job.id, seconds=mine | once, **changes))
     return study
@@ -52,6 +54,12 @@ def publish(store: Store, job: Job, result: Result) -> None:
     with store._database.change() as db:
         times = (began - sum(result.seconds.values()) - 12, began, job.id)
         db.execute("UPDATE job SET status = 'success', started = ?, finished = ? WHERE id = ?", times)
+
+
+def recipe(name: str) -> Recipe:
+    found = recipe_of(name)
+    assert isinstance(found, Recipe)
+    return found
 
 
 def spec(limit: int, *recipes: str, **values: object) -> Study:
@@ -76,7 +84,7 @@ def test_history_scales_with_the_work(settings: Settings) -> None:
 def test_a_recipe_never_run_is_estimated_from_the_others(settings: Settings) -> None:
     store = Store(settings.home)
     finished(store, spec(25), SECONDS | {"quantizing layers": 8.0})
-    other, bf16 = (make_plan(spec(25, recipe), settings).jobs[0].cost for recipe in ("tail", "bf16"))
+    other, bf16 = (make_plan(spec(25, name), settings).jobs[0].cost for name in ("tail", "bf16"))
     assert "other recipes" in other.basis
     assert other.seconds.high / other.seconds.low > bf16.seconds.high / bf16.seconds.low
     assert other.stages["quantizing layers"] == 8.0
@@ -127,10 +135,10 @@ def test_memory_for_scoring_layers_is_asked_once_too(settings: Settings) -> None
 
 def test_stages_and_their_work_follow_from_the_study() -> None:
     study = Study(limit=10, tasks=("mmlu", "piqa"), divergence=None)
-    assert list(job_stages("bf16", study)) == [
+    assert list(job_stages(recipe("bf16"), study)) == [
         *(START, "fetching the model", "choosing layers", "loading the model", "mmlu", "piqa", "answering prompts")
     ]
-    assert [work(task, study, "bf16") for task in study.tasks] == [570, 10]
+    assert [work(task, study, recipe("bf16")) for task in study.tasks] == [570, 10]
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from html import unescape
 import pytest
 
 from qcompare.present.glossary import TERMS, explained
-from qcompare.study.presets import RECIPES, SCHEMES
+from qcompare.study.formats import SCHEMES
+from qcompare.study.recipe import RECIPES
 from qcompare.words import LANGUAGES, gettext, use_language
 
 
@@ -33,7 +34,7 @@ def test_markup_in_a_text_is_shown_not_run() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_recipe_scheme_and_term_has_an_explanation_in_every_language(language: str) -> None:
     with use_language(language):
-        names = [*(gettext(recipe.title) for recipe in RECIPES.values()), *SCHEMES]
+        names = [*(gettext(recipe.label) for recipe in RECIPES.values()), *SCHEMES]
         names += [spelling for spellings, _ in TERMS for spelling in gettext(spellings).split("|")]
         assert [name for name in names if words(explained(name)) != [name]] == []
 

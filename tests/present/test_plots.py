@@ -12,7 +12,7 @@ from qcompare.present.figures import KINDS, change_heatmap, size_bubbles
 from qcompare.present.layer_map import LayerMap, layer_map_figure, layer_maps
 from qcompare.present.plots import Point, accuracy_against_bits, accuracy_bars, best_trade_offs, describe_accuracy
 from qcompare.store import Store
-from qcompare.study.presets import RECIPES as ALL_RECIPES
+from qcompare.study.recipe import RECIPES as ALL_RECIPES
 from qcompare.study.records import StudyRecord
 from qcompare.study.spec import Study
 from tests.synthetic import RECIPES, finished_study

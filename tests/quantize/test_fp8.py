@@ -14,7 +14,7 @@ from qcompare.models.loading import load
 from qcompare.quantize.fp8 import settle, write_fp8
 from qcompare.recipes.calibration import token_rows
 from qcompare.settings import Settings
-from qcompare.study.presets import RECIPES
+from qcompare.study.recipe import RECIPES
 from qcompare.study.spec import Calibration
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # llm-compressor's own, of many kinds
@@ -40,7 +40,7 @@ def logits(model: Any, tokenizer: Any) -> torch.Tensor:
         return model(**tokenizer("The capital of France is Paris.", return_tensors="pt")).logits
 
 
-@pytest.mark.parametrize("recipe", [name for name, info in RECIPES.items() if info.checkpoint_scheme])
+@pytest.mark.parametrize("recipe", [name for name, recipe in RECIPES.items() if recipe.writes])
 def test_a_checkpoint_is_written_and_its_reloaded_model_stays_near_the_original(
     recipe: str, wide_llama: Path, text: Path, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,7 +51,9 @@ def test_a_checkpoint_is_written_and_its_reloaded_model_stays_near_the_original(
     rows = token_rows(str(text), Calibration(num_samples=2, max_seq_length=32), tokenizer)
     steps: list[tuple[int, int]] = []
     out = tmp_path / "checkpoint"
-    awq = write_fp8(model, tokenizer, RECIPES[recipe], rows, 4, out, lambda d, t: steps.append((d, t)))
+    awq = write_fp8(
+        model, tokenizer, RECIPES[recipe].writes, rows, 4 if rows else None, out, lambda d, t: steps.append((d, t))
+    )
     config = json.loads((out / "config.json").read_text())["quantization_config"]
     assert config["quant_method"] == "compressed-tensors"
     loaded, tokenizer = load(LocalModel(out, "x", "folder", "r"), "cpu", "float32", settings, False)
@@ -59,7 +61,7 @@ def test_a_checkpoint_is_written_and_its_reloaded_model_stays_near_the_original(
     settle(loaded)
     assert torch.equal(logits(loaded, tokenizer), found)
     assert 0 < (found - original).abs().mean() < 0.1 * original.std()
-    assert (awq is not None) is RECIPES[recipe].awq
+    assert (awq is not None) is recipe.startswith("awq")
     if awq:
         assert len(awq.applied) == 4
         assert awq.skipped == ()
@@ -75,7 +77,7 @@ def test_mappings_that_awq_leaves_out_are_named(
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     rows = token_rows(str(text), Calibration(num_samples=2, max_seq_length=32), tokenizer)
-    awq = write_fp8(model, tokenizer, RECIPES["awq_fp8_dynamic"], rows, 4, tmp_path / "out", lambda d, t: None)
+    awq = write_fp8(model, tokenizer, "FP8_DYNAMIC", rows, 4, tmp_path / "out", lambda d, t: None)
     assert awq
     assert len(awq.applied) == 3
     assert awq.skipped == ("model.layers.0.self_attn.v_proj → o_proj",)

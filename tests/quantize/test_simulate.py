@@ -14,7 +14,7 @@ from qcompare.formats.library import library_scheme
 from qcompare.quantize import simulate as simulation
 from qcompare.quantize.simulate import simulate
 from qcompare.settings import Settings
-from qcompare.study.presets import SCHEMES
+from qcompare.study.formats import SCHEMES
 
 MIXED = {"self_attn.v_proj": "MXFP8", "self_attn.k_proj": "MXFP8", "mlp.down_proj": "MXFP8"}
 """Layers that the mixed configuration raises; q and k get different schemes for one input."""

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcompare.formats.bits import count
-from qcompare.models.facts import LinearLayer
 from qcompare.recipes.edges import FILL_GAP, best_filling, edge_config
 from qcompare.recipes.groups import layer_groups, torn_groups
+from qcompare.study.layers import LinearLayer
 from tests.formats.test_bits import layer_lists
 
 SCHEMES = ("MXFP4", "MXFP8")

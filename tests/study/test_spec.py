@@ -8,8 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qcompare.errors import InvalidStudy
-from qcompare.study.presets import DEFAULT_RECIPES, RECIPES, TASKS
+from qcompare.study.presets import TASKS
 from qcompare.study.reading import load_study, parse_study, read_study
+from qcompare.study.recipe import RECIPES, default_recipes
 from qcompare.study.spec import Study
 
 
@@ -18,7 +19,7 @@ def subsets(names: list[str]) -> st.SearchStrategy[list[str]]:
 
 
 @given(
-    recipes=subsets(list(RECIPES)),
+    recipes=subsets([name for name, recipe in RECIPES.items() if recipe.offered]),
     tasks=subsets(list(TASKS)),
     limit=st.none() | st.integers(1, 10**6),
     avg_bits=st.lists(st.floats(0.5, 32), min_size=1, max_size=5, unique=True),
@@ -108,4 +109,4 @@ def test_binary_and_missing_files_are_named(tmp_path: Path) -> None:
 
 def test_defaults_are_the_demo_study() -> None:
     values = yaml.safe_load(Study().to_yaml())
-    assert (values["model"], values["recipes"]) == ("demo", list(DEFAULT_RECIPES))
+    assert (values["model"], values["recipes"]) == ("demo", [recipe.name for recipe in default_recipes()])

@@ -162,7 +162,11 @@ def test_an_own_prompt_becomes_a_study_of_that_prompt_alone(app: str, shared_hom
     page.locator("#qc-own").get_by_role("button", name="Ask", exact=True).click()
     expect(page.locator("#qc-generations")).to_contain_text("No answers yet")
     asked = Store(shared_home).studies()[0].spec
-    assert (asked.prompts, asked.recipes, asked.tasks) == ((NASTY,), ("bf16", "mixed"), ())
+    assert (asked.prompts, [recipe.name for recipe in asked.recipes], asked.tasks) == (
+        (NASTY,),
+        ["bf16", "mixed"],
+        (),
+    )
     page.locator("#qc-own-prompt textarea").fill("And why?")
     page.locator("#qc-own").get_by_role("button", name="Ask", exact=True).click()
     expect(page.locator("#qc-own-before input")).to_have_value(re.compile("And why\\?$"))

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from qcompare.errors import InvalidStudy
 from qcompare.present.standing import read_standings
 from qcompare.store import Store
-from qcompare.study.presets import DEFAULT_RECIPES, RECIPES, SIZES, TASKS
+from qcompare.study.presets import SIZES, TASKS
 from qcompare.study.prompts import as_prompt, from_lines, to_lines
+from qcompare.study.recipe import RECIPES, default_recipes
 from qcompare.study.spec import Study
 from qcompare.ui.app import study_of
 from qcompare.ui.new import form
@@ -25,7 +26,7 @@ DEFAULT = form.Asked(
     name=None,
     schemes=form.DEFAULT_SCHEMES,
     budget=5.0,
-    recipes=list(DEFAULT_RECIPES),
+    recipes=[recipe.name for recipe in default_recipes()],
     tasks=list(SIZES[0].tasks),
     limit=25,
     prompts=to_lines(Study().prompts),

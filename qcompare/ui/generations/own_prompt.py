@@ -12,7 +12,6 @@ from qcompare.errors import InvalidStudy, QCompareError
 from qcompare.jobs.submit import submit
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.study.presets import RECIPES
 from qcompare.study.prompts import Prompt, turns
 from qcompare.study.reading import parse_study
 from qcompare.study.spec import Study
@@ -60,7 +59,8 @@ def prompt_study(study: Study, prompt: str, recipes: list[str], before: Prompt |
     if not prompt.strip():
         raise InvalidStudy("the prompt is empty: type one")
     asked = prompt if before is None else (*turns(before), prompt)
-    changes = {"prompts": [asked], "recipes": recipes, "tasks": [], "divergence": None}
+    chosen = [study.recipes[int(place)] for place in recipes]
+    changes = {"prompts": [asked], "recipes": chosen, "tasks": [], "divergence": None}
     return parse_study(study.model_dump() | changes, gettext("prompt"))
 
 
@@ -68,8 +68,7 @@ def _offered(place: Place) -> list[Any]:
     if not study_exists(place):
         return [gr.update(visible=False), gr.skip(), gr.skip()]
     spec = place.store.study(place.study_id).spec
-    names = spec.recipes
-    choices = [(gettext(RECIPES[name].title) if name in RECIPES else name, name) for name in names]
+    choices = [(recipe.title or gettext(recipe.label), str(place)) for place, recipe in enumerate(spec.recipes)]
     talks = [(" › ".join(map(_shortened, turns(prompt))), str(number)) for number, prompt in enumerate(spec.prompts)]
     return [
         gr.update(visible=True),
@@ -77,7 +76,7 @@ def _offered(place: Place) -> list[Any]:
             choices=[(gettext("Nothing: a new conversation"), NEW), *talks],
             value="0" if len(talks) == 1 and not spec.tasks else NEW,
         ),
-        gr.update(choices=choices, value=list(names)),
+        gr.update(choices=choices, value=[value for _, value in choices]),
     ]
 
 

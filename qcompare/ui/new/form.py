@@ -7,7 +7,8 @@ from typing import Self
 from qcompare.errors import InvalidStudy
 from qcompare.models.sources import resolve
 from qcompare.settings import Settings
-from qcompare.study.presets import PUBLISHED_BUDGETS, SCHEME_CHOICES, SCHEMES, SIZES, Size
+from qcompare.study.formats import SCHEMES
+from qcompare.study.presets import PUBLISHED_BUDGETS, SIZES, Size
 from qcompare.study.prompts import from_lines, to_lines
 from qcompare.study.reading import parse_study
 from qcompare.study.spec import Study
@@ -43,7 +44,7 @@ class Asked:
             name=None if source == DEMO else study.model,
             schemes=",".join(study.schemes),
             budget=study.avg_bits[0],
-            recipes=list(study.recipes),
+            recipes=[recipe.name for recipe in study.recipes],
             tasks=list(study.tasks),
             limit=study.limit,
             prompts=to_lines(study.prompts),
@@ -114,4 +115,4 @@ def schemes_value(schemes: Sequence[str]) -> str:
     return ",".join(schemes)
 
 
-DEFAULT_SCHEMES = schemes_value(SCHEME_CHOICES[0])
+DEFAULT_SCHEMES = schemes_value(Study().schemes)

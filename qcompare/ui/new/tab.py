@@ -10,7 +10,9 @@ from qcompare.compare.resolution import visible_difference
 from qcompare.present import numbers
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.study.presets import DEFAULT_PROMPTS, RECIPES, SCHEME_CHOICES, TASKS
+from qcompare.study.formats import FORMATS
+from qcompare.study.presets import DEFAULT_PROMPTS, TASKS
+from qcompare.study.recipe import RECIPES
 from qcompare.study.spec import Study
 from qcompare.ui.guide import build_path, build_walk
 from qcompare.ui.new import form
@@ -20,7 +22,7 @@ from qcompare.ui.new.model_search import build_model_search, picked_model
 from qcompare.ui.pages import page
 from qcompare.ui.parts import markup
 from qcompare.ui.recording import recorded
-from qcompare.ui.texts import PITCH, schemes_title
+from qcompare.ui.texts import PITCH
 from qcompare.words import gettext, gettext_noop
 
 PICK_BUDGET = """
@@ -118,8 +120,9 @@ def _name_field(source: str) -> Any:
 
 def _compress_card(default: Study) -> tuple[gr.HTML, list[gr.components.Component]]:
     markup(page("heading", text=gettext("Compress"), lead=gettext(COMPRESS)))
+    choices = [choice for format in FORMATS.values() for choice in format.choices]
     schemes = gr.Radio(
-        [(schemes_title(schemes), form.schemes_value(schemes)) for schemes in SCHEME_CHOICES],
+        [(gettext(choice.text), form.schemes_value(choice.schemes)) for choice in choices],
         value=form.DEFAULT_SCHEMES, label=gettext("Formats to mix"), elem_classes="qc-choices",
     )  # fmt: skip
     low, high = form.budget_range(form.DEFAULT_SCHEMES)
@@ -133,8 +136,9 @@ def _compress_card(default: Study) -> tuple[gr.HTML, list[gr.components.Componen
     )
     ticks = markup(js_on_load=PICK_BUDGET, elem_id="qc-ticks")
     recipes = gr.CheckboxGroup(
-        [(f"{gettext(recipe.title)}\n{gettext(recipe.text)}", recipe.name) for recipe in RECIPES.values()],
-        value=list(default.recipes), label=gettext("Recipes"), elem_classes=["qc-choices", "qc-pairs"],
+        [(f"{gettext(each.label)}\n{gettext(each.text)}", each.name) for each in RECIPES.values() if each.offered],
+        value=[recipe.name for recipe in default.recipes], label=gettext("Recipes"),
+        elem_classes=["qc-choices", "qc-pairs"],
     )  # fmt: skip
     schemes.input(
         form.budget_within, [schemes, budget], budget, queue=False, show_progress="hidden", api_visibility="private"

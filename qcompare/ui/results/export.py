@@ -14,7 +14,7 @@ from qcompare.export.model_card import agreement
 from qcompare.export.request import export_state, start
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.study.presets import FORMATS
+from qcompare.study.formats import CHECKPOINT_FORMATS
 from qcompare.study.records import ExportState, Job, Status
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, markup, study_exists
@@ -43,7 +43,9 @@ def build_export(settings: Settings, store: Store) -> Part:
     ) as fold:
         with gr.Row(equal_height=True):
             recipe = gr.Dropdown([], label=gettext("Recipe"), scale=2, min_width=200)
-            format = gr.Radio(choices, value=FORMATS[0], label=gettext("Format"), elem_classes="qc-choices", scale=4)
+            format = gr.Radio(
+                choices, value=CHECKPOINT_FORMATS[0], label=gettext("Format"), elem_classes="qc-choices", scale=4
+            )
         fused = gr.Checkbox(label=gettext("For vLLM: one scheme for layers that it fuses, within the same budget"))
         button = gr.Button(gettext("Write checkpoint"), scale=0, min_width=200)
         told = markup()
@@ -71,12 +73,16 @@ def target(settings: Settings, job_id: str, format: str) -> Path:
 def _exportable(place: Place) -> list[Job]:
     if not study_exists(place):
         return []
-    return [job for job in place.store.jobs(place.study_id) if job.status is Status.SUCCESS and job.recipe != "bf16"]
+    return [
+        job
+        for job in place.store.jobs(place.study_id)
+        if job.status is Status.SUCCESS and not job.recipe_spec.is_baseline
+    ]
 
 
 def _token(place: Place) -> Hashable:
     jobs = _exportable(place)
-    states = (export_state(place.store, job.id, format) for job in jobs for format in FORMATS)
+    states = (export_state(place.store, job.id, format) for job in jobs for format in CHECKPOINT_FORMATS)
     return place.study_id, tuple(job.id for job in jobs), tuple(repr(state) for state in states)
 
 
@@ -92,7 +98,7 @@ def _show(place: Place) -> list[Any]:
 
 def _lines(place: Place, choices: list[tuple[str, str]]) -> Iterator[Line]:
     for name, job_id in choices:
-        for format in FORMATS:
+        for format in CHECKPOINT_FORMATS:
             try:
                 state = export_state(place.store, job_id, format)
             except NotFound:

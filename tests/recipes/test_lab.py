@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from qcompare.compare.sensitivity import sensitivities
-from qcompare.recipes.building import Building
+from qcompare.recipes.edges import Head
+from qcompare.recipes.lab import Lab
+from qcompare.recipes.mixed import Mixed
 from qcompare.settings import Settings
 from qcompare.study.spec import Study
 
@@ -20,9 +22,10 @@ def test_what_the_mixed_recipe_was_chosen_by_is_kept(
     text.write_text("\n".join(json.dumps({"text": f"{n}. " + sentence * 12}) for n in range(12)))
     calibration = {"dataset": str(text), "num_samples": 4, "max_seq_length": 32}
     study = Study.model_validate({"model": str(tiny_llama), "calibration": calibration})
-    building = Building(study, "mixed", 5.0, settings, "cpu", "float32")
-    config = building.layer_config(building.fetch(), lambda done, total: None)
-    scores = building.layer_scores
+    lab = Lab(study, Mixed(), 5.0, settings, "cpu", "float32", tmp_path)
+    lab.fetch()
+    config = lab.recipe.choose(lab)
+    scores = lab.layer_scores
     assert scores is not None
     assert set(scores.losses) == set(scores.bits) == {"MXFP4", "MXFP8"}
     found = sensitivities(config, study.schemes, scores, by_scores=True)
@@ -31,7 +34,8 @@ def test_what_the_mixed_recipe_was_chosen_by_is_kept(
     assert raised and min(worth or 0 for worth in raised) == 1.0
 
 
-def test_recipes_that_follow_from_sizes_keep_no_scores(tiny_llama: Path, settings: Settings) -> None:
-    building = Building(Study(model=str(tiny_llama)), "head", 5.0, settings, "cpu", "float32")
-    building.layer_config(building.fetch(), lambda done, total: None)
-    assert building.layer_scores is None
+def test_recipes_that_follow_from_sizes_keep_no_scores(tiny_llama: Path, tmp_path: Path, settings: Settings) -> None:
+    lab = Lab(Study(model=str(tiny_llama)), Head(), 5.0, settings, "cpu", "float32", tmp_path)
+    lab.fetch()
+    lab.recipe.choose(lab)
+    assert lab.layer_scores is None

@@ -1,0 +1,26 @@
+"""NVFP4: 4-bit floats in groups of 16 with an 8-bit float scale, and one 32-bit scale per tensor.
+
+Weights and activations as auto-round's in-memory model computes them (`auto_round/data_type/nvfp.py`). The tensor's
+scale of activations is taken from each tensor as it comes, as that model does; checkpoints store a calibrated one.
+"""
+
+from qcompare.formats.library import AutoRoundFormat
+from qcompare.study.formats import Scheme, SchemeChoice
+from qcompare.words import gettext_noop
+
+
+class _Nvfp(AutoRoundFormat):
+    name = "nvfp"
+    title = gettext_noop("NVIDIA's 4-bit floats")
+    exports = ("auto_round", "llm_compressor")
+    schemes = (
+        Scheme("NVFP4", name, 4, 16, 8, gettext_noop("4-bit floating point, groups of 16 share an 8-bit scale.")),
+    )
+    choices = (
+        SchemeChoice(
+            ("NVFP4", "BF16"), gettext_noop("NVFP4 + BF16\nNVIDIA's 4-bit format; the other layers stay as they are.")
+        ),
+    )
+
+
+NVFP = _Nvfp()

@@ -1,0 +1,97 @@
+"""What every recipe is: a strategy that decides which layer gets which scheme, and builds that model.
+
+A recipe is one file in this folder with a subclass of `Recipe`, and one line in `study.recipe.RECIPES`. Recipes whose
+layers follow from their sizes alone implement `config_from_sizes`; those that look at the weights implement `choose`.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from qcompare.formats.bits import check_budget, check_sizes
+from qcompare.recipes.groups import Group, layer_groups
+from qcompare.study.formats import FORMATS, SCHEMES
+from qcompare.study.layers import LayerConfig, LinearLayer
+from qcompare.study.recipe import RecipeSpec
+from qcompare.study.spec import Study
+
+if TYPE_CHECKING:
+    from qcompare.recipes.lab import Lab
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """What a recipe knows of its row before the model is loaded."""
+
+    study: Study
+    """As the recipe sees it (`Study.of_recipe`)."""
+    layers: tuple[LinearLayer, ...]
+    avg_bits: float | None
+
+    @property
+    def budget(self) -> float:
+        """The budget, inside the reachable range.
+
+        Raises:
+            InvalidStudy: it is out of reach.
+        """
+        assert self.avg_bits is not None, "the plan gives every recipe that takes a budget one"
+        return check_budget(self.avg_bits, self.layers, self.study.schemes, self.study.ignore_scale_zp_bits)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Layers that get their scheme together."""
+        return layer_groups(self.layers, self.study.shared_layers)
+
+
+@dataclass(frozen=True)
+class BuildCost:
+    """What building a recipe's model takes, in tokens that pass forward through the model."""
+
+    choosing: float = 0.0
+    """To choose layers. What it finds is kept, so later jobs of the same model need next to nothing."""
+    quantizing: float = 0.0
+
+
+class Recipe(RecipeSpec):
+    """A strategy with its parameters, and how its models are built."""
+
+    reads_weights: ClassVar[bool] = False
+    """Only the weights decide which layer gets which scheme, so the plan cannot tell."""
+    simulates: ClassVar[bool] = True
+    """Its models are rounded in memory, in schemes of the study."""
+
+    def budgets(self, study: Study) -> tuple[float | None, ...]:
+        """The budget of each of its rows; a single None where it takes none."""
+        return study.of_recipe(self).avg_bits if self.takes_budget else (None,)
+
+    def check(self, context: BuildContext) -> None:
+        """Refuse what cannot be built, before anything is spent.
+
+        Raises:
+            InvalidStudy: the budget is out of reach, or a scheme does not fit a layer.
+        """
+        if self.simulates:
+            check_sizes(context.layers, context.study.schemes)
+        if self.writes:
+            scheme = SCHEMES[self.writes]
+            FORMATS[scheme.format].check([scheme], context.layers)
+        if self.takes_budget:
+            assert context.budget
+
+    def config_from_sizes(self, context: BuildContext) -> LayerConfig | None:
+        """Full layer name → scheme, where it follows from the layers' sizes alone; None where the weights decide."""
+        return None
+
+    def choose(self, lab: "Lab") -> LayerConfig:
+        """Full layer name → scheme; empty leaves the model as it is."""
+        config = self.config_from_sizes(lab.context)
+        assert config is not None, f"{self.name} must implement config_from_sizes or choose"
+        return config
+
+    def build(self, lab: "Lab", model: Any, tokenizer: Any, layer_config: LayerConfig) -> tuple[Any, Any]:
+        """The (model, tokenizer) in these schemes. The model given is consumed."""
+        return lab.quantize(model, tokenizer, layer_config)
+
+    def cost(self, study: Study) -> BuildCost:
+        """What building takes, for a study as the recipe sees it."""
+        return BuildCost()

@@ -1,0 +1,159 @@
+"""What a recipe may use to build a model: fetch, load, calibrate, score layers, quantize, measure.
+
+Used by jobs and by exports. It keeps what later steps, and the result, need to know of how the model was built.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from qcompare.demo.bundle import ensure_bundle
+from qcompare.formats.bits import layer_bits
+from qcompare.models.facts import LocalModel, ModelFacts
+from qcompare.models.hub import hub_reachable
+from qcompare.models.sources import describe, fetch, load
+from qcompare.quantize.fp8 import settle, write_fp8
+from qcompare.quantize.rounding import Rounding, round_in_memory
+from qcompare.quantize.simulate import simulate
+from qcompare.recipes.autoscheme import LayerLosses, Scoring, layer_losses
+from qcompare.recipes.base import BuildContext, Recipe
+from qcompare.recipes.calibration import ULTRACHAT, calibration_text, check_local, token_rows
+from qcompare.settings import Settings
+from qcompare.store.seal import reusable
+from qcompare.study.layers import LayerConfig, LayerScores
+from qcompare.study.result import AwqReport
+from qcompare.study.spec import Study
+
+Report = Callable[[int, int], None]
+"""Told (steps done, steps in all)."""
+
+
+class Lab:
+    """One row of a study while its model is built."""
+
+    local: LocalModel
+    """The model's files, after `fetch`."""
+    facts: ModelFacts
+    """After `fetch`."""
+    calibration_text: str | None = None
+    """Text and amount that decided something, in words."""
+    layer_scores: LayerScores | None = None
+    """By what layers were chosen; recipes that score them only."""
+    awq: AwqReport | None = None
+    checkpoint: Path | None = None
+    """Folder of the compressed checkpoint that the model was loaded from; None for simulated ones."""
+
+    def __init__(
+        self,
+        study: Study,
+        recipe: Recipe,
+        avg_bits: float | None,
+        settings: Settings,
+        device: str,
+        dtype: str,
+        folder: Path,
+    ) -> None:
+        """
+        Args:
+            folder: of the job; a recipe that writes a checkpoint puts it there.
+        """
+        self.study = study.of_recipe(recipe)
+        self.recipe, self.avg_bits = recipe, avg_bits
+        self.settings, self.device, self.dtype, self.folder = settings, device, dtype, folder
+        self.report: Report = lambda done, total: None
+
+    @property
+    def context(self) -> BuildContext:
+        """What is known of the row without its weights; after `fetch`."""
+        return BuildContext(self.study, self.facts.layers, self.avg_bits)
+
+    def fetch(self) -> None:
+        """Bring the model's files to this machine."""
+        self.local = fetch(self.study.model, self.settings, print)
+        self.facts = describe(self.study.model, self.settings)
+
+    def load(self) -> tuple[Any, Any]:
+        """A fresh (model, tokenizer) of the original."""
+        model, tokenizer = load(self.local, self.device, self.dtype, self.settings, self.study.hub_kernels)
+        return model, tokenizer
+
+    def autoscheme_scores(self) -> LayerLosses:
+        """auto-round's sensitivity of each layer at each scheme of the study, computed once per model and text."""
+        text = self.study.calibration
+        dataset = self.calibration()
+        scoring = Scoring(dataset, text.num_samples, text.max_seq_length, self.study.seed)
+
+        def load_checked() -> tuple[Any, Any]:
+            model, tokenizer = self.load()
+            check_local(dataset, text, tokenizer)
+            return model, tokenizer
+
+        scores = self.settings.home / "scores" / self.local.revision
+        scores.parent.mkdir(parents=True, exist_ok=True)
+        # Of several jobs at once, one scores; the others wait and use its work.
+        with FileLock(f"{scores}.lock"), reusable(scores, print) as kept:
+            losses = layer_losses(load_checked, self.study.schemes, scoring, self.device, kept, self.report)
+        self._keep(losses)
+        return losses
+
+    def _keep(self, losses: LayerLosses) -> None:
+        counted = self.study.ignore_scale_zp_bits
+        bits = {
+            scheme: {layer.name: layer_bits(layer, scheme, counted) for layer in self.facts.layers}
+            for scheme in self.study.schemes
+        }
+        self.layer_scores = LayerScores(losses=losses, bits=bits)
+
+    def quantize(self, model: Any, tokenizer: Any, layer_config: LayerConfig) -> tuple[Any, Any]:
+        """The (model, tokenizer) in these schemes, in memory, rounded as the study asks. The model is consumed."""
+        if not layer_config:
+            return model, tokenizer
+        if self.study.rounding == "rtn":
+            simulate(model, layer_config, self.report)
+            return model, tokenizer
+        return round_in_memory(model, tokenizer, layer_config, self.rounding(), self.device, self.report), tokenizer
+
+    def rounding(self) -> Rounding:
+        """How weights are rounded."""
+        study = self.study
+        return Rounding(
+            kind=study.rounding,
+            iters=study.iters,
+            dataset=None if study.rounding == "rtn" else self.calibration(),
+            num_samples=study.calibration.num_samples,
+            max_seq_length=study.calibration.max_seq_length,
+            seed=study.seed,
+        )
+
+    def compress(self, model: Any, tokenizer: Any, scheme: str, n_grid: int | None) -> tuple[Any, Any]:
+        """The (model, tokenizer) of an FP8 checkpoint that llm-compressor wrote, loaded again. The model is consumed.
+
+        Args:
+            n_grid: scales that AWQ tries per mapping; None rounds plainly.
+        """
+        rows = token_rows(self.calibration(ULTRACHAT), self.study.calibration, tokenizer) if n_grid else None
+        self.checkpoint = self.folder / "checkpoint"
+        self.awq = write_fp8(model, tokenizer, scheme, rows, n_grid, self.checkpoint, self.report)
+        del model
+        compressed = LocalModel(self.checkpoint, self.local.name, "folder", self.local.revision)
+        loaded, tokenizer = load(compressed, self.device, self.dtype, self.settings, self.study.hub_kernels)
+        settle(loaded)
+        return loaded, tokenizer
+
+    def calibration(self, default: str = "auto-round's default text (pile-10k)") -> str | None:
+        """The calibration data set for auto-round, None for its own default; noted in `calibration_text`.
+
+        The demo bundle's text where there is no hub, and for the demo model, whose results must not depend on one.
+        """
+        wish = self.study.calibration
+        use_bundle = wish.dataset == "auto" and (self.study.model == "demo" or not hub_reachable(self.settings))
+        bundled = ensure_bundle(self.settings, print).calibration if use_bundle else None
+        dataset, self.calibration_text = calibration_text(wish, bundled, default)
+        return dataset
+
+
+def stored_size(folder: Path) -> int:
+    """Bytes of a checkpoint's weight files."""
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))

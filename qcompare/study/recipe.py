@@ -1,0 +1,178 @@
+"""Recipes as a study names them: a strategy and its parameters.
+
+How a recipe is built is in `qcompare/recipes/`, one file each, whose classes extend `RecipeSpec`. Adding one is a
+file there and a line in `RECIPES`.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
+
+from qcompare.errors import InvalidValue, unknown
+from qcompare.registry import Registry
+from qcompare.study.formats import SCHEMES, Format, format_of
+from qcompare.study.frozen import Frozen
+from qcompare.study.refusals import refusal
+from qcompare.words import Message, gettext_noop
+
+RoundingKind = Literal["rtn", "opt_rtn", "tuned"]
+AvgBits = Annotated[float, Field(gt=0, le=32)]
+Iters = Annotated[int, Field(ge=1, le=10_000)]
+
+
+class RecipeSpec(Frozen):
+    """A strategy with its parameters. Parameters that are None are the study's."""
+
+    name: ClassVar[str] = ""
+    label: ClassVar[str]
+    """Its name for people."""
+    text: ClassVar[str]
+    """One plain sentence for the screen."""
+    colour: ClassVar[str]
+    """#RRGGBB, from a palette safe for colour-blind eyes (Okabe & Ito 2008)."""
+    takes_budget: ClassVar[bool] = True
+    """One row per budget; otherwise one row."""
+    offered: ClassVar[bool] = True
+    """The screen offers it; others need parameters that only a study file gives."""
+    by_default: ClassVar[bool] = False
+    """Part of a study that names no recipes."""
+    is_baseline: ClassVar[bool] = False
+    """The original model, with which all others are compared."""
+    writes: ClassVar[str | None] = None
+    """The scheme in which it writes its whole model as a checkpoint; None where the study's schemes are simulated."""
+
+    title: Annotated[str, Field(min_length=1, max_length=60)] | None = None
+    """The name of its rows instead of `label`."""
+    schemes: tuple[str, ...] | None = None
+    avg_bits: tuple[AvgBits, ...] | None = None
+    rounding: RoundingKind | None = None
+    iters: Iters | None = None
+
+    @field_validator("avg_bits", "schemes", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | int | float) else value
+
+    @field_validator("avg_bits")
+    @classmethod
+    def _has_a_budget(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is None:
+            return None
+        if not cls.takes_budget:
+            raise InvalidValue("{recipe} takes no budget: leave avg_bits out", recipe=cls.name)
+        if not value:
+            raise InvalidValue("is empty: name at least one")
+        return value
+
+    @field_validator("schemes")
+    @classmethod
+    def _schemes_fit_together(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if names is None else check_mix(names)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Those that are given, as plain values."""
+        dumped = self.model_dump(mode="json")
+        return {} if isinstance(dumped, str) else {key: value for key, value in dumped.items() if key != "recipe"}
+
+    @model_serializer(mode="wrap")
+    def _as_in_a_study_file(self, handler: SerializerFunctionWrapHandler) -> Any:
+        values = {key: value for key, value in handler(self).items() if value is not None}
+        return {"recipe": self.name, **values} if values else self.name
+
+
+RECIPES: Registry[type[RecipeSpec]] = Registry(
+    "qcompare.recipes",
+    gettext_noop("recipe"),
+    {
+        "bf16": "qcompare.recipes.bf16:Bf16",
+        "uniform": "qcompare.recipes.uniform:Uniform",
+        "head": "qcompare.recipes.edges:Head",
+        "tail": "qcompare.recipes.edges:Tail",
+        "mixed": "qcompare.recipes.mixed:Mixed",
+        "layers": "qcompare.recipes.layers:Layers",
+        "rtn_fp8_dynamic": "qcompare.recipes.fp8:RtnFp8Dynamic",
+        "awq_fp8_dynamic": "qcompare.recipes.fp8:AwqFp8Dynamic",
+        "rtn_fp8_block": "qcompare.recipes.fp8:RtnFp8Block",
+        "awq_fp8_block": "qcompare.recipes.fp8:AwqFp8Block",
+    },
+)
+
+
+def recipe_of(value: Any) -> RecipeSpec:
+    """A recipe from what a study file says: a name, or a mapping with the key `recipe` and parameters.
+
+    Raises:
+        InvalidValue: there is no such recipe.
+    """
+    if isinstance(value, RecipeSpec):
+        return value
+    values = {"recipe": value} if isinstance(value, str) else value
+    if not isinstance(values, dict) or not isinstance(values.get("recipe"), str):
+        raise InvalidValue("must be a recipe's name, or a mapping with the key 'recipe' and its parameters")
+    name = values["recipe"]
+    if name not in RECIPES:
+        raise InvalidValue(unknown(gettext_noop("recipe"), name, RECIPES))
+    try:
+        return RECIPES[name].model_validate({key: each for key, each in values.items() if key != "recipe"})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else "recipe"
+        problem = unknown(gettext_noop("parameter"), field, RECIPES[name].model_fields)
+        if first["type"] != "extra_forbidden":
+            problem = Message("{field}: {problem}", {"field": field, "problem": refusal(first)})
+        raise InvalidValue("{recipe}: {problem}", recipe=name, problem=problem) from None
+
+
+Recipe = Annotated[SerializeAsAny[RecipeSpec], BeforeValidator(recipe_of)]
+"""A recipe inside a study."""
+
+
+def default_recipes() -> tuple[RecipeSpec, ...]:
+    """The recipes of a study that names none."""
+    return tuple(recipe() for recipe in RECIPES.values() if recipe.by_default)
+
+
+def baseline_recipe() -> type[RecipeSpec]:
+    """The recipe that all others are compared with."""
+    return next(recipe for recipe in RECIPES.values() if recipe.is_baseline)
+
+
+def check_mix(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Schemes as they can be mixed by one recipe: two or more of one format, lowest bits first.
+
+    Raises:
+        InvalidValue: says what is wrong and what is allowed.
+    """
+    for name in names:
+        if name not in SCHEMES:
+            raise InvalidValue(unknown(gettext_noop("scheme"), name, SCHEMES))
+    if len(set(names)) != len(names):
+        raise InvalidValue("a scheme is named twice in {names}: name each once", names=", ".join(names))
+    found = [format for name in names if (format := format_of(name))]
+    if whole := next((name for name in names if (format := format_of(name)) and not format.mixable), None):
+        writers = " or ".join(recipe.name for recipe in RECIPES.values() if recipe.writes == whole)
+        raise InvalidValue("{scheme} cannot be mixed: name {recipes} under recipes", scheme=whole, recipes=writers)
+    if len(names) < 2:
+        raise InvalidValue("needs a low and a high one, got {n}: e.g. [MXFP4, MXFP8]", n=len(names))
+    formats = {format.name: format for format in found}
+    if len(formats) > 1:
+        holds = "; ".join(f"{' and '.join(f.exports)} hold mixes of {_names(f)}" for f in formats.values())
+        raise InvalidValue("{names} cannot be stored in one checkpoint: {why}", names=", ".join(names), why=holds)
+    bits = [SCHEMES[name].bits for name in names]
+    if bits != sorted(set(bits)):
+        ordered = sorted(names, key=lambda name: SCHEMES[name].bits)
+        raise InvalidValue("must be given low first, with different bits: [{names}]", names=", ".join(ordered))
+    return names
+
+
+def _names(format: Format) -> str:
+    return ", ".join(scheme.name for scheme in format.schemes)
