@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from qcompare.demo.bundle import Bundle, ensure_bundle
-from qcompare.evaluate.tasks import TaskSet, task_manager
+from qcompare.evaluate.tasks.manager import TaskSet, task_manager
 from qcompare.settings import Settings
 
 TASKS = ("lambada_openai", "hellaswag", "piqa", "winogrande")

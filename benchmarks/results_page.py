@@ -17,8 +17,9 @@ from pathlib import Path
 
 from benchmarks.report import Cell, report
 from qcompare.store import Store
-from qcompare.study.presets import PUBLISHED_TASKS, TASKS
+from qcompare.study.presets import PUBLISHED_TASKS
 from qcompare.study.spec import Study
+from qcompare.study.task import TASKS
 from tests.synthetic import add_study, answered, finish_job, many
 
 RECIPES = ("bf16", "uniform", "head", "tail", "mixed")

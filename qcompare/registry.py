@@ -52,6 +52,10 @@ class Registry(Generic[T], Mapping[str, T]):
             raise InvalidStudy(unknown(self.kind, name, self._found))
         return self._found[name]
 
+    def get(self, name: str, default: T | None = None) -> T | None:  # type: ignore[override]
+        """The object of that name, or `default`: `Mapping.get` waits for a KeyError."""
+        return self._found.get(name, default)
+
     def __contains__(self, name: object) -> bool:
         return name in self._found
 

@@ -11,11 +11,11 @@ import pandas as pd
 
 from qcompare.store import Store
 from qcompare.study.layers import LayerScores
-from qcompare.study.presets import TASKS
 from qcompare.study.prompts import so_far
 from qcompare.study.records import Progress, Status, StudyRecord
 from qcompare.study.result import Bits, Divergence, Environment, Generation, ModelRef, Result, TaskScore
 from qcompare.study.spec import Study
+from qcompare.study.task import TASKS
 
 PROJECTIONS = (
     *("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"),

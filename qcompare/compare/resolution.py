@@ -6,7 +6,7 @@ from statistics import NormalDist
 
 from qcompare.compare.chance import LEVEL, Z95
 from qcompare.compare.statistics import PairedDifference
-from qcompare.study.presets import TASKS
+from qcompare.study.task import TASKS
 
 TYPICAL_CHANGED = 0.2
 """Share of answers that differ between two recipes, seen with 4-bit and mixed recipes: enough for a rule of thumb."""

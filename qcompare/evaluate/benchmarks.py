@@ -36,9 +36,7 @@ class Asked:
     """One task of a study."""
 
     task: str
-    """The study's name of it."""
-    runs_as: str
-    """Its name in the task manager."""
+    """Its name in the study and in the task manager."""
     data: str
     """Where its questions come from, in words."""
     num_fewshot: int
@@ -128,7 +126,7 @@ def run_task(lm: Any, asked: Asked, task_manager: Any, options: Options) -> tupl
     with _no_look_at_the_machine():
         found = simple_evaluate(
             model=lm,
-            tasks=[asked.runs_as],
+            tasks=[asked.task],
             num_fewshot=asked.num_fewshot,
             limit=options.limit,
             bootstrap_iters=BOOTSTRAP_ITERATIONS,
@@ -140,7 +138,7 @@ def run_task(lm: Any, asked: Asked, task_manager: Any, options: Options) -> tupl
             fewshot_random_seed=options.seed,
         )
     questions = _questions(found["samples"])
-    values = found["results"][asked.runs_as]
+    values = found["results"][asked.task]
     generated = STRICT in values
     score = TaskScore(
         task=asked.task,
@@ -152,7 +150,7 @@ def run_task(lm: Any, asked: Asked, task_manager: Any, options: Options) -> tupl
         acc_norm_stderr=_number(values.get("acc_norm_stderr,none")),
         flexible=_number(values.get(FLEXIBLE)),
         flexible_stderr=_number(values.get(_stderr(FLEXIBLE))),
-        version=str(found["versions"].get(asked.runs_as)),
+        version=str(found["versions"].get(asked.task)),
         num_fewshot=asked.num_fewshot,
         data=asked.data,
     )

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from qcompare.study.layers import LinearLayer
-from qcompare.study.presets import TASKS
 from qcompare.study.recipe import RECIPES
 from qcompare.study.result import ExportReport, Result
+from qcompare.study.task import TASKS
 
 Z95 = 1.96
 

@@ -136,7 +136,7 @@ class Run:
 
         from qcompare.evaluate import benchmarks
         from qcompare.evaluate.scoring.memory import StudyBudget, reuse_freed_memory
-        from qcompare.evaluate.tasks import task_manager
+        from qcompare.evaluate.tasks.manager import task_manager
 
         self.add_bos_token = benchmarks.default_add_bos_token(self.study.add_bos_token, model, tokenizer)
         options = benchmarks.Options(
@@ -156,7 +156,7 @@ class Run:
         for task in self.study.tasks:
             with self.stages.stage(task) as report:
                 lm.progress = report
-                asked = benchmarks.Asked(task, tasks.runs_as[task], tasks.data[task], self.study.examples(task))
+                asked = benchmarks.Asked(task, tasks.data[task], self.study.examples(task))
                 score, table = benchmarks.run_task(lm, asked, tasks.manager, options)
                 scores.append(score)
                 tables.append(table)

@@ -16,22 +16,13 @@ from qcompare.models.facts import ModelFacts
 from qcompare.recipes.base import Recipe
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.study.presets import TASKS
 from qcompare.study.prompts import turns
 from qcompare.study.records import Cost, Job, Range, Status
 from qcompare.study.result import Result
 from qcompare.study.spec import Study
+from qcompare.study.task import TASKS
 from qcompare.words import gettext_noop
 
-TOKENS_PER_QUESTION = {
-    "lambada_openai": 90,
-    "hellaswag": 190,
-    "piqa": 60,
-    "winogrande": 45,
-    "mmlu": 120,
-    "gsm8k": 400,
-}
-"""Tokens that the packed scorer feeds for one question; demo tokenizer, no few-shot examples."""
 CPU_FLOPS_PER_CORE = 70e9
 GPU_FLOPS = 1e14
 SIMULATION_FACTOR = 1.1
@@ -157,8 +148,8 @@ class Estimates:
         """Seconds per unit of work where nothing is measured."""
         flops = GPU_FLOPS if self._device.startswith("cuda") else CPU_FLOPS_PER_CORE * (os.cpu_count() or 1)
         token = 2 * self._facts.num_params / flops * (1.0 if recipe.is_baseline else SIMULATION_FACTOR)
-        if stage in TASKS:
-            return token * TOKENS_PER_QUESTION.get(stage, 100) * (1 + self._study.examples(stage))
+        if task := TASKS.get(stage):
+            return token * task.tokens_per_question * (1 + self._study.examples(stage))
         per_byte = self._facts.size_bytes / COPY_BYTES_PER_SECOND
         cost = recipe.cost(self._study.of_recipe(recipe))
         text = self._study.calibration.num_samples * self._study.calibration.max_seq_length
@@ -202,8 +193,8 @@ def job_stages(recipe: Recipe, study: Study) -> Iterator[str]:
 
 def work(stage: str, study: Study, recipe: Recipe) -> float:
     """The amount of work in a stage: questions, tokens, or 1."""
-    if info := TASKS.get(stage):
-        return info.questions if study.limit is None else min(info.questions, study.limit * info.subjects)
+    if task := TASKS.get(stage):
+        return task.questions if study.limit is None else min(task.questions, study.limit * task.subjects)
     if stage in ("reading held-out text", "comparing predictions") and study.divergence:
         return study.divergence.num_samples * study.divergence.max_seq_length
     if stage == "choosing layers" and recipe.reads_weights:

@@ -10,10 +10,10 @@ from qcompare.models.sources import describe
 from qcompare.plan.estimates import Estimates, Past, history
 from qcompare.recipes.base import BuildContext, Recipe
 from qcompare.settings import Settings
-from qcompare.study.presets import TASKS
 from qcompare.study.records import Cost, Range
 from qcompare.study.result import Bits
 from qcompare.study.spec import Study
+from qcompare.study.task import TASKS
 
 
 @dataclass(frozen=True)

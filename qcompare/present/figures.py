@@ -15,7 +15,7 @@ from qcompare.present.plots import (
     divergence_against_bits,
     style,
 )
-from qcompare.study.presets import TASKS
+from qcompare.study.task import TASKS
 from qcompare.words import gettext, gettext_noop
 
 if TYPE_CHECKING:

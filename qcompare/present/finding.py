@@ -10,8 +10,8 @@ from qcompare.compare.resolution import questions_needed, rounded_up
 from qcompare.compare.selection import title
 from qcompare.compare.statistics import PairedDifference
 from qcompare.compare.table import Comparison, Row
-from qcompare.study.presets import TASKS
 from qcompare.study.recipe import RECIPES
+from qcompare.study.task import TASKS
 from qcompare.words import ENGLISH, gettext, language
 
 

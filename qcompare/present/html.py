@@ -12,7 +12,7 @@ from qcompare.present.caveats import caveats
 from qcompare.present.glossary import explained, term
 from qcompare.present.render import difference, flips
 from qcompare.present.verdict import verdict
-from qcompare.study.presets import TASKS, TaskInfo
+from qcompare.study.task import TASKS, Task
 from qcompare.words import gettext_noop, lookup, lookup_plural, translate
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -97,7 +97,7 @@ def table_html(comparison: Comparison) -> str:
     )
 
 
-def _columns(comparison: Comparison, rows: list[Row]) -> list[TaskInfo]:
+def _columns(comparison: Comparison, rows: list[Row]) -> list[Task]:
     """The tasks that a table's rows have scores of; all, where none has any yet."""
     measured = {score.task for row in rows for score in row.tasks} or {*comparison.study.tasks}
     return [TASKS[task] for task in comparison.study.tasks if task in measured]

@@ -19,7 +19,7 @@ from qcompare.present.html import fragment, headline_html, questions_html, table
 from qcompare.present.layer_map import layer_map_figure, layer_maps
 from qcompare.present.side_by_side import side_by_side
 from qcompare.store import Store
-from qcompare.study.presets import TASKS
+from qcompare.study.task import TASKS
 from qcompare.words import LANGUAGES, gettext, language
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from pydantic import Field, field_validator, model_validator
 
 from qcompare.errors import InvalidValue, unknown
 from qcompare.study.frozen import Frozen
-from qcompare.study.presets import DEFAULT_PROMPTS, SIZES, TASKS
+from qcompare.study.presets import DEFAULT_PROMPTS, SIZES
 from qcompare.study.prompts import Prompt
 from qcompare.study.recipe import AvgBits, Iters, Recipe, RoundingKind, check_mix, default_recipes
+from qcompare.study.task import TASKS
 from qcompare.words import gettext_noop
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qcompare.evaluate import benchmarks
 from qcompare.evaluate.benchmarks import Asked, Options, average, default_add_bos_token, language_model, run_task
-from qcompare.evaluate.tasks import task_manager
+from qcompare.evaluate.tasks.manager import task_manager
 from qcompare.models.facts import LocalModel
 from qcompare.models.sources import fetch, load
 from qcompare.settings import Settings
@@ -113,7 +113,7 @@ def test_bf16_row_is_exactly_that_of_lm_evals_own_backend(
     model, tokenizer = load(fetch("demo", demo_settings), "cpu", "float32", demo_settings, hub_kernels=False)
     lm = language_model(scorer, model, tokenizer, options)
     tasks = task_manager(TASKS, demo_settings)
-    score, questions = run_task(lm, Asked(task, task, "demo bundle", num_fewshot), tasks.manager, options)
+    score, questions = run_task(lm, Asked(task, "demo bundle", num_fewshot), tasks.manager, options)
     assert score.value == expected["results"][task]["acc,none"]
     assert score.acc_norm == expected["results"][task].get("acc_norm,none")
     assert len(questions) == QUESTIONS
@@ -139,7 +139,7 @@ def test_gsm8k_is_answered_as_by_lm_evals_own_backend(demo_settings: Settings, t
     lm = language_model("packed", model, tokenizer, options)
     steps: list[tuple[int, int]] = []
     lm.progress = lambda done, total: steps.append((done, total))
-    score, questions = run_task(lm, Asked("gsm8k", "gsm8k", "demo bundle", 1), manager, options)
+    score, questions = run_task(lm, Asked("gsm8k", "demo bundle", 1), manager, options)
     expected = {s["doc_id"]: s["resps"][0][0] for s in theirs["samples"]["gsm8k"]}
     assert dict(zip(questions.doc_id, questions.answer, strict=True)) == expected
     assert (score.value, score.flexible) == (

@@ -4,24 +4,79 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from qcompare.errors import InvalidStudy
-from qcompare.evaluate.tasks import TASK_FILES, task_manager
+from qcompare.evaluate.benchmarks import Asked, Options, language_model, run_task
+from qcompare.evaluate.tasks.manager import task_manager
+from qcompare.models.facts import LocalModel
+from qcompare.models.sources import load
+from qcompare.plan.estimates import work
 from qcompare.settings import Settings
-from qcompare.study.presets import TASKS
+from qcompare.study.spec import Study
+from qcompare.study.task import TASKS
 
 LOAD_ALL = (
-    "import json,sys; from qcompare.evaluate.tasks import task_manager; from qcompare.settings import Settings;"
+    "import json,sys; from qcompare.evaluate.tasks.manager import task_manager;"
+    "from qcompare.settings import Settings;"
     "s = task_manager(['piqa', 'winogrande', 'lambada_openai'], Settings());"
-    "print(json.dumps({n: len(t.eval_docs) for n, t in s.manager.load(list(s.runs_as.values()))['tasks'].items()}))"
+    "print(json.dumps({n: len(t.eval_docs) for n, t in s.manager.load(list(s.data))['tasks'].items()}))"
 )
 
 
-def test_every_task_of_a_study_is_defined() -> None:
-    assert set(TASK_FILES) == set(TASKS)
+TOY_QUESTIONS = [{"question": f"{n} and {n}?", "options": [str(2 * n), str(n)], "answer": n % 2} for n in range(4)]
+TOY_YAML = {
+    "task": "toy",
+    "dataset_path": "json",
+    "output_type": "multiple_choice",
+    "test_split": "test",
+    "doc_to_text": "{{question}}",
+    "doc_to_choice": "{{options}}",
+    "doc_to_target": "{{answer}}",
+    "metric_list": [{"metric": "acc"}],
+    "metadata": {"version": 1.0},
+}
+TOY_MODULE = """
+from pathlib import Path
+from qcompare.study.task import Task
+TOY = Task("toy", "Toy", "Double a number.", 4, 10, yaml=str(Path(__file__).with_name("toy.yaml")))
+"""
+
+
+@pytest.fixture
+def toy_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An installed package that offers a task through an entry point."""
+    site = tmp_path / "site"
+    info = site / "toytask-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toytask\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[qcompare.tasks]\ntoy = toytask:TOY\n")
+    (site / "toytask.py").write_text(TOY_MODULE)
+    data = site / "toy.json"
+    data.write_text("".join(json.dumps(question) + "\n" for question in TOY_QUESTIONS))
+    dataset = {"data_files": {"test": str(data)}, "cache_dir": str(tmp_path / "cache")}
+    (site / "toy.yaml").write_text(json.dumps(TOY_YAML | {"dataset_kwargs": dataset}))
+    monkeypatch.syspath_prepend(str(site))
+    TASKS.__dict__.pop("_found", None)
+    yield
+    TASKS.__dict__.pop("_found", None)
+
+
+def test_a_task_of_another_package_is_asked_like_a_built_in_one(
+    toy_package: None, tiny_llama: Path, settings: Settings
+) -> None:
+    study = Study(tasks=("toy",), limit=3)
+    assert work("toy", study, study.recipes[0]) == 3
+    model, tokenizer = load(LocalModel(tiny_llama, "tiny", "folder", "r"), "cpu", "float32", settings, False)
+    options = Options(limit=study.limit, batch_size=2, add_bos_token=None, seed=0)
+    lm = language_model("packed", model, tokenizer, options)
+    found = task_manager(study.tasks, settings)
+    score, questions = run_task(lm, Asked("toy", found.data["toy"], study.examples("toy")), found.manager, options)
+    assert (score.task, score.metric, score.n, score.data) == ("toy", "acc", 3, "task file")
+    assert [row.options for row in questions.itertuples()] == [[" 0", " 0"], [" 2", " 1"], [" 4", " 2"]]
 
 
 def test_an_unknown_task_is_refused(settings: Settings) -> None:
@@ -40,7 +95,7 @@ VERSIONS = {"gsm8k": "3.0"}
 @pytest.mark.parametrize("name", list(TASKS))
 def test_the_bundle_gives_all_questions_of_a_task(name: str, demo_settings: Settings) -> None:
     found = task_manager([name], demo_settings)
-    loaded = found.manager.load([found.runs_as[name]])
+    loaded = found.manager.load([name])
     tasks = loaded["tasks"].values()
     assert sum(len(task.eval_docs) for task in tasks) == TASKS[name].questions
     assert len(tasks) == TASKS[name].subjects
@@ -57,7 +112,7 @@ def test_only_the_place_of_the_data_differs_from_lm_evals_definition(demo_settin
     moved = {"dataset_path", "dataset_name", "dataset_kwargs", "training_split"}
     found = task_manager(list(TASKS), demo_settings)
     root = Path(lm_eval.tasks.__file__).parent
-    originals = [path for files in TASK_FILES.values() for path in root.glob(files.yaml)]
+    originals = [path for files in TASKS.values() for path in root.glob(files.yaml)]
     assert len(originals) == 4 + 57 + 5 + 1
     for original in originals:
         ours = [load_yaml(entry.yaml_path) for entry in found.manager.task_index.values() if entry.yaml_path]
@@ -108,7 +163,7 @@ def test_lm_eval_scores_the_tasks_on_a_model(demo_settings: Settings, tiny_llama
     for name in TASKS.keys() - {"gsm8k"}:  # whose answers are written, not chosen: see test_benchmarks
         scores = simple_evaluate(
             HFLM(pretrained=str(tiny_llama), batch_size=8, device="cpu"),
-            tasks=[found.runs_as[name]],
+            tasks=[name],
             limit=1 if name == "mmlu" else 2,
             task_manager=found.manager,
             bootstrap_iters=10,

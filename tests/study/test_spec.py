@@ -8,10 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qcompare.errors import InvalidStudy
-from qcompare.study.presets import TASKS
 from qcompare.study.reading import load_study, parse_study, read_study
 from qcompare.study.recipe import RECIPES, default_recipes
 from qcompare.study.spec import Study
+from qcompare.study.task import TASKS
 
 
 def subsets(names: list[str]) -> st.SearchStrategy[list[str]]:

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from qcompare.errors import InvalidStudy
 from qcompare.present.standing import read_standings
 from qcompare.store import Store
-from qcompare.study.presets import SIZES, TASKS
+from qcompare.study.presets import SIZES
 from qcompare.study.prompts import as_prompt, from_lines, to_lines
 from qcompare.study.recipe import RECIPES, default_recipes
 from qcompare.study.spec import Study
+from qcompare.study.task import TASKS
 from qcompare.ui.app import study_of
 from qcompare.ui.new import form
 from qcompare.ui.parts import Part, Place, refresh

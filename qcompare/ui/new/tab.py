@@ -11,9 +11,10 @@ from qcompare.present import numbers
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.formats import FORMATS
-from qcompare.study.presets import DEFAULT_PROMPTS, TASKS
+from qcompare.study.presets import DEFAULT_PROMPTS
 from qcompare.study.recipe import RECIPES
 from qcompare.study.spec import Study
+from qcompare.study.task import TASKS
 from qcompare.ui.guide import build_path, build_walk
 from qcompare.ui.new import form
 from qcompare.ui.new.estimate import UNTIMED, Estimate, SizeTime, estimate

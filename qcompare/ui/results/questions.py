@@ -11,7 +11,7 @@ from qcompare.compare.questions import KINDS, PAGE, read_questions
 from qcompare.errors import QCompareError
 from qcompare.present.html import questions_html
 from qcompare.store import Store
-from qcompare.study.presets import TASKS
+from qcompare.study.task import TASKS
 from qcompare.ui.parts import Part, Place, markup
 from qcompare.words import gettext
 

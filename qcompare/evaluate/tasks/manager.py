@@ -1,4 +1,4 @@
-"""The benchmarks as lm-eval tasks: its own definitions, with its own data or, without a hub, the demo bundle's.
+"""A study's tasks made ready for lm-eval: its own definitions and data or, without a hub, the demo bundle's data.
 
 Every task is a small generated YAML file that includes lm-eval's own file by path and keeps its name and version; for
 the demo bundle it replaces where the data comes from, and nothing else. lm-eval then indexes these few files instead
@@ -15,41 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.demo.bundle import ensure_bundle
-from qcompare.errors import InvalidStudy, unknown
 from qcompare.models.hub import hub_reachable
 from qcompare.settings import Settings
-from qcompare.words import gettext_noop
+from qcompare.study.task import TASKS, Task
 
-HUB, BUNDLE = "hub", "demo bundle"
-
-
-@dataclass(frozen=True)
-class TaskFiles:
-    """Where one task is defined in lm-eval, and where its data lies in the demo bundle."""
-
-    yaml: str
-    """Path or pattern below `lm_eval/tasks`; files whose names begin with `_` are groups."""
-    builder: str
-    """`datasets` builder of the bundled files: `arrow` or `json`."""
-    data: dict[str, str]
-    """Split → path below the bundle's `tasks`, with `{subject}` for what follows the task in the YAML's name."""
-
-
-TASK_FILES: dict[str, TaskFiles] = {
-    "lambada_openai": TaskFiles("lambada/lambada_openai.yaml", "json", {"test": "lambada_openai/test.jsonl"}),
-    "hellaswag": TaskFiles("hellaswag/hellaswag.yaml", "arrow", {"validation": "hellaswag/validation.arrow"}),
-    "piqa": TaskFiles("piqa/piqa.yaml", "arrow", {"validation": "piqa/validation.arrow"}),
-    "winogrande": TaskFiles("winogrande/default.yaml", "arrow", {"validation": "winogrande/validation.arrow"}),
-    "mmlu": TaskFiles(
-        "mmlu/default/*mmlu*.yaml",
-        "arrow",
-        {"dev": "mmlu/{subject}/dev.arrow", "test": "mmlu/{subject}/test.arrow"},
-    ),
-    # Its own training data is not in the bundle: the examples before each question are eight others.
-    "gsm8k": TaskFiles(
-        "gsm8k/gsm8k.yaml", "json", {"train": "gsm8k/worked_examples.jsonl", "test": "gsm8k/test.jsonl"}
-    ),
-}
+HUB, BUNDLE, OWN = "hub", "demo bundle", "task file"
 
 
 @dataclass(frozen=True)
@@ -58,10 +28,8 @@ class TaskSet:
 
     manager: Any
     """An `lm_eval.tasks.TaskManager` that knows these tasks only."""
-    runs_as: dict[str, str]
-    """The study's name of a task → its name in `manager`."""
     data: dict[str, str]
-    """The study's name of a task → `hub` or `demo bundle`."""
+    """The study's name of a task → `hub`, `demo bundle` or, for a task that names its own data, `task file`."""
 
 
 def task_manager(
@@ -84,21 +52,20 @@ def task_manager(
         InvalidStudy: no such task.
         ModelUnavailable: neither hub nor bundle is to be had.
     """
-    names = list(tasks)
-    for name in names:
-        if name not in TASK_FILES:
-            raise InvalidStudy(unknown(gettext_noop("task"), name, TASK_FILES))
+    chosen = [TASKS[name] for name in tasks]
     from_hub = hub_reachable(settings)
     if not from_hub:
         stay_offline()
-    data = None if from_hub or not names else (bundle_dir or ensure_bundle(settings, report).folder) / "tasks"
+    bundled = not from_hub and any(task.bundle_files for task in chosen)
+    data = (bundle_dir or ensure_bundle(settings, report).folder) / "tasks" if bundled else None
     cache = settings.home / "cache"
-    files = {file: text for name in names for file, text in _definitions(name, data, cache / "datasets").items()}
+    files = {file: text for task in chosen for file, text in _definitions(task, data, cache / "datasets").items()}
     from lm_eval.tasks import TaskManager
 
     folder = _write(files, cache / "tasks")
     manager = TaskManager(include_path=str(folder), include_defaults=False)
-    return TaskSet(manager, dict(zip(names, names, strict=True)), dict.fromkeys(names, HUB if from_hub else BUNDLE))
+    source = HUB if from_hub else BUNDLE
+    return TaskSet(manager, {task.name: source if task.bundle_files else OWN for task in chosen})
 
 
 def stay_offline() -> None:
@@ -111,31 +78,29 @@ def stay_offline() -> None:
                     setattr(sys.modules[module], flag, True)
 
 
-def _definitions(task: str, data: Path | None, datasets_cache: Path) -> dict[str, str]:
+def _definitions(task: Task, data: Path | None, datasets_cache: Path) -> dict[str, str]:
     """File name → text of the YAML files of one task. JSON is valid YAML."""
     import lm_eval.tasks
 
     texts = {}
-    for original in sorted(Path(lm_eval.tasks.__file__).parent.glob(TASK_FILES[task].yaml)):
-        values: dict[str, Any] = {"include": str(original)}
+    root = Path(lm_eval.tasks.__file__).parent
+    for original in sorted([Path(task.yaml)] if Path(task.yaml).is_absolute() else root.glob(task.yaml)):
+        values: dict[str, object] = {"include": str(original)}
         is_group = original.stem.startswith("_")
-        if data is not None and not is_group:
-            subject = original.stem.removeprefix(f"{task}_")
-            values |= _bundled(TASK_FILES[task], subject, data, datasets_cache)
-        texts[f"{task}-{original.stem.strip('_')}.yaml"] = json.dumps(values, indent=1)
+        if data is not None and task.bundle_files and not is_group:
+            values |= _bundled(task, original.stem.removeprefix(f"{task.name}_"), data, datasets_cache)
+        texts[f"{task.name}-{original.stem.strip('_')}.yaml"] = json.dumps(values, indent=1)
     return texts
 
 
-def _bundled(files: TaskFiles, subject: str, data: Path, datasets_cache: Path) -> dict[str, Any]:
+def _bundled(task: Task, subject: str, data: Path, datasets_cache: Path) -> dict[str, object]:
     """What replaces lm-eval's own data. The bundle has no training data: few-shot examples come from what is left."""
+    files = {split: str(data / path.format(subject=subject)) for split, path in task.bundle_files.items()}
     return {
-        "dataset_path": files.builder,
+        "dataset_path": task.builder,
         "dataset_name": None,
         "training_split": None,
-        "dataset_kwargs": {
-            "data_files": {split: str(data / path.format(subject=subject)) for split, path in files.data.items()},
-            "cache_dir": str(datasets_cache),
-        },
+        "dataset_kwargs": {"data_files": files, "cache_dir": str(datasets_cache)},
     }
 
 
