@@ -13,7 +13,7 @@ from qcompare.store import Store
 from qcompare.study.layers import LayerScores
 from qcompare.study.prompts import so_far
 from qcompare.study.records import Progress, Status, StudyRecord
-from qcompare.study.result import Bits, Divergence, Environment, Generation, ModelRef, Result, TaskScore
+from qcompare.study.result import Bits, Divergence, Environment, Generation, ModelRef, PassageKL, Result, TaskScore
 from qcompare.study.spec import Study
 from qcompare.study.task import TASKS
 
@@ -157,6 +157,7 @@ def make_result(study: StudyRecord, job_id: str, found: Answered | None = None, 
     asked = float(budget) if budget else None
     achieved = {"bf16": 16.0, "uniform": 4.0}.get(recipe, (asked or 5.0) - 0.01)
     config = layer_config(recipe)
+    kl = {"bf16": 0.0, "uniform": 1.7, "head": 1.3, "tail": 0.98}.get(recipe, 0.73)
     values: dict[str, object] = {
         "study_id": study.id,
         "job_id": job_id,
@@ -176,13 +177,14 @@ def make_result(study: StudyRecord, job_id: str, found: Answered | None = None, 
             for asked in so_far(prompt)
         ],
         "divergence": Divergence(
-            kl={"bf16": 0.0, "uniform": 1.7, "head": 1.3, "tail": 0.98}.get(recipe, 0.73),
+            kl=kl,
             kl_stderr=0.05,
             top1_agreement=1.0 if recipe == "bf16" else 0.6,
             perplexity=20.0,
             reference_perplexity=12.0,
             tokens=4080,
             text="stories",
+            passages=tuple(PassageKL(tokens=255, kl=kl * (1 + shift / 10)) for shift in (-1, 0, 1, 0) * 4),
         ),
         "simulated": recipe != "bf16",
         "seed": 42,

@@ -4,7 +4,9 @@ Recipes of a study answer the same questions, so most of the noise of a score (w
 their difference. What is used where:
 
 - One task: McNemar's exact test on the questions that only one of the two has right (`chance`).
-- The average over tasks, and the percentage kept: a paired bootstrap of questions, stratified by task (`resampling`).
+- The average over tasks, and the percentage kept: a paired bootstrap of questions, stratified by task (`resampling`);
+  with normal tails beyond the resamples, so that p-values have no floor.
+- KL divergence: paired by passage of the held-out text (`kl`).
 - Several recipes: Holm's correction, so that all claims of one kind are right together 95 times in 100. An interval
   is as wide as Holm's rule asks of its comparison: at least 95 %, and it leaves zero out exactly where the difference
   is called real.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import InvalidStudy
 from qcompare.evaluate.scoring.head import LOGITS_BYTES, hidden_states, logits_of, split_model, vocabulary
-from qcompare.study.result import Divergence
+from qcompare.study.result import Divergence, PassageKL
 
 if TYPE_CHECKING:
     import torch
@@ -141,4 +141,5 @@ def _summary(rows: Sequence[_Row], passages: Passages) -> Divergence:
         reference_perplexity=exp(sum(row.reference_nll for row in rows) / tokens),
         tokens=tokens,
         text=passages.source,
+        passages=tuple(PassageKL(tokens=row.tokens, kl=row.kl / row.tokens) for row in rows),
     )

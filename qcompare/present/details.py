@@ -1,8 +1,6 @@
 """The sentences below a verdict's claim: for a colleague, and for an engineer."""
 
-from math import hypot
-
-from qcompare.compare.chance import Z95
+from qcompare.compare.kl import kl_difference
 from qcompare.compare.resolution import shown_difference
 from qcompare.compare.statistics import PairedDifference
 from qcompare.compare.table import Row
@@ -36,22 +34,25 @@ def _kept(finding: Finding, paired: PairedDifference) -> tuple[str, ...]:
 
 
 def _closest(finding: Finding) -> tuple[str, ...]:
-    """Which recipe predicts most like BF16, word by word, where the difference to the next exceeds its error.
-
-    The errors are taken as independent; both recipes read the same text, so the real error is smaller.
-    """
-    found = sorted(
-        (row.divergence.kl, row.divergence.kl_stderr, name_of(finding, row))
-        for row in finding.comparison.scored
-        if row.divergence and row.divergence.kl_stderr is not None and not row.is_reference
-    )
-    if len(found) < 2:
+    """Which recipe predicts most like BF16, token by token, where the difference to the next exceeds its error."""
+    measured = [(row, row.divergence) for row in finding.comparison.scored if row.divergence and not row.is_reference]
+    if len(measured) < 2:
         return ()
-    (kl, error, name), (next_kl, next_error, next_name) = found[:2]
-    if next_kl - kl <= Z95 * hypot(error, next_error):
+    (nearest, kl), (second, second_kl) = sorted(measured, key=lambda found: found[1].kl)[:2]
+    found = kl_difference(kl, second_kl)
+    if found is None or not found.is_real:
         return ()
-    text = gettext_noop("Word by word, {recipe} predicts most like BF16 (KL {kl}, next {next} with {next_kl}).")
-    return (gettext(text, recipe=name, kl=divergence(kl), next=next_name, next_kl=divergence(next_kl)),)
+    said = {
+        "recipe": name_of(finding, nearest), "kl": divergence(kl.kl),
+        "next": name_of(finding, second), "next_kl": divergence(second_kl.kl),
+    }  # fmt: skip
+    if found.paired:
+        text = gettext_noop("Word by word, {recipe} predicts most like BF16 (KL {kl}, next {next} with {next_kl}).")
+    else:
+        text = gettext_noop(
+            "Word by word, {recipe} predicts most like BF16 (KL {kl}, next {next} with {next_kl}; compared unpaired)."
+        )
+    return (gettext(text, **said),)
 
 
 def _surprise(finding: Finding) -> tuple[str, ...]:

@@ -39,6 +39,15 @@ class TaskScore(Frozen):
     """Where the questions came from: `hub` or `demo bundle`."""
 
 
+class PassageKL(Frozen):
+    """One passage of the held-out text."""
+
+    tokens: int
+    """Predicted ones."""
+    kl: float
+    """Mean KL(original ‖ recipe) per token, in nats."""
+
+
 class Divergence(Frozen):
     """How far a recipe's predictions are from the original's on held-out text."""
 
@@ -54,6 +63,8 @@ class Divergence(Frozen):
     tokens: int
     text: str
     """Which text, in words."""
+    passages: tuple[PassageKL, ...] = ()
+    """In the order of the text, the same for all recipes of a study; empty in results of version 0.1."""
 
 
 class Generation(Frozen):

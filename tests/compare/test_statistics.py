@@ -1,6 +1,7 @@
 """Paired statistics: right value, honest interval, no false alarms, refusal of unequal questions."""
 
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from qcompare.compare.answers import Answers, read_answers
 from qcompare.compare.chance import holm, holm_levels, mcnemar
-from qcompare.compare.resampling import Counts
+from qcompare.compare.resampling import Counts, averages, resample
 from qcompare.compare.resolution import questions_needed, rounded_up, visible_difference
 from qcompare.compare.statistics import PairedDifference, paired_difference, paired_differences
 from qcompare.errors import QCompareError
@@ -165,6 +166,74 @@ def test_the_tables_intervals_hold_together_where_nothing_differs() -> None:
         alone += all(paired.low <= 0 <= paired.high for paired in each)
     assert 0.93 <= held / STUDIES <= 0.97
     assert alone / STUDIES < 0.87
+
+
+MANY = 300
+"""Comparisons of one table: more than 2 / 0.05 × resamples could ever tell from chance one by one."""
+
+
+def test_among_many_comparisons_a_large_loss_is_still_significant() -> None:
+    table = {n: {"a": (40, 10, 10, 40)} for n in range(MANY)} | {-1: {"a": (10, 60, 2, 28)}}
+    found = paired_differences(table)
+    assert found[-1].is_real
+    assert found[-1].high < 0
+    assert found[-1].percent_high is not None and found[-1].percent_high < 100
+    assert not any(found[n].is_real for n in range(MANY))
+
+
+def test_a_thousand_large_losses_are_all_significant() -> None:
+    random = np.random.default_rng(17)
+    table = {n: counted(random, SIZES, TRUTHS["a large loss"]) for n in range(60)}
+    repeated = {(n, again): counts for n, counts in table.items() for again in range(20)}
+    assert all(paired.is_real and paired.high < 0 for paired in paired_differences(repeated).values())
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    counts=st.lists(st.tuples(*[st.integers(0, 60)] * 4).filter(any), min_size=1, max_size=3),
+    alpha=st.floats(1e-12, 0.05),
+)
+def test_at_every_level_both_intervals_leave_zero_out_just_where_p_is_below(
+    counts: list[Counts], alpha: float
+) -> None:
+    draws = resample(tuple(counts))
+    if abs(draws.p - alpha) < 1e-3 * alpha:
+        return  # floats on the edge itself
+    (low, high), (ratio_low, ratio_high) = draws.interval(1 - alpha), draws.ratio_interval(1 - alpha)
+    assert (not low <= 0 <= high) is (draws.p < alpha)
+    if averages(counts)[1] > 0.05:
+        assert (not ratio_low <= 1 <= ratio_high) is (draws.p < alpha)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(*[st.integers(0, 60)] * 4).filter(any), min_size=1, max_size=3))
+def test_a_higher_level_never_narrows_an_interval(counts: list[Counts]) -> None:
+    draws = resample(tuple(counts))
+    ends = [draws.interval(1 - alpha) for alpha in (0.05, 0.01, 0.0051, 0.0049, 0.001, 1e-4, 1e-6, 1e-9)]
+    assert all(low >= wider_low and high <= wider_high for (low, high), (wider_low, wider_high) in pairwise(ends))
+
+
+def exact_tail(counts: Counts) -> float:
+    """Two-sided p of drawing the questions of one task again, without drawing: its exact distribution."""
+    weights = np.array(counts) + 1.0
+    both, lost, gained, neither = weights / weights.sum()
+    one = np.array([lost, both + neither, gained])  # of -1, 0, 1
+    total = np.array([1.0])
+    for _ in range(sum(counts)):
+        total = np.convolve(total, one)
+    centre = sum(counts)
+    return float(2 * min(total[: centre + 1].sum(), total[centre:].sum()))
+
+
+@pytest.mark.parametrize("counts", [(60, 24, 2, 14), (150, 30, 4, 116), (30, 40, 5, 25), (300, 90, 40, 270)])
+def test_beyond_the_resamples_p_is_that_of_the_exact_distribution_in_magnitude(counts: Counts) -> None:
+    exact, found = exact_tail(counts), resample((counts,)).p
+    assert exact < 2e-4, "or the resamples alone would tell"
+    assert abs(np.log(found) - np.log(exact)) < 0.3 * abs(np.log(exact))
+
+
+def test_p_is_never_zero() -> None:
+    assert 0 < resample(((100_000, 100_000, 0, 100_000),)).p < 1e-200
 
 
 def test_mcnemar_is_the_exact_binomial() -> None:

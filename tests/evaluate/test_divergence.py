@@ -58,6 +58,8 @@ def test_figures_equal_a_direct_computation(
     assert found.perplexity == pytest.approx(exp(-float(q.gather(1, target[:, None]).mean())), rel=1e-5)
     assert found.reference_perplexity == pytest.approx(exp(-float(p.gather(1, target[:, None]).mean())), rel=1e-5)
     assert found.kl > 0
+    assert [each.tokens for each in found.passages] == [len(tokens) - 1 for tokens in passages.tokens]
+    assert sum(each.kl * each.tokens for each in found.passages) / found.tokens == pytest.approx(found.kl)
 
 
 def test_a_model_does_not_differ_from_itself(tiny_llama: Path, text: Path, settings: Settings) -> None:
