@@ -47,4 +47,4 @@ class AutoRoundFormat(Format):
         return self._rounding(function, preset.act_bits, preset.act_group_size, data_type)
 
     def _rounding(self, function: Any, bits: int, group_size: int, data_type: str) -> Rounding:
-        return lambda x: function(x, bits=bits, group_size=group_size, data_type=data_type)[0]
+        return lambda x, **shared: function(x, bits=bits, group_size=group_size, data_type=data_type, **shared)[0]

@@ -4,7 +4,12 @@ Weights and activations as auto-round's in-memory model computes them (`auto_rou
 scale of activations is taken from each tensor as it comes, as that model does; checkpoints store a calibrated one.
 """
 
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any
+
 from qcompare.formats.library import AutoRoundFormat
+from qcompare.models.layers import fused_key
 from qcompare.study.formats import Scheme, SchemeChoice
 from qcompare.words import gettext_noop
 
@@ -21,6 +26,20 @@ class _Nvfp(AutoRoundFormat):
             ("NVFP4", "BF16"), gettext_noop("NVFP4 + BF16\nNVIDIA's 4-bit format; the other layers stay as they are.")
         ),
     )
+
+    def shared_settings(self, layers: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+        """Layers that serving engines fuse share the scale of their tensors, as in auto-round
+        (`data_type/utils.py: update_fused_layer_global_scales`)."""
+        import torch
+        from auto_round.data_type.nvfp import calculate_gparam
+
+        scales = {name: calculate_gparam(layer.weight) for name, layer in layers.items()}
+        found: dict[str, Mapping[str, Any]] = {}
+        for _, group in groupby(sorted(layers, key=fused_key), key=fused_key):
+            names = list(group)
+            smallest = torch.stack([scales[name] for name in names]).min()
+            found |= {name: {"global_scale": smallest} for name in names}
+        return found
 
 
 NVFP = _Nvfp()

@@ -78,3 +78,13 @@ def _place(layer: LinearLayer) -> tuple[int, bool, int, str]:
     last = layer.name.rpartition(".")[2]
     rank = next((i for i, part in enumerate(ORDER) if part in last), len(ORDER))
     return layer.block, "mlp" in layer.name or "feed_forward" in layer.name, rank, layer.name
+
+
+FUSED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+"""Serving engines such as vLLM compute each of these as one matrix, in one format."""
+
+
+def fused_key(name: str) -> tuple[str, str]:
+    """The same for all layers that are computed as one: a layer's parent and the first of its group."""
+    parent, _, last = name.rpartition(".")
+    return parent, next((fused[0] for fused in FUSED if last in fused), last)

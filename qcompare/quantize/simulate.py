@@ -39,15 +39,25 @@ def simulate(
     layer_config = quantized(layer_config)
     modules = dict(model.named_modules())
     shared = SharedInput()
+    settings = _shared_settings(modules, layer_config)
     with torch.inference_mode():
         for done, (name, scheme) in enumerate(layer_config.items(), start=1):
             layer = modules.get(name)
             if not isinstance(layer, torch.nn.Linear):
                 raise JobError(f"layer {name} is not a linear layer of this model: the recipe is for another model")
-            layer.weight.data.copy_(weight_rounding(scheme)(layer.weight.data))
+            layer.weight.data.copy_(weight_rounding(scheme)(layer.weight.data, **settings.get(name, {})))
             if activations and rounds_activations(scheme):
                 layer.register_forward_pre_hook(_InputRounding(shared, scheme))
             report(done, len(layer_config))
+
+
+def _shared_settings(modules: Mapping[str, Any], layer_config: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
+    """`Format.shared_settings` of all layers."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for format in {format for scheme in layer_config.values() if (format := format_of(scheme))}:
+        layers = {n: modules[n] for n, scheme in layer_config.items() if n in modules and format_of(scheme) is format}
+        found |= format.shared_settings(layers)
+    return found
 
 
 class SharedInput(threading.local):

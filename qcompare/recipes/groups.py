@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
+from qcompare.models.layers import fused_key
 from qcompare.study.layers import LinearLayer
-
-FUSED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
-"""vLLM computes each of these as one matrix, in one format."""
 
 Group = tuple[LinearLayer, ...]
 
@@ -16,7 +14,7 @@ def layer_groups(layers: Sequence[LinearLayer], shared: bool) -> tuple[Group, ..
         return tuple((layer,) for layer in layers)
     groups: dict[tuple[str, str], list[LinearLayer]] = {}
     for layer in layers:
-        groups.setdefault(_key(layer.name), []).append(layer)
+        groups.setdefault(fused_key(layer.name), []).append(layer)
     return tuple(tuple(group) for group in groups.values())
 
 
@@ -27,8 +25,3 @@ def torn_groups(layers: Sequence[LinearLayer], layer_config: dict[str, str]) -> 
         for group in layer_groups(layers, shared=True)
         if len({layer_config.get(layer.name) for layer in group}) > 1
     ]
-
-
-def _key(name: str) -> tuple[str, str]:
-    parent, _, last = name.rpartition(".")
-    return parent, next((fused[0] for fused in FUSED if last in fused), last)

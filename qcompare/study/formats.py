@@ -14,8 +14,9 @@ from qcompare.registry import Registry
 from qcompare.study.layers import LinearLayer
 from qcompare.words import gettext_noop
 
-Rounding = Callable[[Any], Any]
-"""Rounds a tensor of shape (rows, features) to a scheme, in groups along the features; same shape and dtype."""
+Rounding = Callable[..., Any]
+"""Rounds a tensor of shape (rows, features) to a scheme, in groups along the features; same shape and dtype. That of
+weights also takes what `Format.shared_settings` found for the layer."""
 UNQUANTIZED = "BF16"
 """The scheme of layers that stay as they are; it can be mixed with any format."""
 
@@ -77,6 +78,14 @@ class Format:
     def weight_rounding(self, scheme: Scheme) -> Rounding:
         """Plain round-to-nearest of weights of shape (out_features, in_features)."""
         raise NotImplementedError(f"{self.name} is not simulated")
+
+    def shared_settings(self, layers: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+        """What the rounding of a layer's weights needs to know of other layers: layer name → keyword → value.
+
+        Args:
+            layers: the linear layers of a model in this format, by full name.
+        """
+        return {}
 
     def activation_rounding(self, scheme: Scheme) -> Rounding | None:
         """Rounding of a layer's inputs of shape (rows, in_features); None where they stay as they are."""
