@@ -6,7 +6,7 @@ are exact. Anything else an attention asks for (sinks, position biases, bidirect
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -45,8 +45,9 @@ class PrefixStore:
     def __contains__(self, block: int) -> bool:
         return block in self._held
 
-    def drop(self, block: int) -> None:
-        self._held.pop(block, None)
+    def drop(self, blocks: Iterable[int]) -> None:
+        for block in blocks:
+            self._held.pop(block, None)
 
 
 _current = threading.local()

@@ -20,7 +20,6 @@ class Budget:
     """Tokens of one forward pass. Lowered on out-of-memory, never raised again."""
 
     tokens: int
-    halvings: int = 0
 
     def __post_init__(self) -> None:
         if self.tokens < 1:
@@ -29,10 +28,6 @@ class Budget:
     def lower(self, tried: int) -> None:
         """Halve what was tried; the next passes hold no more than that."""
         self.tokens = max(1, min(self.tokens, tried) // 2)
-        self.halvings += 1
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
 
 
 class StudyBudget:
@@ -85,6 +80,14 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error)
     return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "not enough memory" in text)
+
+
+def release_memory(error: BaseException) -> None:
+    """Free what a failed pass held: its tensors are alive as long as the error's traceback is."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def reuse_freed_memory() -> bool:

@@ -13,7 +13,7 @@ import torch
 
 from .attention import PrefixStore, attending, packed_model
 from .head import Picked, hidden_states, pick, split_model
-from .memory import Budget, is_out_of_memory
+from .memory import Budget, is_out_of_memory, release_memory
 from .plan import Plan
 from .rows import make_row
 from .sums import Scores, Sums
@@ -111,6 +111,8 @@ def _run_job(
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or end - first == 1:
                 raise
+            store.drop(numbers)  # the layers after the failed one have no keys and values of these blocks
+            release_memory(error)
             budget.lower(int(base[end] - base[first]))
             continue
         sums.add(asked.request[inside], picked)
@@ -148,6 +150,5 @@ def _run_row(
 
 def _drop_unused(plan: Plan, store: PrefixStore, numbers: list[int], end: int) -> None:
     """Forget the prefixes whose last user has been computed."""
-    for number in {plan.blocks[number].prefix for number in numbers}:
-        if number is not None and plan.blocks[number].last_user < end:
-            store.drop(number)
+    prefixes = {prefix for number in numbers if (prefix := plan.blocks[number].prefix) is not None}
+    store.drop(prefix for prefix in prefixes if plan.blocks[prefix].last_user < end)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from .head import Picked, hidden_states, pick, pick_from_logits, split_model
-from .memory import Budget, is_out_of_memory
+from .memory import Budget, is_out_of_memory, release_memory
 from .sequences import Sequence
 from .sums import Scores, Sums
 from .threads import Workers, run_jobs
@@ -63,6 +63,7 @@ def _run_job(model: Any, job: list[Sequence], sums: Sums, budget: Budget, progre
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or len(batch) == 1:
                 raise
+            release_memory(error)
             budget.lower(len(batch) * len(batch[0].tokens))
             todo += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
             continue

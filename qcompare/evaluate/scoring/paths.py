@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from .memory import Budget
+from .memory import Budget, is_out_of_memory
 from .packed import score_plan
 from .padded import score_padded
 from .plan import make_plan
@@ -65,6 +65,8 @@ def _choose(model: Any, max_length: int) -> Choice:
             IndexError,
             NotImplementedError,
         ) as error:
+            if is_out_of_memory(error):  # says nothing about the way
+                raise
             reason = f"{type(error).__name__}: {error}"
         else:
             if trial.tolerates(difference):
