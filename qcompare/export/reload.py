@@ -8,6 +8,7 @@ with activations left as they are.
 import json
 import sys
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,6 @@ def prompt_logits(model: Any, tokenizer: Any, prompt: str) -> Any:
 
 def main(folder: str, device: str, dtype: str, prompt_file: str, out: str) -> None:
     """Load a checkpoint, run one prompt, write what came out."""
-    import numpy
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -46,7 +46,7 @@ def main(folder: str, device: str, dtype: str, prompt_file: str, out: str) -> No
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), local_files_only=True)
     model = model.to(device).eval()
-    numpy.save(f"{out}.npy", prompt_logits(model, tokenizer, prompt))
+    save_array(Path(f"{out}.npy"), prompt_logits(model, tokenizer, prompt))
     inputs = tokenizer(prompt, return_tensors="pt").to(device)
     with torch.inference_mode():
         output = model.generate(**inputs, max_new_tokens=NEW_TOKENS, do_sample=False)
@@ -56,7 +56,16 @@ def main(folder: str, device: str, dtype: str, prompt_file: str, out: str) -> No
         json.dumps(asdict(Reloaded(layers, text, str(model.dtype).removeprefix("torch.")))), encoding="utf-8"
     )
     if leave_activations(model):
-        numpy.save(f"{out}-weights.npy", prompt_logits(model, tokenizer, prompt))
+        save_array(Path(f"{out}-weights.npy"), prompt_logits(model, tokenizer, prompt))
+
+
+def save_array(path: Path, values: Any) -> None:
+    """As `numpy.save`, which tells a full disk as "16384 requested and 5088 written", without its error number."""
+    import numpy
+
+    buffer = BytesIO()
+    numpy.save(buffer, values)
+    path.write_bytes(buffer.getbuffer())
 
 
 def leave_activations(model: Any) -> bool:

@@ -22,7 +22,6 @@ from qcompare.study.records import Job, Status
 
 def main(job_id: str) -> int:
     """Run a job to its end and note the outcome in the index."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     settings = Settings()
     store = Store(settings.home)
     with FileLock(store.folder(job_id).path / "lock"):  # never two processes for one job

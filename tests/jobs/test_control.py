@@ -190,9 +190,9 @@ def test_a_supervisor_ends_when_its_home_is_removed(store: Store, settings: Sett
     (supervisor,) = ours(settings.home, "supervisor")
     for process in ours(settings.home, "worker"):
         process.suspend()
-    shutil.rmtree(settings.home)
-    until(lambda: not ours(settings.home, "supervisor"))
-    assert not supervisor.is_running() or supervisor.status() == psutil.STATUS_ZOMBIE
+    while settings.home.exists():  # the supervisor may write while files are removed
+        shutil.rmtree(settings.home, ignore_errors=True)
+    until(lambda: not alive(supervisor))
 
 
 @pytest.mark.parametrize("supervisors", [3])
