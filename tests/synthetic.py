@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
-
-import pandas as pd
+from typing import Any
 
 from qcompare.store import Store
 from qcompare.study.layers import LayerScores
 from qcompare.study.prompts import so_far
 from qcompare.study.records import Progress, Status, StudyRecord
 from qcompare.study.result import Bits, Divergence, Environment, Generation, ModelRef, PassageKL, Result, TaskScore
+from qcompare.study.samples import Sample, write_samples
 from qcompare.study.spec import Study
 from qcompare.study.task import TASKS
 
@@ -46,7 +46,7 @@ class Answered:
     """Scores and the answers behind them."""
 
     scores: list[TaskScore]
-    samples: pd.DataFrame
+    samples: list[Sample]
     average: float
     stderr: float
 
@@ -88,7 +88,7 @@ def answered(recipe: str, sizes: Sizes, story: str = "") -> Answered:
             for doc_id in range(questions):
                 difficulty = 0.85 * shared.random() + 0.15 * own.random()
                 rows.append(_sample(task, leaf, doc_id, float(difficulty < ACCURACY.get(recipe, 0.5)), story))
-        right = [row["acc"] for row in rows[first:]]
+        right = [row.acc for row in rows[first:]]
         mean = sum(right) / len(right)
         scores.append(
             TaskScore(
@@ -104,25 +104,40 @@ def answered(recipe: str, sizes: Sizes, story: str = "") -> Answered:
         )
     average = sum(score.value or 0 for score in scores) / len(scores)
     stderr = sqrt(sum((score.stderr or 0) ** 2 for score in scores)) / len(scores)
-    return Answered(scores, pd.DataFrame(rows), average, stderr)
+    return Answered(scores, rows, average, stderr)
 
 
-def _sample(task: str, leaf: str, doc_id: int, acc: float, story: str) -> dict[str, object]:
+def _sample(task: str, leaf: str, doc_id: int, acc: float, story: str) -> Sample:
     """One question as a job keeps it: four options, of which the first is the answer."""
-    return {
+    return sample(
+        study_task=task,
+        task=leaf,
+        doc_id=doc_id,
+        question=f"{story}Question {doc_id} of {leaf}: <b>which</b> 🦆 is it?",
+        loglikelihoods=(-1.0 if acc else -3.0, -2.0, -4.0, -5.0),
+        acc=acc,
+        acc_norm=acc,
+    )
+
+
+def sample(**changes: Any) -> Sample:
+    """One question of four options."""
+    leaf, doc_id = changes.get("task", "piqa"), changes.get("doc_id", 0)
+    values: dict[str, Any] = {
+        "study_task": "piqa",
         "task": leaf,
         "doc_id": doc_id,
         "doc_hash": f"{leaf}-{doc_id}",
         "prompt_hash": f"{leaf}-{doc_id}-asked",
-        "question": f"{story}Question {doc_id} of {leaf}: <b>which</b> 🦆 is it?",
-        "options": [f" option {letter}" for letter in "ABCD"],
+        "question": "Which is it?",
+        "options": tuple(f" option {letter}" for letter in "ABCD"),
         "target": "0",
-        "loglikelihoods": [-1.0 if acc else -3.0, -2.0, -4.0, -5.0],
-        "is_greedy": [False] * 4,
-        "acc": acc,
-        "acc_norm": acc,
-        "study_task": task,
+        "answer": None,
+        "loglikelihoods": (-1.0, -2.0, -4.0, -5.0),
+        "is_greedy": (False,) * 4,
+        "acc": 1.0,
     }
+    return Sample(**values | changes)
 
 
 def layer_config(recipe: str) -> dict[str, str]:
@@ -217,7 +232,7 @@ def finish_job(
         if recipe == "mixed":
             (draft / "layers.json").write_text(layer_scores(study.spec).model_dump_json(), encoding="utf-8")
         if result.tasks and found:
-            found.samples.to_parquet(draft / "samples.parquet")
+            write_samples(draft / "samples.parquet", found.samples)
     folder.log.write_text("loading the model\nscoring\ndone\n", encoding="utf-8")
     _set_running(store, job_id)
     store.finish(job_id, Status.SUCCESS)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from qcompare.errors import QCompareError
 from qcompare.store import Store
 from qcompare.study.result import Result
+from qcompare.study.samples import read_scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,16 +33,12 @@ def read_answers(samples_file: Path) -> Answers:
     """
     import pandas as pd
 
-    job = samples_file.parent.parent.name
-    try:
-        frame = pd.read_parquet(samples_file, columns=["task", "doc_id", "prompt_hash", "acc"])
-    except (OSError, ValueError, KeyError):
-        raise QCompareError("the answers of {job} cannot be read", job=job) from None
-    frame = frame.sort_values(["task", "doc_id"])
-    right = frame.set_index(["task", "doc_id"])["acc"].astype(float)
+    samples = read_scores(samples_file)
+    right = samples.acc
     if not right.isin([0.0, 1.0]).all() or not right.index.is_unique:
+        job = samples_file.parent.parent.name
         raise QCompareError("the answers of {job} are not one right or wrong a question", job=job)
-    hashes = pd.util.hash_pandas_object(frame["prompt_hash"], index=False)
+    hashes = pd.util.hash_pandas_object(samples.prompt_hash, index=False)
     return Answers(right, hashlib.sha256(hashes.to_numpy().tobytes()).hexdigest())
 
 

@@ -1,16 +1,16 @@
 """The questions behind a score: which a recipe lost and gained against BF16, and how likely it found each option."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qcompare.compare.selection import REFERENCE, Selection, read_selection
-from qcompare.errors import QCompareError
 from qcompare.store import Store
 from qcompare.study.records import Job
+from qcompare.study.samples import Sample, Samples, read_samples
 from qcompare.words import gettext_noop
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ KINDS: Mapping[str, str] = {
 }  # fmt: skip
 """How a question stands against BF16."""
 PAGE = 10
-FRAMES_KEPT = 24
+TABLES_KEPT = 24
 """Tables of answers held in memory: eight recipes of three tasks."""
 
 
@@ -90,19 +90,20 @@ def read_questions(
     references = [job for job in jobs if job.recipe == REFERENCE]
     own = (job for job in references if job.study_id == chosen.study_id)
     reference = next(own, references[0] if references else chosen)
-    ours, theirs = _frame(store, job_id, task), _frame(store, reference.id, task)
-    same = ours.index.intersection(theirs.index)
-    frame = ours.loc[same].assign(kind=_kinds(ours.loc[same, "acc"], theirs.loc[same, "acc"]))
+    ours, theirs = _samples(store, job_id, task), _samples(store, reference.id, task)
+    kinds = _kinds(ours, theirs)
     if search.strip():
-        frame = frame[frame["text"].str.contains(search.strip().lower(), regex=False)]
-    counts = {name: int((frame["kind"] == name).sum()) for name in KINDS}
+        text = ours.text.loc[kinds.index]
+        kinds = kinds[text.str.contains(search.strip().lower(), regex=False)]
+    counts = {name: int((kinds == name).sum()) for name in KINDS}
     if kind:
-        frame = frame[frame["kind"] == kind]
-    frames = [_frame(store, job.id, task) for job in jobs]
-    shown = (_question(row, frames) for row in frame.head(limit).reset_index().to_dict("records"))
+        kinds = kinds[kinds == kind]
+    tables = [_samples(store, job.id, task) for job in jobs]
+    first = kinds.head(limit)
+    shown = (_question(ours, key, found, tables) for key, found in zip(first.index, first, strict=True))
     titles = selection.titles
     names = tuple(titles[job.id] for job in jobs)
-    return Questions(titles[job_id], names, counts, len(frame), tuple(shown))
+    return Questions(titles[job_id], names, counts, len(kinds), tuple(shown))
 
 
 def _with_answers(store: Store, selection: Selection, task: str) -> list[Job]:
@@ -115,44 +116,45 @@ def _with_answers(store: Store, selection: Selection, task: str) -> list[Job]:
     ]
 
 
-def _frame(store: Store, job_id: str, task: str) -> "pd.DataFrame":
+def _samples(store: Store, job_id: str, task: str) -> Samples:
     file = store.folder(job_id).samples_file
-    try:
-        return _read(file, file.stat().st_mtime_ns, task)
-    except (OSError, ValueError, KeyError):
-        raise QCompareError("the answers of {job} cannot be read", job=job_id) from None
+    changed = file.stat().st_mtime_ns if file.exists() else 0
+    return _read(file, changed, task)
 
 
-@lru_cache(FRAMES_KEPT)
-def _read(file: Path, changed: int, task: str) -> "pd.DataFrame":
-    """The answers of a task by (leaf, doc_id), with a column of lower-case text to search."""
+@lru_cache(TABLES_KEPT)
+def _read(file: Path, changed: int, task: str) -> Samples:
+    return read_samples(file, task)
+
+
+def _kinds(ours: Samples, theirs: Samples) -> "pd.Series[str]":
+    """How each question that both answered stands, by (leaf, doc_id)."""
     import pandas as pd
 
-    frame = pd.read_parquet(file, filters=[("study_task", "==", task)])
-    text = frame["question"] + "\n" + frame["options"].str.join("\n") + "\n" + frame["task"]
-    return frame.assign(text=text.str.lower()).set_index(["task", "doc_id"]).sort_index()
-
-
-def _kinds(ours: "pd.Series[float]", theirs: "pd.Series[float]") -> list[str]:
+    same = ours.index.intersection(theirs.index)
     names = {(1, 1): "both", (0, 1): "lost", (1, 0): "gained", (0, 0): "neither"}
-    return [names[int(a), int(b)] for a, b in zip(ours, theirs, strict=True)]
+    pairs = zip(ours.acc.loc[same], theirs.acc.loc[same], strict=True)
+    return pd.Series([names[int(a), int(b)] for a, b in pairs], same, dtype=object)
 
 
-def _question(row: Mapping[Hashable, Any], frames: Sequence["pd.DataFrame"]) -> Question:
-    leaf, doc_id = str(row["task"]), int(row["doc_id"])
-    found: list[Any] = [frame.loc[(leaf, doc_id)] if (leaf, doc_id) in frame.index else None for frame in frames]
-    shares = [None if each is None else option_shares(each["loglikelihoods"]) for each in found]
-    answer = answer_index(row)
-    options = tuple(
-        Option(str(text), n == answer, tuple(None if each is None else each[n] for each in shares))
-        for n, text in enumerate(row["options"])
-    )
-    right = tuple(None if each is None else bool(each["acc"]) for each in found)
-    asked = (leaf, doc_id, str(row["kind"]), str(row["question"]), options, right)
-    if options:
-        return Question(*asked)
+def _question(ours: Samples, key: tuple[str, int], kind: str, tables: Sequence[Samples]) -> Question:
+    asked = ours.get(key)
+    assert asked is not None
+    found = [table.get(key) for table in tables]
+    shares = [None if each is None else option_shares(each.loglikelihoods) for each in found]
+    answer = answer_index(asked)
     return Question(
-        *asked, str(row["target"]), tuple(None if each is None else str(each["answer"]) for each in found)
+        leaf=asked.task,
+        doc_id=asked.doc_id,
+        kind=kind,
+        text=asked.question,
+        options=tuple(
+            Option(text, n == answer, tuple(None if each is None else each[n] for each in shares))
+            for n, text in enumerate(asked.options)
+        ),
+        right=tuple(None if each is None else bool(each.acc) for each in found),
+        target="" if asked.options else asked.target,
+        written=() if asked.options else tuple(None if each is None else each.answer for each in found),
     )
 
 
@@ -165,15 +167,14 @@ def option_shares(loglikelihoods: Sequence[float]) -> tuple[float, ...]:
     return tuple(weight / sum(weights) for weight in weights)
 
 
-def answer_index(row: Mapping[Hashable, Any]) -> int | None:
+def answer_index(sample: Sample) -> int | None:
     """Which option is right: the target's number or text; of two options told by whether the choice was right."""
-    options, target = [str(text) for text in row["options"]], str(row["target"])
+    options, target = sample.options, sample.target
     if len(options) == 1:
         return 0
     if target.isdigit() and int(target) < len(options):
         return int(target)
     if len(options) == 2:  # winogrande: both options end alike, so the target's text tells nothing
-        likelihoods = list(row["loglikelihoods"])
-        chosen = likelihoods.index(max(likelihoods))
-        return chosen if row["acc"] else 1 - chosen
+        chosen = sample.loglikelihoods.index(max(sample.loglikelihoods))
+        return chosen if sample.acc else 1 - chosen
     return next((n for n, text in enumerate(options) if text.strip() == target.strip()), None)

@@ -1,17 +1,15 @@
 """Benchmarks, run by lm-eval through its public API; the answer to every question is kept."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from math import isfinite, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest.mock import patch
 
 from qcompare.study.result import TaskScore
-
-if TYPE_CHECKING:
-    import pandas
+from qcompare.study.samples import Sample
 
 BOOTSTRAP_ITERATIONS = 1000
 """For lm-eval's stderr of metrics without a closed form; its default of 100 000 costs minutes for lambada."""
@@ -119,8 +117,8 @@ def default_add_bos_token(asked: bool | None, model: Any, tokenizer: Any) -> boo
     return True if is_llama else None
 
 
-def run_task(lm: Any, asked: Asked, task_manager: Any, options: Options) -> tuple[TaskScore, "pandas.DataFrame"]:
-    """Run one task (or group) and return its score and one row per question."""
+def run_task(lm: Any, asked: Asked, task_manager: Any, options: Options) -> tuple[TaskScore, list[Sample]]:
+    """Run one task (or group) and return its score and all its questions."""
     from lm_eval import simple_evaluate
 
     with _no_look_at_the_machine():
@@ -137,7 +135,7 @@ def run_task(lm: Any, asked: Asked, task_manager: Any, options: Options) -> tupl
             torch_random_seed=options.seed,
             fewshot_random_seed=options.seed,
         )
-    questions = _questions(found["samples"])
+    samples = _samples(asked.task, found["samples"])
     values = found["results"][asked.task]
     generated = STRICT in values
     score = TaskScore(
@@ -145,7 +143,7 @@ def run_task(lm: Any, asked: Asked, task_manager: Any, options: Options) -> tupl
         metric=STRICT if generated else "acc",
         value=_number(values.get(STRICT if generated else "acc,none")),
         stderr=_number(values.get(_stderr(STRICT) if generated else "acc_stderr,none")),
-        n=len(questions),
+        n=len(samples),
         acc_norm=_number(values.get("acc_norm,none")),
         acc_norm_stderr=_number(values.get("acc_norm_stderr,none")),
         flexible=_number(values.get(FLEXIBLE)),
@@ -154,7 +152,7 @@ def run_task(lm: Any, asked: Asked, task_manager: Any, options: Options) -> tupl
         num_fewshot=asked.num_fewshot,
         data=asked.data,
     )
-    return score, questions.assign(study_task=asked.task)
+    return score, samples
 
 
 @contextmanager
@@ -183,57 +181,58 @@ def average(scores: Iterable[TaskScore]) -> tuple[float | None, float | None]:
     return sum(values) / len(values), stderr
 
 
-def _questions(samples: dict[str, list[dict[str, Any]]]) -> "pandas.DataFrame":
-    import pandas
+def _samples(study_task: str, found: Mapping[str, list[dict[str, Any]]]) -> list[Sample]:
+    """lm-eval's samples by leaf task, as stored: sorted by task and doc_id."""
+    samples = [sample for task, some in found.items() for sample in _of_leaf(study_task, task, some)]
+    return sorted(samples, key=lambda sample: sample.key)
 
-    rows = [row for task, found in samples.items() for row in _rows(task, found)]
-    return pandas.DataFrame(rows).sort_values(["task", "doc_id"], ignore_index=True)
 
-
-def _rows(task: str, samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _of_leaf(study_task: str, task: str, samples: list[dict[str, Any]]) -> list[Sample]:
     if "exact_match" not in samples[0]:
-        return [_question(task, sample) for sample in samples]
+        return [_with_options(study_task, task, sample) for sample in samples]
     flexible = {s["doc_id"]: float(s["exact_match"]) for s in samples if s["filter"] == "flexible-extract"}
-    return [_answer(task, s, flexible[s["doc_id"]]) for s in samples if s["filter"] == "strict-match"]
+    return [_written(study_task, task, s, flexible[s["doc_id"]]) for s in samples if s["filter"] == "strict-match"]
 
 
-def _answer(task: str, sample: dict[str, Any], flexible: float) -> dict[str, Any]:
-    """One question that is answered in writing, as stored: what was asked, the answer, and whether it was right."""
-    return {
-        "task": task,
-        "doc_id": sample["doc_id"],
-        "doc_hash": sample["doc_hash"],
-        "prompt_hash": sample["prompt_hash"],
-        "question": str(sample["arguments"][0][0]),
-        "options": [],
-        "target": str(sample["target"]),
-        "answer": str(sample["resps"][0][0]),
-        "loglikelihoods": [],
-        "is_greedy": [],
-        "acc": float(sample["exact_match"]),
-        "acc_norm": float("nan"),
-        "flexible": flexible,
-    }
+def _written(study_task: str, task: str, sample: dict[str, Any], flexible: float) -> Sample:
+    """A question that is answered in writing."""
+    return Sample(
+        study_task=study_task,
+        task=task,
+        doc_id=sample["doc_id"],
+        doc_hash=sample["doc_hash"],
+        prompt_hash=sample["prompt_hash"],
+        question=str(sample["arguments"][0][0]),
+        options=(),
+        target=str(sample["target"]),
+        answer=str(sample["resps"][0][0]),
+        loglikelihoods=(),
+        is_greedy=(),
+        acc=float(sample["exact_match"]),
+        flexible=flexible,
+    )
 
 
-def _question(task: str, sample: dict[str, Any]) -> dict[str, Any]:
-    """One question as stored: what was asked, how likely each option was, and whether the answer was right."""
+def _with_options(study_task: str, task: str, sample: dict[str, Any]) -> Sample:
+    """A question whose options are scored by their likelihood."""
     requests = sample["arguments"]
     answers = [response[0] for response in sample["resps"]]
     asked, options = _asked([str(request[0]) for request in requests], [str(request[1]) for request in requests])
-    return {
-        "task": task,
-        "doc_id": sample["doc_id"],
-        "doc_hash": sample["doc_hash"],
-        "prompt_hash": sample["prompt_hash"],
-        "question": asked,
-        "options": options,
-        "target": str(sample["target"]),
-        "loglikelihoods": [float(answer[0]) for answer in answers],
-        "is_greedy": [bool(answer[1]) for answer in answers],
-        "acc": float(sample["acc"]),
-        "acc_norm": float(sample.get("acc_norm", float("nan"))),
-    }
+    return Sample(
+        study_task=study_task,
+        task=task,
+        doc_id=sample["doc_id"],
+        doc_hash=sample["doc_hash"],
+        prompt_hash=sample["prompt_hash"],
+        question=asked,
+        options=tuple(options),
+        target=str(sample["target"]),
+        answer=None,
+        loglikelihoods=tuple(float(answer[0]) for answer in answers),
+        is_greedy=tuple(bool(answer[1]) for answer in answers),
+        acc=float(sample["acc"]),
+        acc_norm=float(sample["acc_norm"]) if "acc_norm" in sample else None,
+    )
 
 
 def _asked(contexts: list[str], continuations: list[str]) -> tuple[str, list[str]]:

@@ -13,7 +13,8 @@ from qcompare.settings import Settings
 from qcompare.store import JobFolder
 from qcompare.store.seal import reusable
 from qcompare.study.records import Job
-from qcompare.study.result import Result
+from qcompare.study.result import ModelRef, Result, TaskScore
+from qcompare.study.samples import Sample
 from qcompare.study.spec import Study
 from qcompare.words import gettext_noop
 
@@ -37,13 +38,12 @@ class Run:
         self.choice: Any = None
         self.reused = 0
 
-    def result(self) -> tuple[Result, Any]:
-        """All steps in order: the result and one row per question."""
+    def result(self) -> tuple[Result, list[Sample]]:
+        """All steps in order: the result, and all questions with their answers."""
         from qcompare.evaluate.benchmarks import average
         from qcompare.formats.bits import count, stored_bytes
         from qcompare.models.environment import environment, peak_memory_bytes
         from qcompare.study.formats import quantized
-        from qcompare.study.result import ModelRef
 
         with self.stages.stage(gettext_noop("fetching the model")):
             self.lab.fetch()
@@ -51,7 +51,7 @@ class Run:
         with self.stages.stage(gettext_noop("choosing layers")) as self.lab.report:
             config = self.lab.recipe.choose(self.lab)
         model, tokenizer = self._quantized_model(config)
-        scores, questions = self._evaluate(model, tokenizer, config)
+        scores, samples = self._evaluate(model, tokenizer, config)
         difference = self._divergence(model)
         generations = self._generate(model, tokenizer)
         mean, stderr = average(scores)
@@ -91,7 +91,7 @@ class Run:
             peak_memory_bytes=peak_memory_bytes(self.device),
             environment=environment(self.device, self.dtype),
         )
-        return result, questions
+        return result, samples
 
     def _quantized_model(self, config: dict[str, str]) -> tuple[Any, Any]:
         from qcompare.evaluate.benchmarks import scoring_choice
@@ -131,9 +131,7 @@ class Run:
             text, states = self.reference
             return divergence(model, states, text, report)
 
-    def _evaluate(self, model: Any, tokenizer: Any, config: dict[str, str]) -> tuple[list[Any], Any]:
-        import pandas
-
+    def _evaluate(self, model: Any, tokenizer: Any, config: dict[str, str]) -> tuple[list[TaskScore], list[Sample]]:
         from qcompare.evaluate import benchmarks
         from qcompare.evaluate.scoring.memory import StudyBudget, reuse_freed_memory
         from qcompare.evaluate.tasks.manager import task_manager
@@ -146,8 +144,9 @@ class Run:
             seed=self.study.seed,
         )
         if not self.study.tasks:
-            return [], pandas.DataFrame()
-        scores, tables = [], []
+            return [], []
+        scores: list[TaskScore] = []
+        samples: list[Sample] = []
         tasks = task_manager(self.study.tasks, self.settings, report=print)
         reuse_freed_memory()
         budget = StudyBudget(self.folder.path.parent / "row_tokens")
@@ -157,14 +156,14 @@ class Run:
             with self.stages.stage(task) as report:
                 lm.progress = report
                 asked = benchmarks.Asked(task, tasks.data[task], self.study.examples(task))
-                score, table = benchmarks.run_task(lm, asked, tasks.manager, options)
+                score, answered = benchmarks.run_task(lm, asked, tasks.manager, options)
                 scores.append(score)
-                tables.append(table)
+                samples += answered
         self.scorer, self.reused = lm.path, getattr(lm, "reused", 0)
         if self.study.scorer == "packed":
             self.row_tokens = lm.budget.tokens
             budget.note(lm.budget.tokens)
-        return scores, pandas.concat(tables, ignore_index=True)
+        return scores, samples
 
     def _keep(self, lm: Any, config: dict[str, str]) -> None:
         """Let the scorer share tokens with the study's other recipes, and keep and use scores of this very model."""

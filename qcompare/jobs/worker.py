@@ -18,6 +18,7 @@ from qcompare.jobs.supervisor import ensure_running
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Status
+from qcompare.study.samples import write_samples
 
 
 def main(job_id: str) -> int:
@@ -59,9 +60,9 @@ def run_job(store: Store, job: Job, settings: Settings) -> None:
     folder = store.folder(job.id)
     stages = Stages(folder, job.estimate.stages if job.estimate else {})
     run = Run(study, job, settings, stages, folder)
-    result, questions = run.result()
+    result, samples = run.result()
     with folder.publish() as draft:
-        questions.to_parquet(draft / "samples.parquet", index=False)
+        write_samples(draft / folder.samples_file.name, samples)
         (draft / "result.json").write_text(result.model_dump_json(indent=2), encoding="utf-8")
         if run.lab.layer_scores:
             (draft / "layers.json").write_text(run.lab.layer_scores.model_dump_json(), encoding="utf-8")

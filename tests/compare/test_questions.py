@@ -1,10 +1,11 @@
 """The questions behind a score."""
 
+import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from qcompare.compare.questions import KINDS, answer_index, option_shares, read_questions
@@ -12,8 +13,9 @@ from qcompare.compare.table import read_comparison
 from qcompare.errors import QCompareError
 from qcompare.present.html import questions_html
 from qcompare.store import Store
+from qcompare.study.samples import read_samples, write_samples
 from qcompare.study.spec import Study
-from tests.synthetic import finished_study
+from tests.synthetic import finished_study, sample
 
 
 def job(home: Path, recipe: str = "uniform") -> tuple[Store, str]:
@@ -71,7 +73,7 @@ def test_unreadable_answers_are_one_line(home: Path) -> None:
 
 def test_the_right_option_is_found_by_number_by_text_and_by_what_was_chosen() -> None:
     def asked(target: str, options: list[str], likelihoods: list[float], acc: float) -> int | None:
-        return answer_index({"target": target, "options": options, "loglikelihoods": likelihoods, "acc": acc})
+        return answer_index(sample(target=target, options=tuple(options), loglikelihoods=tuple(likelihoods), acc=acc))
 
     assert asked("2", [" a", " b", " c"], [-1, -2, -3], 0) == 2
     assert asked("c", [" a", " b", " c"], [-1, -2, -3], 0) == 2
@@ -88,35 +90,32 @@ def test_questions_answered_in_writing_show_every_recipes_answer(home: Path) -> 
     store, job_id = job(home)
     for each in store.jobs(job_id.split(".")[0]):
         file = store.folder(each.id).samples_file
-        samples = pd.read_parquet(file).assign(target="#### 2", answer=f"{each.recipe} says <b>2</b>")
-        samples["options"] = [[]] * len(samples)
-        samples["loglikelihoods"] = [[]] * len(samples)
-        samples.to_parquet(file)
-    found = read_questions(store, job_id, "piqa", "lost")
-    assert found.shown[0].written[1] == "uniform says <b>2</b>"
-    assert "uniform says &lt;b&gt;2" in questions_html(found)
-    assert "#### 2" in questions_html(found)
+        samples = read_samples(file)
+        found = [samples.get(key) for key in samples.index]
+        written = {"target": "#### 2", "answer": f"{each.recipe} says <b>2</b>", "options": (), "loglikelihoods": ()}
+        write_samples(file, [replace(one, **written) for one in found if one])
+    questions = read_questions(store, job_id, "piqa", "lost")
+    assert questions.shown[0].written[1] == "uniform says <b>2</b>"
+    assert "uniform says &lt;b&gt;2" in questions_html(questions)
+    assert "#### 2" in questions_html(questions)
 
 
 def test_filtering_a_full_task_takes_under_a_third_of_a_second(home: Path) -> None:
     store, job_id = job(home)
     number = 14_042
-    samples = pd.DataFrame(
-        {
-            "task": ["mmlu_anatomy"] * number,
-            "doc_id": range(number),
-            "question": ["Which of the following words is found in question " + "x " * 200] * number,
-            "options": [[" A", " B", " C", " D"]] * number,
-            "target": "1",
-            "loglikelihoods": [[-1.0, -2.0, -3.0, -4.0]] * number,
-            "acc": np.random.default_rng(0).integers(0, 2, number).astype(float),
-            "study_task": "mmlu",
-        }
-    )
+    right = np.random.default_rng(0).integers(0, 2, number).astype(float)
+    words = "Which of the following words is found in question " + "x " * 200
+    samples = [
+        sample(study_task="mmlu", task="mmlu_anatomy", doc_id=n, question=words, acc=acc)
+        for n, acc in enumerate(right)
+    ]
+    file = store.folder(job_id).samples_file
+    write_samples(file, samples)
     for each in store.jobs(job_id.split(".")[0]):
-        samples.to_parquet(store.folder(each.id).samples_file)
+        if each.id != job_id:
+            shutil.copy(file, store.folder(each.id).samples_file)
     read_questions(store, job_id, "mmlu")  # the first view reads the files
     start = time.process_time()
     found = read_questions(store, job_id, "mmlu", "both", "ANATOMY")
     assert time.process_time() - start < 0.3
-    assert found.found == int(samples["acc"].sum())
+    assert found.found == int(right.sum())

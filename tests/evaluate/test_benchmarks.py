@@ -117,7 +117,7 @@ def test_bf16_row_is_exactly_that_of_lm_evals_own_backend(
     assert score.value == expected["results"][task]["acc,none"]
     assert score.acc_norm == expected["results"][task].get("acc_norm,none")
     assert len(questions) == QUESTIONS
-    for row in questions.itertuples():
+    for row in questions:
         responses = [response[0] for response in samples[row.doc_id]["resps"]]
         assert row.acc == samples[row.doc_id]["acc"]
         assert list(row.is_greedy) == [bool(greedy) for _, greedy in responses]
@@ -141,7 +141,7 @@ def test_gsm8k_is_answered_as_by_lm_evals_own_backend(demo_settings: Settings, t
     lm.progress = lambda done, total: steps.append((done, total))
     score, questions = run_task(lm, Asked("gsm8k", "demo bundle", 1), manager, options)
     expected = {s["doc_id"]: s["resps"][0][0] for s in theirs["samples"]["gsm8k"]}
-    assert dict(zip(questions.doc_id, questions.answer, strict=True)) == expected
+    assert {sample.doc_id: sample.answer for sample in questions} == expected
     assert (score.value, score.flexible) == (
         theirs["results"]["gsm8k"]["exact_match,strict-match"],
         theirs["results"]["gsm8k"]["exact_match,flexible-extract"],
@@ -158,8 +158,8 @@ def test_an_answer_in_writing_is_one_row_with_both_filters() -> None:
         sample | {"filter": "strict-match", "exact_match": 0.0},
         sample | {"filter": "flexible-extract", "exact_match": 1.0},
     ]
-    (row,) = benchmarks._rows("gsm8k", found)
-    assert (row["acc"], row["flexible"], row["answer"]) == (0.0, 1.0, "It is 2.")
+    (row,) = benchmarks._samples("gsm8k", {"gsm8k": found})
+    assert (row.acc, row.flexible, row.answer) == (0.0, 1.0, "It is 2.")
 
 
 def test_options_that_differ_in_the_context_are_stored_from_there_on() -> None:

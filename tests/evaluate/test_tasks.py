@@ -76,7 +76,7 @@ def test_a_task_of_another_package_is_asked_like_a_built_in_one(
     found = task_manager(study.tasks, settings)
     score, questions = run_task(lm, Asked("toy", found.data["toy"], study.examples("toy")), found.manager, options)
     assert (score.task, score.metric, score.n, score.data) == ("toy", "acc", 3, "task file")
-    assert [row.options for row in questions.itertuples()] == [[" 0", " 0"], [" 2", " 1"], [" 4", " 2"]]
+    assert [row.options for row in questions] == [(" 0", " 0"), (" 2", " 1"), (" 4", " 2")]
 
 
 def test_an_unknown_task_is_refused(settings: Settings) -> None:
