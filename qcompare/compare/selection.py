@@ -40,8 +40,7 @@ class Selection:
     def titles(self) -> dict[str, str]:
         """By job id: how its row is called. A repeated row is called as the one that it repeats."""
         shown = [job for job in self.jobs if job.id not in self.repeats]
-        several = len(self.study.spec.avg_bits) > 1
-        plain = {job.id: title(job.recipe, job.avg_bits, several) + self._suffix(job) for job in shown}
+        plain = {job_id: name + self._suffix(job_id) for job_id, name in row_titles(shown).items()}
         times = Counter(plain.values())
         found = {
             job.id: plain[job.id] + (f" · {_short(job.study_id)}" if times[plain[job.id]] > 1 else "")
@@ -49,7 +48,8 @@ class Selection:
         }
         return found | {job_id: found[same] for job_id, same in self.repeats.items()}
 
-    def _suffix(self, job: Job) -> str:
+    def _suffix(self, job_id: str) -> str:
+        job = next(job for job in self.jobs if job.id == job_id)
         label = self.labels.get(job.study_id, "")
         common = job.recipe == REFERENCE or job.id in self.repeats.values()
         return f" · {label}" if label and not common else ""
@@ -89,6 +89,19 @@ def title(recipe: str, avg_bits: float | None = None, several: bool = False) -> 
     if several and avg_bits is not None:
         return gettext("{recipe} · {bits} bits", recipe=name, bits=f"{avg_bits:g}")
     return name
+
+
+def row_titles(jobs: Sequence[Job]) -> dict[str, str]:
+    """How the rows of these jobs are called, by job id: the name that the study gives, or the recipe's own; with the
+    budget where there are several, and with the schemes where a recipe has rows of several."""
+    several = len({job.avg_bits for job in jobs if job.avg_bits is not None}) > 1
+    specs = {job.id: job.recipe_spec for job in jobs}
+    names = {job.id: specs[job.id].title or title(job.recipe, job.avg_bits, several) for job in jobs}
+    times = Counter((job.study_id, names[job.id]) for job in jobs)
+    for job in jobs:
+        if times[job.study_id, names[job.id]] > 1 and (schemes := specs[job.id].schemes):
+            names[job.id] += f" · {'/'.join(schemes)}"
+    return names
 
 
 def _check_model(studies: Sequence[StudyRecord], results: Sequence[Result]) -> None:

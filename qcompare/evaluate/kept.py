@@ -19,8 +19,8 @@ from qcompare.evaluate.encodings import KeptEncodings
 from qcompare.evaluate.scoring.encode import Encoded, Pair
 from qcompare.evaluate.scoring.lm import PackedLM
 from qcompare.evaluate.scoring.sums import Scores
-from qcompare.formats.library import library_scheme
 from qcompare.store.sqlite_cache import KeptFile
+from qcompare.study.formats import SCHEMES, format_of
 
 CHUNK_REQUESTS = 400
 """Requests scored and stored at a time: seconds of work on two cores, hundreds of questions' worth of packing."""
@@ -52,8 +52,9 @@ class Identity:
 
 
 def scheme_definitions(layer_config: Mapping[str, str]) -> dict[str, Any]:
-    """The schemes of a layer config, field by field, as auto-round defines them."""
-    return {name: dict(library_scheme(name)) for name in sorted(set(layer_config.values()))}
+    """The schemes of a layer config, field by field, as the libraries that compute them define them."""
+    formats = {name: format_of(name) for name in sorted(set(layer_config.values()))}
+    return {name: dict(format.definition(SCHEMES[name])) for name, format in formats.items() if format}
 
 
 class KeptScores(KeptFile):

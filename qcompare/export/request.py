@@ -107,7 +107,7 @@ def find_job(store: Store, study_id: str, recipe: str) -> Job:
 
 
 def _name(job: Job) -> str:
-    return job.recipe if job.avg_bits is None else f"{job.recipe}-{job.avg_bits:g}"
+    return job.id.partition(".")[2]
 
 
 def start(

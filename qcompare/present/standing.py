@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qcompare.compare.selection import title
+from qcompare.compare.selection import row_titles
 from qcompare.present import numbers
 from qcompare.store import Store
 from qcompare.study.records import Cost, Job, Progress, Pulse, Status
@@ -61,30 +61,30 @@ def read_standings(store: Store, study_id: str, now: float | None = None) -> tup
         now: seconds since 1970; default: now.
     """
     jobs = store.jobs(study_id)
-    several = len({job.avg_bits for job in jobs if job.avg_bits is not None}) > 1
+    titles = row_titles(jobs)
     moment = time.time() if now is None else now
-    return tuple(_read(store, job, moment, several) for job in jobs)
+    return tuple(_read(store, job, moment, titles[job.id]) for job in jobs)
 
 
-def _read(store: Store, job: Job, now: float, several: bool) -> Standing:
+def _read(store: Store, job: Job, now: float, title: str) -> Standing:
     if job.status is not Status.RUNNING:
-        return standing(job, None, now, several)
+        return standing(job, None, now, title)
     folder, began = store.folder(job.id), job.started or 0
     progress, pulse = folder.progress(), folder.pulse()
     # what an earlier process of this job left says nothing of this one
     progress = progress if progress and progress.time >= began else None
-    return standing(job, progress, now, several, pulse if pulse and pulse.time >= began else None)
+    return standing(job, progress, now, title, pulse if pulse and pulse.time >= began else None)
 
 
 def standing(
-    job: Job, progress: Progress | None, now: float, several: bool = False, pulse: Pulse | None = None
+    job: Job, progress: Progress | None, now: float, title: str = "", pulse: Pulse | None = None
 ) -> Standing:
     """Where a job stands.
 
     Args:
         progress: its newest event.
         now: seconds since 1970.
-        several: the study has several budgets, so the title names this one's.
+        title: of its row, from `row_titles`.
         pulse: its newest sign of life.
     """
     fraction = 1.0 if job.status is Status.SUCCESS else (progress.fraction if progress else 0.0)
@@ -93,7 +93,7 @@ def standing(
     return Standing(
         job_id=job.id,
         recipe=job.recipe,
-        title=title(job.recipe, job.avg_bits, several),
+        title=title or row_titles([job])[job.id],
         status=job.status,
         words=_words(job, progress),
         fraction=fraction,

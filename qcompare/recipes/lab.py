@@ -23,7 +23,7 @@ from qcompare.recipes.calibration import ULTRACHAT, calibration_text, check_loca
 from qcompare.settings import Settings
 from qcompare.store.seal import reusable
 from qcompare.study.layers import LayerConfig, LayerScores
-from qcompare.study.result import AwqReport
+from qcompare.study.result import AwqReport, Divergence
 from qcompare.study.spec import Study
 
 Report = Callable[[int, int], None]
@@ -63,6 +63,7 @@ class Lab:
         self.recipe, self.avg_bits = recipe, avg_bits
         self.settings, self.device, self.dtype, self.folder = settings, device, dtype, folder
         self.report: Report = lambda done, total: None
+        self._original: tuple[Any, Any] | None = None
 
     @property
     def context(self) -> BuildContext:
@@ -141,6 +142,20 @@ class Lab:
         loaded, tokenizer = load(compressed, self.device, self.dtype, self.settings, self.study.hub_kernels)
         settle(loaded)
         return loaded, tokenizer
+
+    def divergence(self, model: Any) -> Divergence:
+        """How far a quantized model's predictions are from the original's on the calibration text: for recipes that
+        choose by measuring it. The text on which results are compared is another."""
+        # loads torch
+        from qcompare.evaluate.divergence import Passages, divergence, reference_states
+
+        if self._original is None:
+            original, tokenizer = self.load()
+            rows = token_rows(self.calibration(), self.study.calibration, tokenizer)
+            text = Passages(tuple(map(tuple, rows["input_ids"])), self.calibration_text or "")
+            self._original = text, reference_states(original, text)
+        text, states = self._original
+        return divergence(model, states, text)
 
     def calibration(self, default: str = "auto-round's default text (pile-10k)") -> str | None:
         """The calibration data set for auto-round, None for its own default; noted in `calibration_text`.

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from qcompare.compare.selection import title
+from qcompare.compare.selection import row_titles
 from qcompare.errors import NotFound, QCompareError
 from qcompare.export.model_card import agreement
 from qcompare.export.request import export_state, start
@@ -90,8 +90,7 @@ def _show(place: Place) -> list[Any]:
     jobs = _exportable(place)
     if not jobs:
         return [gr.update(visible=False), gr.skip(), ""]
-    several = len(place.store.study(place.study_id).spec.avg_bits) > 1
-    choices = [(title(job.recipe, job.avg_bits, several), job.id) for job in jobs]
+    choices = [(title, job_id) for job_id, title in row_titles(jobs).items()]
     lines = list(_lines(place, choices))
     return [gr.update(visible=True), gr.update(choices=choices), page("exports", lines=lines)]
 
