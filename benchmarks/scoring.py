@@ -52,12 +52,14 @@ def theirs(model: Any, tokenizer: Any, batch_size: int) -> Callable[[], Any]:
 
 def ours(model: Any, tokenizer: Any) -> Callable[[], Any]:
     """The scorer as a job uses it, with nothing kept yet."""
-    from qcompare.evaluate.kept import Identity, KeepingLM, KeptScores
+    from qcompare.evaluate.cached import CachedLM
+    from qcompare.evaluate.kept import Identity, KeptScores
 
     def make() -> Any:
-        lm = KeepingLM(model, tokenizer)
+        lm = CachedLM(model, tokenizer)
         folder = Path(tempfile.mkdtemp())
-        lm.kept = KeptScores(folder, Identity("", {}, {}, "", "", "", "", lm.max_length, {}))
+        identity = Identity("", {}, {}, "", "", "", "", lm.max_length, {})
+        lm.scores_at = lambda tokens: KeptScores(folder, identity)
         return lm
 
     return make

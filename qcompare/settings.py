@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     """`auto`, `cpu`, `cuda` or `cuda:N`: the devices that jobs may use."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Compute dtype; `auto` takes bfloat16 where the device has units for it."""
+    row_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Most tokens of one forward pass while scoring, rounded down to a power of two. Default: what memory allows."""
     trust_remote_code: bool = False
     """Let models run Python code that they bring along."""
     allow_unsafe_weights: bool = False

@@ -4,7 +4,7 @@ Tests marked `demo` share one bundle between runs: `$QCOMPARE_BUNDLE_DIR`, or `~
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ import hypothesis
 import pytest
 
 from qcompare.settings import Settings
+from qcompare.study.task import TASKS
 from tests.tiny import make_model_folder, make_tokenizer
+from tests.toys import install_toy_task
 
 hypothesis.settings.register_profile("any machine", deadline=None)  # a busy one is no failure
 hypothesis.settings.load_profile("any machine")
@@ -82,3 +84,13 @@ def tiny_qwen3(make_model: Callable[..., Path]) -> Path:
 def tiny_gemma(make_model: Callable[..., Path]) -> Path:
     """Folder of a random Gemma 3 (text): head_dim 32, four norms a block, sliding windows, tied head."""
     return make_model("Gemma3TextConfig", head_dim=32, sliding_window=64)
+
+
+@pytest.fixture
+def toy_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An installed package that offers the task `toy` (4 questions) through an entry point."""
+    install_toy_task(tmp_path / "site")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    TASKS.__dict__.pop("_found", None)  # what a registry found is kept for the process
+    yield
+    TASKS.__dict__.pop("_found", None)

@@ -5,11 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from math import isfinite, sqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from qcompare.study.result import TaskScore
 from qcompare.study.samples import Sample
+
+if TYPE_CHECKING:
+    from qcompare.evaluate.scoring.memory import Budget
 
 BOOTSTRAP_ITERATIONS = 1000
 """For lm-eval's stderr of metrics without a closed form; its default of 100 000 costs minutes for lambada."""
@@ -60,28 +63,28 @@ def language_model(
     model: Any,
     tokenizer: Any,
     options: Options,
-    row_tokens: int | None = None,
+    budget: "Budget | None" = None,
     choice: Any = None,
 ) -> Any:
     """An lm-eval model around a loaded one.
 
     Args:
         scorer: `packed` (ours) or `lm_eval` (its own `hf` backend).
-        row_tokens: the packed scorer's budget; None: as free memory allows.
+        budget: tokens of the packed scorer's forward passes; None: as free memory allows.
         choice: the packed scorer's way, from `scoring_choice`; None: tried on this very model.
 
     Returns:
         The model; its attribute `progress` is told (done, total), `path` says how it scores.
     """
     if scorer == "packed":
-        from qcompare.evaluate.kept import KeepingLM
+        from qcompare.evaluate.cached import CachedLM
 
-        return KeepingLM(
+        return CachedLM(
             model,
             tokenizer,
             add_bos_token=options.add_bos_token,
             batch_size=options.batch_size,
-            row_tokens=row_tokens,
+            budget=budget,
             choice=choice,
         )
     from lm_eval.models.huggingface import HFLM

@@ -9,21 +9,16 @@ import hashlib
 import json
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from qcompare.evaluate.encodings import KeptEncodings
-from qcompare.evaluate.scoring.encode import Encoded, Pair
-from qcompare.evaluate.scoring.lm import PackedLM
+from qcompare.evaluate.scoring.encode import Encoded
 from qcompare.evaluate.scoring.sums import Scores
 from qcompare.store.sqlite_cache import KeptFile
 from qcompare.study.formats import SCHEMES, format_of
-
-CHUNK_REQUESTS = 400
-"""Requests scored and stored at a time: seconds of work on two cores, hundreds of questions' worth of packing."""
 
 
 @dataclass(frozen=True)
@@ -99,58 +94,6 @@ def _checksum(key: bytes, value: float, greedy: int) -> int:
         return -1
 
 
-class KeepingLM(PackedLM):
-    """The packed scorer, asking what is kept first and keeping what it computes, chunk by chunk."""
-
-    kept: KeptScores | None = None
-    encodings: KeptEncodings | None = None
-    reused = 0
-    """Requests answered from what was kept."""
-
-    def _encode(self, pairs: list[Pair]) -> list[Encoded]:
-        if self.encodings is None:
-            return super()._encode(pairs)
-        found = self.encodings.get(dict.fromkeys(pairs))
-        if missing := [pair for pair in dict.fromkeys(pairs) if pair not in found]:
-            new = dict(zip(missing, super()._encode(missing), strict=True))
-            self.encodings.put(new)
-            found |= new
-        return [found[pair] for pair in pairs]
-
-    def _score(self, requests: list[Encoded]) -> Scores:
-        if self.kept is None:
-            return super()._score(requests)
-        found = dict(zip(map(request_key, requests), self.kept.get(requests), strict=True))
-        missing = {request_key(r): r for r in requests if found[request_key(r)] is None}
-        self.reused += len(requests) - len(missing)
-        told, done = self.progress, 0
-        for chunk in chunks(list(missing.values())):
-            self.progress = _part(told, done, len(chunk), len(missing))
-            scores = super()._score(chunk)
-            self.kept.put(chunk, scores)
-            found.update(zip(map(request_key, chunk), scores, strict=True))
-            done += len(chunk)
-        self.progress = told
-        return [score for r in requests if (score := found[request_key(r)]) is not None]
-
-
-def _part(tell: Callable[[int, int], None], done: int, size: int, total: int) -> Callable[[int, int], None]:
-    """Progress of one chunk, told as requests of all chunks."""
-    return lambda tokens, all_tokens: tell(done + size * tokens // all_tokens, total)
-
-
 def request_key(request: Encoded) -> bytes:
     """A request's tokens, context and continuation, as 20 bytes."""
     return hashlib.sha256(json.dumps(request).encode()).digest()[:20]
-
-
-def chunks(requests: Sequence[Encoded]) -> Iterator[list[Encoded]]:
-    """Requests in their order, about `CHUNK_REQUESTS` at a time, the options of a question never parted."""
-    chunk: list[Encoded] = []
-    for request in requests:
-        if len(chunk) >= CHUNK_REQUESTS and request[0] != chunk[-1][0]:
-            yield chunk
-            chunk = []
-        chunk.append(request)
-    if chunk:
-        yield chunk

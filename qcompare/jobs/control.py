@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qcompare.errors import InvalidStudy
+from qcompare.evaluate.row_budget import StudyBudget
 from qcompare.jobs.failures import Remedy, changed, remedy
 from qcompare.jobs.processes import stop
 from qcompare.jobs.supervisor import ensure_running
@@ -75,7 +76,8 @@ def remedy_of(store: Store, job: Job) -> Remedy | None:
         return None
     progress = store.folder(job.id).progress()
     study, _, _ = changed(store.study(job.study_id).spec, Settings(), job.changes)
-    return remedy(job, study, progress.stage if progress else "", job.device or "")
+    row_tokens = StudyBudget(store.folder(job.id).path.parent).read()
+    return remedy(job, study, progress.stage if progress else "", job.device or "", row_tokens)
 
 
 def pause(name: str, settings: Settings) -> list[Job]:

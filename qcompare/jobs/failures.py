@@ -14,6 +14,7 @@ from qcompare.settings import Settings
 from qcompare.study.reading import parse_study
 from qcompare.study.records import Job
 from qcompare.study.spec import Study
+from qcompare.study.task import TASKS
 from qcompare.words import gettext, gettext_noop
 
 KINDS: dict[str, str] = {
@@ -48,6 +49,9 @@ ADVICE: dict[str, str] = {
 
 MIN_TEXT = 32
 """Tokens of a calibration text below which a shorter one helps nobody."""
+
+MIN_ROW = 256
+"""Tokens of a forward pass below which a lower budget helps nobody: a row holds at least one question."""
 
 
 @dataclass(frozen=True)
@@ -101,16 +105,17 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def remedy(job: Job, study: Study, stage: str, device: str) -> Remedy | None:
+def remedy(job: Job, study: Study, stage: str, device: str, row_tokens: int | None = None) -> Remedy | None:
     """What a retry of a failed job should change; None where only a person can help, or nothing is known.
 
     Args:
         stage: where it failed, a stage of `jobs.stages`.
         device: where it ran.
+        row_tokens: the study's row budget, where it has one already.
     """
     match job.failure:
         case "memory" | "killed":
-            found = _less_memory(study, stage, device)
+            found = _less_memory(study, stage, device, row_tokens)
             return None if found.changes.items() <= job.changes.items() else found
         case "disk" | "network" | "access":
             return Remedy(gettext("Retry"), {})
@@ -121,7 +126,7 @@ def remedy(job: Job, study: Study, stage: str, device: str) -> Remedy | None:
     return None
 
 
-def _less_memory(study: Study, stage: str, device: str) -> Remedy:
+def _less_memory(study: Study, stage: str, device: str, row_tokens: int | None) -> Remedy:
     if stage == "choosing layers" and study.calibration.max_seq_length > MIN_TEXT:
         tokens = study.calibration.max_seq_length // 2
         return Remedy(
@@ -133,7 +138,11 @@ def _less_memory(study: Study, stage: str, device: str) -> Remedy:
         return Remedy(
             gettext("Retry with shorter held-out texts ({n} tokens)", n=tokens), {"divergence.max_seq_length": tokens}
         )
-    if stage in study.tasks and study.batch_size > 1:
+    by_rows = stage in study.tasks and study.scorer == "packed" and not TASKS[stage].generates
+    if by_rows and row_tokens and row_tokens > MIN_ROW:
+        tokens = row_tokens // 2
+        return Remedy(gettext("Retry with {n} tokens per forward pass", n=tokens), {"row_tokens": tokens})
+    if stage in study.tasks and not by_rows and study.batch_size > 1:
         batch = study.batch_size // 2
         return Remedy(gettext("Retry with batches of {n}", n=batch), {"batch_size": batch})
     if device.startswith("cuda"):

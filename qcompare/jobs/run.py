@@ -3,9 +3,11 @@
 The only place that puts models, recipes, quantization and evaluation together.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from qcompare.errors import ModelUnavailable
+from qcompare.evaluate.row_budget import StudyBudget
 from qcompare.jobs.stages import Stages
 from qcompare.recipes.base import Recipe
 from qcompare.recipes.lab import Lab, stored_size
@@ -133,7 +135,7 @@ class Run:
 
     def _evaluate(self, model: Any, tokenizer: Any, config: dict[str, str]) -> tuple[list[TaskScore], list[Sample]]:
         from qcompare.evaluate import benchmarks
-        from qcompare.evaluate.scoring.memory import StudyBudget, reuse_freed_memory
+        from qcompare.evaluate.scoring.memory import reuse_freed_memory
         from qcompare.evaluate.tasks.manager import task_manager
 
         self.add_bos_token = benchmarks.default_add_bos_token(self.study.add_bos_token, model, tokenizer)
@@ -149,8 +151,8 @@ class Run:
         samples: list[Sample] = []
         tasks = task_manager(self.study.tasks, self.settings, report=print)
         reuse_freed_memory()
-        budget = StudyBudget(self.folder.path.parent / "row_tokens")
-        lm = benchmarks.language_model(self.study.scorer, model, tokenizer, options, budget.read(), self.choice)
+        budget = self._row_budget(model)
+        lm = benchmarks.language_model(self.study.scorer, model, tokenizer, options, budget, self.choice)
         self._keep(lm, config)
         for task in self.study.tasks:
             with self.stages.stage(task) as report:
@@ -160,10 +162,17 @@ class Run:
                 scores.append(score)
                 samples += answered
         self.scorer, self.reused = lm.path, getattr(lm, "reused", 0)
-        if self.study.scorer == "packed":
-            self.row_tokens = lm.budget.tokens
-            budget.note(lm.budget.tokens)
+        self.row_tokens = budget.tokens if budget else None
         return scores, samples
+
+    def _row_budget(self, model: Any) -> Any:
+        """The study's row budget (`Budget`), agreed on before anything is scored; None for lm-eval's own scorer."""
+        from qcompare.evaluate.scoring.memory import Budget, default_row_tokens
+
+        if self.study.scorer != "packed":
+            return None
+        of_study = StudyBudget(self.folder.path.parent)
+        return Budget(of_study.agree(default_row_tokens(model), self.settings.row_tokens), of_study.lower)
 
     def _keep(self, lm: Any, config: dict[str, str]) -> None:
         """Let the scorer share tokens with the study's other recipes, and keep and use scores of this very model."""
@@ -186,11 +195,12 @@ class Run:
             rounding="rtn",
             dtype=self.dtype,
             device=f"{self.device.partition(':')[0]} {device_name(self.device)}",
-            scorer=f"{lm.path} {lm.budget.tokens}",
+            scorer=lm.path,
             max_length=lm.max_length,
             libraries=versions,
         )
-        lm.kept = KeptScores(self.settings.home / "kept", identity)
+        folder = self.settings.home / "kept"
+        lm.scores_at = lambda tokens: KeptScores(folder, replace(identity, scorer=f"{lm.path} {tokens}"))
 
     def _generate(self, model: Any, tokenizer: Any) -> list[Any]:
         from qcompare.evaluate.generate import generate

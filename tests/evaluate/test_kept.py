@@ -12,8 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcompare.evaluate import kept as module
-from qcompare.evaluate.kept import Identity, KeepingLM, KeptScores, chunks, request_key
+from qcompare.evaluate import cached as module
+from qcompare.evaluate.cached import CachedLM, chunks
+from qcompare.evaluate.kept import Identity, KeptScores, request_key
+from qcompare.evaluate.scoring.lm import PackedLM
+from qcompare.evaluate.scoring.memory import Budget
 from qcompare.models.sources import fetch, load
 from qcompare.settings import Settings
 
@@ -72,25 +75,29 @@ def test_chunks_hold_every_request_in_order(requests: list[tuple[list[int], list
 
 
 @pytest.fixture
-def lm(tiny_llama: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeepingLM:
+def lm(tiny_llama: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CachedLM:
     monkeypatch.setattr(module, "CHUNK_REQUESTS", 5)
     model, tokenizer = load(fetch(str(tiny_llama), settings), "cpu", "float32", settings, hub_kernels=False)
-    lm = KeepingLM(model, tokenizer)
-    lm.kept = KeptScores(tmp_path / "kept", IDENTITY)
+    lm = CachedLM(model, tokenizer)
+    lm.scores_at = lambda tokens: scores_at(tmp_path / "kept", tokens)
     return lm
 
 
-def score(lm: KeepingLM, pairs: list[tuple[str, str]]) -> Any:
+def scores_at(folder: Path, tokens: int) -> KeptScores:
+    return KeptScores(folder, replace(IDENTITY, scorer=f"packed {tokens}"))
+
+
+def score(lm: CachedLM, pairs: list[tuple[str, str]]) -> Any:
     return lm.loglikelihood([SimpleNamespace(args=pair, task_name=None) for pair in pairs], disable_tqdm=True)
 
 
-def test_more_questions_compute_only_the_new_ones(lm: KeepingLM) -> None:
+def test_more_questions_compute_only_the_new_ones(lm: CachedLM) -> None:
     first = score(lm, QUESTIONS[:12])
     tokens = lm.computed
     again = score(lm, QUESTIONS)
     assert lm.reused == 12
     assert again[:12] == first
-    lm.kept = None
+    lm.scores_at = None
     before = lm.computed
     fresh = score(lm, QUESTIONS)
     assert tokens > 0
@@ -99,10 +106,11 @@ def test_more_questions_compute_only_the_new_ones(lm: KeepingLM) -> None:
     assert [greedy for _, greedy in again] == [greedy for _, greedy in fresh]
 
 
-def test_an_interrupted_evaluation_goes_on_after_its_last_chunk(lm: KeepingLM, tmp_path: Path) -> None:
+def test_an_interrupted_evaluation_goes_on_after_its_last_chunk(lm: CachedLM, tmp_path: Path) -> None:
     undisturbed = score(lm, QUESTIONS)
-    lm.kept = KeptScores(tmp_path / "other", IDENTITY)
-    lm.reused, put, stored = 0, lm.kept.put, []
+    kept = KeptScores(tmp_path / "other", IDENTITY)
+    lm.scores_at = lambda tokens: kept
+    lm.reused, put, stored = 0, kept.put, []
 
     def put_twice_then_stop(requests: Any, scores: Any) -> None:
         if len(stored) == 2:
@@ -110,10 +118,10 @@ def test_an_interrupted_evaluation_goes_on_after_its_last_chunk(lm: KeepingLM, t
         stored.append(len(requests))
         put(requests, scores)
 
-    lm.kept.put = put_twice_then_stop  # type: ignore[method-assign]
+    kept.put = put_twice_then_stop  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         score(lm, QUESTIONS)
-    lm.kept = KeptScores(tmp_path / "other", IDENTITY)
+    lm.scores_at = lambda tokens: KeptScores(tmp_path / "other", IDENTITY)
     assert score(lm, QUESTIONS) == undisturbed
     assert lm.reused == sum(stored)
 
@@ -141,3 +149,45 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
     assert again.get([([1], [2])]) == [None]
     again.put([([1], [2])], [(-1.5, True)])
     assert again.get([([1], [2])]) == [(-1.5, True)]
+
+
+def test_a_score_is_never_stored_under_a_budget_it_was_not_computed_with(
+    lm: CachedLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The budget drops in the middle of the third chunk; each "score" here is the budget it was computed with."""
+    chunk_sizes: list[int] = []
+
+    def score_as_budget(self: PackedLM, requests: list[Any]) -> list[tuple[float, bool]]:
+        chunk_sizes.append(len(requests))
+        first = (float(self.budget.tokens), True)
+        if len(chunk_sizes) == 3:
+            self.budget.lower(self.budget.tokens)
+        return [first, *[(float(self.budget.tokens), True)] * (len(requests) - 1)]
+
+    monkeypatch.setattr(PackedLM, "_score", score_as_budget)
+    lm.budget = Budget(1024)
+    found = score(lm, QUESTIONS)
+    assert [value for value, _ in found] == [1024.0] * 12 + [512.0] * 15
+    assert lm.budget.tokens == 512
+    requests = lm._encode(QUESTIONS)
+    for tokens, number in ((1024, 12), (512, 15)):
+        stored = [one for one in scores_at(tmp_path / "kept", tokens).get(requests) if one]
+        assert stored == [(float(tokens), True)] * number
+    assert sum(chunk_sizes) == 27 + 6  # the chunk in which it dropped is scored again
+
+
+def test_after_the_budget_has_dropped_what_is_kept_under_the_lower_one_is_used(lm: CachedLM) -> None:
+    lm.budget = Budget(512)
+    kept = score(lm, QUESTIONS)
+    lm.budget, lm.reused = Budget(1024), 0
+    plain, calls = PackedLM._score, []
+
+    def drop_at_once(self: PackedLM, requests: list[Any]) -> Any:
+        calls.append(len(requests))
+        self.budget.lower(self.budget.tokens)
+        return plain(self, requests)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PackedLM, "_score", drop_at_once)
+        assert score(lm, QUESTIONS) == kept
+    assert len(calls) == 1

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,44 +24,6 @@ LOAD_ALL = (
     "s = task_manager(['piqa', 'winogrande', 'lambada_openai'], Settings());"
     "print(json.dumps({n: len(t.eval_docs) for n, t in s.manager.load(list(s.data))['tasks'].items()}))"
 )
-
-
-TOY_QUESTIONS = [{"question": f"{n} and {n}?", "options": [str(2 * n), str(n)], "answer": n % 2} for n in range(4)]
-TOY_YAML = {
-    "task": "toy",
-    "dataset_path": "json",
-    "output_type": "multiple_choice",
-    "test_split": "test",
-    "doc_to_text": "{{question}}",
-    "doc_to_choice": "{{options}}",
-    "doc_to_target": "{{answer}}",
-    "metric_list": [{"metric": "acc"}],
-    "metadata": {"version": 1.0},
-}
-TOY_MODULE = """
-from pathlib import Path
-from qcompare.study.task import Task
-TOY = Task("toy", "Toy", "Double a number.", 4, 10, yaml=str(Path(__file__).with_name("toy.yaml")))
-"""
-
-
-@pytest.fixture
-def toy_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An installed package that offers a task through an entry point."""
-    site = tmp_path / "site"
-    info = site / "toytask-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toytask\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[qcompare.tasks]\ntoy = toytask:TOY\n")
-    (site / "toytask.py").write_text(TOY_MODULE)
-    data = site / "toy.json"
-    data.write_text("".join(json.dumps(question) + "\n" for question in TOY_QUESTIONS))
-    dataset = {"data_files": {"test": str(data)}, "cache_dir": str(tmp_path / "cache")}
-    (site / "toy.yaml").write_text(json.dumps(TOY_YAML | {"dataset_kwargs": dataset}))
-    monkeypatch.syspath_prepend(str(site))
-    TASKS.__dict__.pop("_found", None)
-    yield
-    TASKS.__dict__.pop("_found", None)
 
 
 def test_a_task_of_another_package_is_asked_like_a_built_in_one(

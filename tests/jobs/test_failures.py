@@ -67,7 +67,8 @@ def failed(kind: str | None) -> Job:
     [
         ("memory", "choosing layers", "cpu", {"calibration.max_seq_length": 128}),
         ("memory", "comparing predictions", "cpu", {"divergence.max_seq_length": 128}),
-        ("killed", "piqa", "cuda:0", {"batch_size": 8}),
+        ("killed", "piqa", "cuda:0", {"row_tokens": 512}),
+        ("memory", "gsm8k", "cuda:0", {"batch_size": 8}),
         ("memory", "loading the model", "cuda:0", {"device": "cpu"}),
         ("killed", "loading the model", "cpu", {"dtype": "bfloat16"}),
         ("nan", "choosing layers", "cuda:0", {"dtype": "float32"}),
@@ -76,9 +77,16 @@ def failed(kind: str | None) -> Job:
     ],
 )
 def test_a_retry_changes_the_one_setting_that_helps(kind: str, stage: str, device: str, changes: object) -> None:
-    found = remedy(failed(kind), Study(), stage, device)
+    found = remedy(failed(kind), Study(tasks=("piqa", "gsm8k")), stage, device, row_tokens=1024)
     assert found and dict(found.changes) == changes
     changed(Study(), Settings(), found.changes)  # can be applied
+
+
+def test_a_retry_lowers_what_the_scorer_uses() -> None:
+    job, study = failed("memory"), Study(tasks=("piqa",))
+    assert remedy(job, study, "piqa", "cpu", row_tokens=256).changes == {"dtype": "bfloat16"}  # no row gets smaller
+    with_lm_eval = study.model_copy(update={"scorer": "lm_eval"})
+    assert remedy(job, with_lm_eval, "piqa", "cpu", row_tokens=None).changes == {"batch_size": 8}
 
 
 def test_what_is_not_understood_has_no_remedy() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from lm_eval.models.huggingface import HFLM
 
 from .encode import Encoded, Pair, encode_pairs
-from .memory import Budget, default_budget
+from .memory import Budget, default_row_tokens
 from .packed import score_plan
 from .padded import score_padded
 from .paths import Choice, choose_way
@@ -39,13 +39,13 @@ class PackedLM(HFLM):  # type: ignore[misc]
         *,
         add_bos_token: bool | None = None,
         max_length: int | None = None,
-        row_tokens: int | None = None,
+        budget: Budget | None = None,
         workers: Workers | None = None,
         batch_size: int = 16,
         progress: Progress = lambda done, total: None,
         choice: Choice | None = None,
     ) -> None:
-        """``row_tokens`` fixes the budget (all recipes of a study use one); ``batch_size`` is for generation.
+        """``budget`` is that of the study; ``batch_size`` is for generation.
 
         ``progress`` is called with tokens done and tokens in all; ``choice`` is what a trial on the unquantized model
         found, None tries this one.
@@ -57,7 +57,7 @@ class PackedLM(HFLM):  # type: ignore[misc]
             max_length=max_length,
             batch_size=batch_size,
         )
-        self.budget = default_budget(model) if row_tokens is None else Budget(row_tokens)
+        self.budget = budget or Budget(default_row_tokens(model))
         self.workers = workers or Workers.for_model(model)
         self.progress = progress
         self.choice: Choice = choice or choose_way(model, self.max_length, self.workers)

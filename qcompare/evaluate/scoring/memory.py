@@ -1,16 +1,18 @@
 """How many tokens one forward pass may hold, from the memory that is free."""
 
 import gc
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from qcompare.evaluate.row_budget import power_of_two
+
 CPU_TOKENS = 1024
 """Enough for full matrix-product speed on a CPU; more only leaves the caches."""
 CUDA_TOKENS = 16384
+LEAST_TOKENS = 64
 SHARE = 0.25
 """Part of the free memory the activations of one pass may take."""
 
@@ -20,42 +22,22 @@ class Budget:
     """Tokens of one forward pass. Lowered on out-of-memory, never raised again."""
 
     tokens: int
+    lowered: Callable[[int], None] = lambda tokens: None
+    """Told each lower number, at once."""
 
     def __post_init__(self) -> None:
         if self.tokens < 1:
             raise ValueError(f"a token budget of {self.tokens}: at least 1 is needed")
 
     def lower(self, tried: int) -> None:
-        """Halve what was tried; the next passes hold no more than that."""
-        self.tokens = max(1, min(self.tokens, tried) // 2)
+        """The next passes hold less than what was tried: at most the power of two below it."""
+        if (less := power_of_two(tried - 1)) < self.tokens:
+            self.tokens = less
+            self.lowered(less)
 
 
-class StudyBudget:
-    """The token budget of a study, a number in a file: each job takes what its forerunners came through with.
-
-    Another budget packs other rows, which add in another order; recipes that are compared shall not differ by that.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def read(self) -> int | None:
-        """Tokens, or None before the first job."""
-        try:
-            return int(self.path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
-
-    def note(self, tokens: int) -> None:
-        """Tell the jobs to come what fits; a number already noted is only ever lowered."""
-        known = self.read()
-        draft = self.path.with_suffix(f".{os.getpid()}")
-        draft.write_text(str(tokens if known is None else min(known, tokens)), encoding="utf-8")
-        draft.replace(self.path)
-
-
-def default_budget(model: Any) -> Budget:
-    """The device's useful maximum, or less where a quarter of the free memory holds less."""
+def default_row_tokens(model: Any) -> int:
+    """The device's useful maximum, or the power of two that a quarter of the free memory holds."""
     device = model.device
     if device.type == "cuda":
         most, free = CUDA_TOKENS, torch.cuda.mem_get_info(device)[0]
@@ -63,7 +45,7 @@ def default_budget(model: Any) -> Budget:
         import psutil
 
         most, free = CPU_TOKENS, int(psutil.virtual_memory().available)
-    return Budget(max(64, min(most, int(SHARE * free / bytes_per_token(model)))))
+    return max(LEAST_TOKENS, power_of_two(min(most, int(SHARE * free / bytes_per_token(model)))))
 
 
 def bytes_per_token(model: Any) -> int:

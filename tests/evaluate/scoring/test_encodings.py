@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from qcompare.evaluate.cached import CachedLM
 from qcompare.evaluate.encodings import KeptEncodings
-from qcompare.evaluate.kept import KeepingLM
+from qcompare.evaluate.scoring.memory import Budget
 
 from .conftest import tiny_model
 
@@ -46,13 +47,13 @@ def test_what_is_damaged_is_not_used(tmp_path: Path) -> None:
 def test_a_second_recipe_tokenises_nothing(tmp_path: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = [("The quick fox", " jumps"), ("The quick fox", " sleeps"), ("", "A dog"), ("Why? ", " so")]
 
-    def model() -> KeepingLM:
-        lm = KeepingLM(tiny_model("llama"), tokenizer, row_tokens=64)
+    def model() -> CachedLM:
+        lm = CachedLM(tiny_model("llama"), tokenizer, budget=Budget(64))
         lm.encodings = KeptEncodings(tmp_path / "kept.sqlite", IDENTITY)
         return lm
 
     first = model()._encode(pairs)
-    assert first == KeepingLM(tiny_model("llama"), tokenizer, row_tokens=64)._encode(pairs)
+    assert first == CachedLM(tiny_model("llama"), tokenizer, budget=Budget(64))._encode(pairs)
     second = model()
     monkeypatch.setattr(second, "tok_encode", None)
     monkeypatch.setattr(second, "tokenizer", None)

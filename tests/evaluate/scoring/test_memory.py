@@ -105,3 +105,12 @@ def test_tensors_of_a_failed_pass_are_freed() -> None:
     except MemoryError as error:
         release_memory(error)
         assert freed
+
+
+def test_budget_is_lowered_to_the_next_power_of_two_and_told_at_once() -> None:
+    told: list[int] = []
+    budget = Budget(1024, told.append)
+    for tried, left in [(1024, 512), (1024, 512), (500, 256), (512, 256), (256, 128), (2, 1), (1, 1)]:
+        budget.lower(tried)
+        assert budget.tokens == left
+    assert told == [512, 256, 128, 1]

@@ -1,7 +1,6 @@
 """The scorer gives lm-eval's own answers: log-likelihoods within 1e-3 in float32 and the same greedy flags."""
 
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from lm_eval.models.huggingface import HFLM
 
 from qcompare.evaluate.scoring.lm import PackedLM
-from qcompare.evaluate.scoring.memory import StudyBudget
+from qcompare.evaluate.scoring.memory import Budget
 from qcompare.evaluate.scoring.threads import Workers
 
 from .conftest import CONFIGS, tiny_model
@@ -37,11 +36,11 @@ _lms: dict[Any, tuple[HFLM, PackedLM]] = {}
 
 
 def both(name: str, tokenizer: Any, **kwargs: Any) -> tuple[HFLM, PackedLM]:
-    key = (name, *sorted(kwargs.items()))
+    key = (name, str(kwargs))
     if key not in _lms:
         model, bos = tiny_model(name), kwargs.get("add_bos_token")
         theirs = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=4, max_length=40, add_bos_token=bos)
-        ours = PackedLM(model, tokenizer, max_length=40, **{"row_tokens": 64, "workers": Workers(1, 1), **kwargs})
+        ours = PackedLM(model, tokenizer, max_length=40, **{"budget": Budget(64), "workers": Workers(1, 1), **kwargs})
         _lms[key] = theirs, ours
     return _lms[key]
 
@@ -116,7 +115,7 @@ def test_bos_setting_is_lm_evals(bos: bool, tokenizer: Any) -> None:
 
 def test_shared_few_shot_prefix_is_computed_once(tokenizer: Any) -> None:
     theirs, _ = both("llama", tokenizer)
-    ours = PackedLM(tiny_model("llama"), tokenizer, max_length=40, row_tokens=32, workers=Workers(1, 1))
+    ours = PackedLM(tiny_model("llama"), tokenizer, max_length=40, budget=Budget(32), workers=Workers(1, 1))
     shots = "Question: why? Answer: because. "
     pairs = [
         (shots + question, answer)
@@ -128,12 +127,12 @@ def test_shared_few_shot_prefix_is_computed_once(tokenizer: Any) -> None:
 
 
 def test_several_workers_give_the_same_scores(tokenizer: Any) -> None:
-    theirs, ours = both("qwen3", tokenizer, workers=Workers(3, 1), row_tokens=8)
+    theirs, ours = both("qwen3", tokenizer, workers=Workers(3, 1), budget=Budget(8))
     assert_same(theirs, ours, [(context, option) for context in WORDS for option in (" fox dog", " a", "東京")])
 
 
 def test_out_of_memory_lowers_the_budget_and_changes_nothing(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    theirs, ours = both("llama", tokenizer, row_tokens=48, workers=Workers(1, 1))
+    theirs, ours = both("llama", tokenizer, budget=Budget(48), workers=Workers(1, 1))
     import qcompare.evaluate.scoring.packed as packed
 
     plain = packed.hidden_states
@@ -153,14 +152,6 @@ def test_out_of_memory_lowers_the_budget_and_changes_nothing(tokenizer: Any, mon
 def test_the_way_found_for_the_original_model_is_taken_for_its_recipes(tokenizer: Any) -> None:
     choice = replace(PackedLM(tiny_model("llama"), tokenizer).choice, way="padded")
     assert PackedLM(tiny_model("llama"), tokenizer, choice=choice).path == "padded"
-
-
-def test_a_studys_budget_is_only_ever_lowered(tmp_path: Path) -> None:
-    budget = StudyBudget(tmp_path / "row_tokens")
-    assert budget.read() is None
-    for tokens, known in [(512, 512), (128, 128), (1024, 128)]:
-        budget.note(tokens)
-        assert budget.read() == known
 
 
 def test_rolling_and_generation_are_hflms(tokenizer: Any) -> None:
