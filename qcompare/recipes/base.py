@@ -55,8 +55,6 @@ class BuildCost:
 class Recipe(RecipeSpec):
     """A strategy with its parameters, and how its models are built."""
 
-    reads_weights: ClassVar[bool] = False
-    """Only the weights decide which layer gets which scheme, so the plan cannot tell."""
     simulates: ClassVar[bool] = True
     """Its models are rounded in memory, in schemes of the study."""
 

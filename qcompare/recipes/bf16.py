@@ -10,6 +10,7 @@ class Bf16(Recipe):
     label = gettext_noop("BF16")
     text = gettext_noop("The original model: the baseline for all others.")
     colour = "#868C96"
+    published_as = "BF16"
     takes_budget = False
     by_default = True
     is_baseline = True

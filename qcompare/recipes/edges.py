@@ -94,6 +94,7 @@ class Head(_Edge):
     label = gettext_noop("Head high")
     text = gettext_noop("The last blocks, near the output, get the high scheme.")
     colour = "#56B4E9"
+    published_as = "Head layers {high}"
     end = "head"
 
 
@@ -102,4 +103,5 @@ class Tail(_Edge):
     label = gettext_noop("Tail high")
     text = gettext_noop("The first blocks, near the input, get the high scheme.")
     colour = "#CC79A7"
+    published_as = "Tail layers {high}"
     end = "tail"

@@ -50,6 +50,7 @@ class RtnFp8Dynamic(Fp8):
     text = gettext_noop("Every layer in 8-bit floats, plainly rounded.")
     colour = "#44AA99"
     writes = "FP8_DYNAMIC"
+    published_as = "FP8_DYNAMIC without AWQ"
 
 
 class AwqFp8Dynamic(AwqFp8):
@@ -58,6 +59,7 @@ class AwqFp8Dynamic(AwqFp8):
     text = gettext_noop("FP8 after AWQ has scaled the weights.")
     colour = "#0072B2"
     writes = "FP8_DYNAMIC"
+    published_as = "FP8_DYNAMIC"
 
 
 class RtnFp8Block(Fp8):
@@ -66,6 +68,7 @@ class RtnFp8Block(Fp8):
     text = gettext_noop("FP8 with a scale for each 128 × 128 block.")
     colour = "#9C5A3C"
     writes = "FP8_BLOCK"
+    published_as = "FP8_BLOCK without AWQ"
 
 
 class AwqFp8Block(AwqFp8):
@@ -74,3 +77,4 @@ class AwqFp8Block(AwqFp8):
     text = gettext_noop("The same after AWQ has scaled the weights.")
     colour = "#D55E00"
     writes = "FP8_BLOCK"
+    published_as = "FP8_BLOCK"

@@ -46,6 +46,12 @@ class RecipeSpec(Frozen):
     """Part of a study that names no recipes."""
     is_baseline: ClassVar[bool] = False
     """The original model, with which all others are compared."""
+    is_lowest: ClassVar[bool] = False
+    """Every layer at the low scheme: what all that spends more bits has to beat."""
+    reads_weights: ClassVar[bool] = False
+    """Only the weights decide which layer gets which scheme, so the plan cannot tell."""
+    published_as: ClassVar[str] = ""
+    """How the source documents call its rows; may name the widths `{low}` and `{high}`."""
     writes: ClassVar[str | None] = None
     """The scheme in which it writes its whole model as a checkpoint; None where the study's schemes are simulated."""
 
@@ -141,9 +147,9 @@ def default_recipes() -> tuple[RecipeSpec, ...]:
     return tuple(recipe() for recipe in RECIPES.values() if recipe.by_default)
 
 
-def baseline_recipe() -> type[RecipeSpec]:
-    """The recipe that all others are compared with."""
-    return next(recipe for recipe in RECIPES.values() if recipe.is_baseline)
+def is_baseline(name: str) -> bool:
+    """Whether a recipe is the one that all others are compared with."""
+    return name in RECIPES and RECIPES[name].is_baseline
 
 
 def check_mix(names: tuple[str, ...]) -> tuple[str, ...]:
