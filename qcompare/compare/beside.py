@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from qcompare.compare.published import AVERAGE, PUBLISHED
 from qcompare.compare.table import Comparison
 from qcompare.study.formats import SCHEMES
+from qcompare.study.recipe import is_baseline
 
 TASKS = {"lambada_openai", "hellaswag", "piqa", "winogrande", "mmlu"}
 OF_FAMILY = {"mxfp": ("table1", "table2", "table3"), "mxfp_rceil": ("table1", "table2", "table3"), "int": ("table4",)}
@@ -37,6 +38,6 @@ def _of_model(comparison: Comparison) -> Iterator[Printed]:
     model = comparison.study.model.partition("@")[0].lower()
     for table in PUBLISHED:
         for cell in table.cells if table.name in OF_FAMILY.get(low.format, ()) else ():
-            if cell.model.lower() == model and cell.metric == AVERAGE and cell.recipe != "bf16":
+            if cell.model.lower() == model and cell.metric == AVERAGE and not is_baseline(cell.recipe):
                 bits = float(low.bits) if cell.avg_bits is None else cell.avg_bits
                 yield Printed(cell.recipe, bits, cell.value, f"{table.title}, {table.document}")

@@ -5,11 +5,11 @@ from itertools import combinations
 
 from qcompare.compare.answers import Answers
 from qcompare.compare.resampling import Counts
-from qcompare.compare.selection import REFERENCE
 from qcompare.compare.statistics import PairedDifference, paired_differences
 from qcompare.compare.tally import tally
 from qcompare.errors import QCompareError
 from qcompare.study.frozen import Frozen
+from qcompare.study.recipe import RECIPES, is_baseline
 from qcompare.study.result import Result
 
 
@@ -31,31 +31,31 @@ def within_group(
         unreadable: by job id, why its answers lack.
     """
     values: dict[str, dict[str, object]] = {result.job_id: {} for result in group}
-    for other in _yardsticks(group):
+    for other in _compared_with(group):
         held = _held_against(other, group)
         differences, why = against(other, held, answers, tasks)
         for job_id in (result.job_id for result in held):
             if job_id in differences:
-                values[job_id][f"versus_{other.recipe}"] = differences[job_id]
+                values[job_id]["versus_bf16" if is_baseline(other.recipe) else "versus_uniform"] = differences[job_id]
             elif job_id != other.job_id:
                 because = why.get(job_id, unreadable.get(job_id, unreadable.get(other.job_id)))
                 values[job_id]["unpaired_because"] = because
-        if other.recipe == REFERENCE and other.average:
+        if is_baseline(other.recipe) and other.average:
             for result in group:
                 percent = None if result.average is None else 100 * result.average / other.average
                 values[result.job_id]["percent_of_bf16"] = percent
     return values
 
 
-def _yardsticks(group: Sequence[Result]) -> Iterator[Result]:
-    """The first BF16, and every uniform recipe: several studies may have one each."""
-    yield from [result for result in group if result.recipe == REFERENCE][:1]
-    yield from (result for result in group if result.recipe == "uniform")
+def _compared_with(group: Sequence[Result]) -> Iterator[Result]:
+    """The first baseline, and every uniform recipe: several studies may have one each."""
+    yield from [result for result in group if is_baseline(result.recipe)][:1]
+    yield from (result for result in group if result.recipe in RECIPES and RECIPES[result.recipe].is_lowest)
 
 
 def _held_against(other: Result, group: Sequence[Result]) -> list[Result]:
     """All results; those of a uniform recipe's own study, and of others that start from the same low scheme."""
-    if other.recipe == REFERENCE:
+    if is_baseline(other.recipe):
         return list(group)
     low = {*other.layer_config.values()}
     return [result for result in group if result.study_id == other.study_id or low & {*result.layer_config.values()}]

@@ -7,8 +7,9 @@ from math import exp
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qcompare.compare.selection import REFERENCE, Selection, read_selection
+from qcompare.compare.selection import Selection, read_selection
 from qcompare.store import Store
+from qcompare.study.recipe import is_baseline
 from qcompare.study.records import Job
 from qcompare.study.samples import Sample, Samples, read_samples
 from qcompare.words import gettext_noop
@@ -87,7 +88,7 @@ def read_questions(
     chosen = store.job(job_id)
     selection = read_selection(store, among or chosen.study_id)
     jobs = _with_answers(store, selection, task)
-    references = [job for job in jobs if job.recipe == REFERENCE]
+    references = [job for job in jobs if is_baseline(job.recipe)]
     own = (job for job in references if job.study_id == chosen.study_id)
     reference = next(own, references[0] if references else chosen)
     ours, theirs = _samples(store, job_id, task), _samples(store, reference.id, task)

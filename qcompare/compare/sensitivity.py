@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from qcompare.compare.selection import Selection
 from qcompare.store import Store
 from qcompare.study.layers import LayerScores
+from qcompare.study.recipe import RECIPES
 from qcompare.words import gettext
 
-CHOSEN_BY_SCORES = "mixed"
 """The recipe that takes layers by these scores."""
 
 
@@ -56,11 +56,16 @@ class Sensitivity:
         return gettext("a bit buys {times} times what it buys in the last layer raised", times=times)
 
 
+def chosen_by_scores(recipe: str) -> bool:
+    """Whether a recipe chose layers by their scores."""
+    return recipe in RECIPES and RECIPES[recipe].reads_weights
+
+
 def read_layer_scores(store: Store, selection: Selection) -> dict[str, LayerScores]:
-    """By study id: the scores of its mixed recipe. Studies without such a recipe, and older ones, are left out."""
+    """By study id: the scores by which one of its recipes chose. Studies without such a recipe are left out."""
     found: dict[str, LayerScores] = {}
     for job in selection.jobs:
-        if job.recipe == CHOSEN_BY_SCORES and job.study_id not in found:
+        if chosen_by_scores(job.recipe) and job.study_id not in found:
             scores = store.folder(job.id).layer_scores()
             if scores:
                 found[job.study_id] = scores

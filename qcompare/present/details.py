@@ -6,9 +6,8 @@ from qcompare.compare.statistics import PairedDifference
 from qcompare.compare.table import Row
 from qcompare.present.finding import Finding, name_of, questions_to_settle
 from qcompare.present.numbers import divergence, equals, percent, points, questions
+from qcompare.study.recipe import RECIPES
 from qcompare.words import gettext, gettext_noop
-
-EDGES = ("head", "tail")
 
 
 def plain_details(finding: Finding) -> tuple[str, ...]:
@@ -57,15 +56,15 @@ def _closest(finding: Finding) -> tuple[str, ...]:
 
 def _surprise(finding: Finding) -> tuple[str, ...]:
     """What a reader would not expect: cheap recipes that do as well or better."""
-    beaten = {rival.row.recipe for rival in finding.beaten}
-    level = {rival.row.recipe for rival in finding.open}
-    if finding.best.recipe == "uniform":
+    best = RECIPES.get(finding.best.recipe)
+    beaten = [RECIPES.get(rival.row.recipe) for rival in finding.beaten]
+    if best and best.is_lowest:
         return (
             gettext("No gain from the other recipes’ extra bits is shown: uniform is smallest and scores highest."),
         )
-    if finding.best.recipe in EDGES and "mixed" in beaten:
+    if best and not best.reads_weights and any(recipe and recipe.reads_weights for recipe in beaten):
         return (gettext("Here a simple rule does better than choosing layers by their sensitivity."),)
-    if "uniform" in level:
+    if any((recipe := RECIPES.get(rival.row.recipe)) and recipe.is_lowest for rival in finding.open):
         return (gettext("No gain over uniform, the smallest, is shown."),)
     return ()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qcompare.compare.selection import Selection
-from qcompare.compare.sensitivity import CHOSEN_BY_SCORES, Sensitivity, sensitivities
+from qcompare.compare.sensitivity import Sensitivity, chosen_by_scores, sensitivities
 from qcompare.present import palette
 from qcompare.present.plots import FONT
 from qcompare.study.layers import LayerScores
@@ -59,7 +59,7 @@ class LayerMap:
         return " ".join((found, *self._about_scores()))
 
     def _about_scores(self) -> Iterator[str]:
-        if self.recipe != CHOSEN_BY_SCORES:
+        if not chosen_by_scores(self.recipe):
             return
         if not self.ranked:
             yield gettext("How sensitive the layers are was not stored with this study.")
@@ -76,7 +76,7 @@ def layer_map(result: Result, title: str, asked: tuple[str, ...], scores: LayerS
         if match:
             places[name] = match["rest"].split(".")[-1], int(match["block"])
     schemes = {place: result.layer_config[name] for name, place in places.items()}
-    by_scores = result.recipe == CHOSEN_BY_SCORES
+    by_scores = chosen_by_scores(result.recipe)
     scored = sensitivities(result.layer_config, asked, scores, by_scores) if scores else []
     return LayerMap(
         title=title,

@@ -16,17 +16,14 @@ from qcompare.present.caveats import caveats
 from qcompare.present.markup import latex, latex_table, markdown, markdown_table, one_line
 from qcompare.present.render import problems
 from qcompare.store import Store
-from qcompare.study.formats import SCHEMES
+from qcompare.study.formats import SCHEMES, UNQUANTIZED
+from qcompare.study.recipe import RECIPES, RecipeSpec
 from qcompare.study.spec import Study
 from qcompare.words import gettext
 
 WRITTEN_TASK = "gsm8k"
-EDGE_ROWS = {"tail": "Tail layers", "head": "Head layers"}
-"""In the order of the document."""
-FP8_NAMES = {
-    "awq_fp8_dynamic": "FP8_DYNAMIC", "awq_fp8_block": "FP8_BLOCK",
-    "rtn_fp8_dynamic": "FP8_DYNAMIC without AWQ", "rtn_fp8_block": "FP8_BLOCK without AWQ",
-}  # fmt: skip
+Key = tuple[str, float | None, str]
+"""Recipe, budget, and how the documents call that row."""
 
 
 @dataclass(frozen=True)
@@ -84,31 +81,34 @@ def _mixed_accuracy(columns: Sequence[Comparison]) -> PaperTable:
     """BF16, the low scheme everywhere, and the mixed recipe at every budget."""
     study = columns[0].study
     budgets = sorted({bits for each in columns for bits in each.study.avg_bits})
-    keys: list[tuple[str, float | None, str]] = [
-        ("bf16", None, "BF16"),
-        ("uniform", None, f"Pure {SCHEMES[study.schemes[0]].bits}-bit"),
-        *(("mixed", bits, f"Ours {bits:g}-bit") for bits in budgets),
-        *((recipe, None, _fp8_title(recipe)) for recipe in FP8_NAMES),
+    fixed = [recipe for recipe in RECIPES.values() if recipe.is_baseline or recipe.is_lowest]
+    keys: list[Key] = [
+        *((recipe.name, None, _called(recipe, study)) for recipe in fixed),
+        *((each.name, bits, f"{_called(each, study)} {bits:g}-bit") for bits in budgets for each in _choosing()),
+        *(
+            (name, None, called if "without" in called else f"AWQ + {called}")
+            for name, called in _written_as().items()
+        ),
     ]
     lines = _lines(columns, keys)
-    quantized = [line for line in lines if line[0] != "BF16"]
+    baseline = [_called(recipe, study) for recipe in fixed if recipe.is_baseline]
+    quantized = [line for line in lines if line[0] not in baseline]
     return PaperTable(f"{_pair(study)} mixed accuracy", _header("Average bits", columns), lines if quantized else ())
 
 
 def _other_recipes(columns: Sequence[Comparison], bits: float) -> PaperTable:
     """Head, tail and mixed at one budget; none where there is nothing beside the mixed recipe."""
     study = columns[0].study
-    high = SCHEMES[study.schemes[-1]]
-    width = "BF16" if high.name == "BF16" else f"{high.bits}-bit"
-    edges = [(recipe, bits, f"{words} {width}") for recipe, words in EDGE_ROWS.items()]
+    named = [recipe for recipe in RECIPES.values() if recipe.takes_budget and recipe.published_as]
+    # in the order of the document
+    edges: list[Key] = [(r.name, bits, _called(r, study)) for r in reversed(named) if not r.reads_weights]
+    ours: list[Key] = [(recipe.name, bits, _called(recipe, study)) for recipe in _choosing()]
     title = f"Comparison with other recipes at an average of {bits:g} bits of {_datatype(study)}"
-    lines = _lines(columns, [*edges, ("mixed", bits, "Ours")]) if _lines(columns, edges) else ()
+    lines = _lines(columns, [*edges, *ours]) if _lines(columns, edges) else ()
     return PaperTable(title, _header(f"Avg. bits = {bits:g}", columns), lines)
 
 
-def _lines(
-    columns: Sequence[Comparison], keys: Sequence[tuple[str, float | None, str]]
-) -> tuple[tuple[str, ...], ...]:
+def _lines(columns: Sequence[Comparison], keys: Sequence[Key]) -> tuple[tuple[str, ...], ...]:
     """A line for each recipe, and for each label it goes by where studies are compared, that any column has."""
     lines = []
     for recipe, bits, name in keys:
@@ -163,14 +163,28 @@ def _scheme(name: str) -> str:
     return f"W{scheme.bits}G{scheme.group_size}" if scheme.format == "int" else name
 
 
-def _fp8_title(recipe: str) -> str:
-    name = FP8_NAMES[recipe]
-    return name if "without" in name else f"AWQ + {name}"
+def _called(recipe: type[RecipeSpec], study: Study) -> str:
+    """A recipe as the documents call it."""
+    low, high = (SCHEMES[name] for name in (study.schemes[0], study.schemes[-1]))
+    width = high.name if high.name == UNQUANTIZED else f"{high.bits}-bit"
+    return recipe.published_as.format(low=f"{low.bits}-bit", high=width)
+
+
+def _choosing() -> list[type[RecipeSpec]]:
+    """The documents' own recipe: it chooses layers by their weights."""
+    return [r for r in RECIPES.values() if r.reads_weights and r.takes_budget and r.published_as]
+
+
+def _written_as() -> dict[str, str]:
+    """Recipes that write checkpoints, as the documents call them; those after AWQ first."""
+    found = {recipe.name: recipe.published_as for recipe in RECIPES.values() if recipe.writes and recipe.published_as}
+    return dict(sorted(found.items(), key=lambda each: "without" in each[1]))
 
 
 def _sizes(comparison: Comparison) -> PaperTable:
     """The sizes of compressed checkpoints."""
-    rows = [(row, FP8_NAMES[row.recipe]) for row in comparison.rows if row.recipe in FP8_NAMES and row.size_bytes]
+    names = _written_as()
+    rows = [(row, names[row.recipe]) for row in comparison.rows if row.recipe in names and row.size_bytes]
     lines = tuple((name, f"{(row.size_bytes or 0) / 1e9:.2f} GB") for row, name in rows)
     return PaperTable(f"Quantization results, {_model(comparison)}", ("Scheme", "Size"), lines)
 
@@ -181,7 +195,7 @@ def _written(comparison: Comparison) -> PaperTable:
     for row in comparison.rows:
         score = row.task(WRITTEN_TASK)
         if score:
-            name = FP8_NAMES.get(row.recipe, row.title)
+            name = _written_as().get(row.recipe, row.title)
             lines.append((name, _share(score.value), _share(score.flexible)))
     return PaperTable(
         f"GSM8K results, {_model(comparison)}", ("Model", "Strict Match", "Flexible Extract"), tuple(lines)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from qcompare.compare.agreement import agreement
-from qcompare.compare.selection import REFERENCE, Selection
+from qcompare.compare.selection import Selection
 from qcompare.study.prompts import Prompt, so_far, turns
+from qcompare.study.recipe import is_baseline
 from qcompare.study.result import Result
 from qcompare.words import gettext
 
@@ -59,7 +60,7 @@ def _of_prompt(selection: Selection, prompt: Prompt) -> PromptAnswers:
     asked = [result for result in selection.results if _text(result, steps[-1]) is not None]
     names = {result.job_id for result in asked}
     shown = [result for result in asked if selection.repeats.get(result.job_id) not in names]
-    reference = next((result for result in shown if result.recipe == REFERENCE), None)
+    reference = next((result for result in shown if is_baseline(result.recipe)), None)
     columns = (
         Column(
             title=selection.titles[result.job_id],
@@ -75,7 +76,7 @@ def _answer(result: Result, prompt: Prompt, reference: Result | None) -> Answer:
     """One recipe's answer to a prompt, cut where it leaves the reference's."""
     turn, text = turns(prompt)[-1], _text(result, prompt) or ""
     if reference is None or result is reference:
-        note = gettext("the original model") if result.recipe == REFERENCE else gettext("nothing to compare with yet")
+        note = gettext("the original model") if is_baseline(result.recipe) else gettext("nothing to compare with yet")
         return Answer(turn, text, "", "", note)
     found = agreement(_text(reference, prompt) or "", text)
     return Answer(turn, found.before, found.word, found.after, found.note)
