@@ -87,24 +87,9 @@ def language_model(
             budget=budget,
             choice=choice,
         )
-    from lm_eval.models.huggingface import HFLM
+    from qcompare.evaluate.scoring.plain import PlainLM
 
-    class ReportingHFLM(HFLM):  # type: ignore[misc]
-        path = "lm_eval"
-        progress: Report = staticmethod(lambda done, total: None)
-        _done = _total = 0
-
-        def _loglikelihood_tokens(self, requests: Any, *args: Any, **kwargs: Any) -> Any:
-            self._done, self._total = 0, len(requests)
-            return super()._loglikelihood_tokens(requests, *args, **kwargs)
-
-        def _model_call(self, inps: Any, *args: Any, **kwargs: Any) -> Any:
-            logits = super()._model_call(inps, *args, **kwargs)
-            self._done = min(self._total, self._done + len(inps))
-            self.progress(self._done, self._total)
-            return logits
-
-    return ReportingHFLM(
+    return PlainLM(
         pretrained=model, tokenizer=tokenizer, batch_size=options.batch_size, add_bos_token=options.add_bos_token
     )
 

@@ -18,8 +18,6 @@ class CachedLM(PackedLM):
     scores_at: Callable[[int], KeptScores] | None = None
     """Row budget → the scores that were computed with it: another budget adds in another order."""
     encodings: KeptEncodings | None = None
-    reused: int = 0
-    """Requests answered from what was kept."""
 
     def _encode(self, pairs: list[Pair]) -> list[Encoded]:
         if self.encodings is None:

@@ -39,6 +39,8 @@ def generate(
     """
     import torch
 
+    from qcompare.evaluate.scoring.memory import is_out_of_memory, release_memory  # torch
+
     asked = [so_far(prompt) for prompt in prompts]
     given: list[list[Generation]] = [[] for _ in prompts]
     config = greedy_config(model, tokenizer, max_new_tokens)
@@ -49,10 +51,18 @@ def generate(
             index: encode_prompt(tokenizer, asked[index][turn], [answer.text for answer in given[index]])
             for index in talks
         }
-        for batch in _batches({index: len(ids) + max_new_tokens for index, ids in encoded.items()}, tokens):
-            started = time.perf_counter()
-            with torch.inference_mode():
-                outputs = _continue(model, config, [encoded[index] for index in batch])
+        waiting = _batches({index: len(ids) + max_new_tokens for index, ids in encoded.items()}, tokens)
+        while waiting:
+            batch, started = waiting.pop(0), time.perf_counter()
+            try:
+                with torch.inference_mode():
+                    outputs = _continue(model, config, [encoded[index] for index in batch])
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or len(batch) == 1:
+                    raise
+                release_memory(error)
+                waiting = _cut([batch, *waiting], len(batch) // 2)
+                continue
             seconds = (time.perf_counter() - started) / len(batch)
             for index, output in zip(batch, outputs, strict=True):
                 text = tokenizer.decode(output, skip_special_tokens=True)
@@ -103,6 +113,11 @@ def _batches(lengths: Mapping[int, int], tokens: int) -> list[list[int]]:
         else:
             batches.append([index])
     return batches
+
+
+def _cut(batches: list[list[int]], most: int) -> list[list[int]]:
+    """The same prompts in their order, in batches of at most `most`."""
+    return [batch[first : first + most] for batch in batches for first in range(0, len(batch), most)]
 
 
 def _continue(model: Any, config: Any, batch: list[list[int]]) -> list[list[int]]:

@@ -52,21 +52,47 @@ def scheme_definitions(layer_config: Mapping[str, str]) -> dict[str, Any]:
     return {name: dict(format.definition(SCHEMES[name])) for name, format in formats.items() if format}
 
 
-class KeptScores(KeptFile):
-    """Scores of one identity: request → (log-likelihood, greedy). Several processes may use one file.
+class KeptByIdentity(KeptFile):
+    """What was computed under one identity. Several processes may use one file.
 
     Every row carries a checksum, and a file that cannot be read is set aside: what is damaged is computed again.
     """
-
-    table = (
-        "CREATE TABLE IF NOT EXISTS checked"
-        " (request BLOB PRIMARY KEY, value REAL, greedy INT, checksum INT) WITHOUT ROWID"
-    )
 
     def __init__(self, folder: Path, identity: Identity) -> None:
         super().__init__(folder / f"{identity.digest}.sqlite")
         note = json.dumps(asdict(identity), indent=1, default=str)
         self.path.with_suffix(".json").write_text(note, encoding="utf-8")  # of what, for people and for `gc`
+
+
+class KeptAnswers(KeptByIdentity):
+    """Generated answers of one identity: request key → text."""
+
+    table = "CREATE TABLE IF NOT EXISTS answers (request BLOB PRIMARY KEY, text TEXT, checksum INT) WITHOUT ROWID"
+
+    def get(self, keys: Iterable[bytes]) -> dict[bytes, str]:
+        """Those answers that are kept and whole."""
+        query, found = "SELECT text, checksum FROM answers WHERE request = ?", {}
+        with closing(self._open()) as db:
+            for key in keys:
+                row = db.execute(query, (key,)).fetchone()
+                if row and row[1] == zlib.crc32(key + str(row[0]).encode()):
+                    found[key] = row[0]
+        return found
+
+    def put(self, texts: Mapping[bytes, str]) -> None:
+        """Keep answers, all or none."""
+        rows = ((key, text, zlib.crc32(key + text.encode())) for key, text in texts.items())
+        with closing(self._open()) as db, db:
+            db.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
+
+
+class KeptScores(KeptByIdentity):
+    """Scores of one identity: request → (log-likelihood, greedy)."""
+
+    table = (
+        "CREATE TABLE IF NOT EXISTS checked"
+        " (request BLOB PRIMARY KEY, value REAL, greedy INT, checksum INT) WITHOUT ROWID"
+    )
 
     def get(self, requests: Iterable[Encoded]) -> list[tuple[float, bool] | None]:
         """The kept score of each request, None for those not kept or damaged."""

@@ -161,7 +161,7 @@ class Run:
                 score, answered = benchmarks.run_task(lm, asked, tasks.manager, options)
                 scores.append(score)
                 samples += answered
-        self.scorer, self.reused = lm.path, getattr(lm, "reused", 0)
+        self.scorer, self.reused = lm.path, lm.reused
         self.row_tokens = budget.tokens if budget else None
         return scores, samples
 
@@ -175,17 +175,17 @@ class Run:
         return Budget(of_study.agree(default_row_tokens(model), self.settings.row_tokens), of_study.lower)
 
     def _keep(self, lm: Any, config: dict[str, str]) -> None:
-        """Let the scorer share tokens with the study's other recipes, and keep and use scores of this very model."""
-        if self.study.scorer != "packed":
-            return
+        """Let `lm` share tokens with the study's other recipes, and keep and use scores and answers of this model."""
         from qcompare.evaluate.encodings import KeptEncodings
-        from qcompare.evaluate.kept import Identity, KeptScores, scheme_definitions
+        from qcompare.evaluate.kept import Identity, KeptAnswers, KeptScores, scheme_definitions
         from qcompare.models.environment import library_versions
         from qcompare.models.machine import device_name
 
         revision, versions = self.lab.local.revision, library_versions()
         tokens = {"model": revision, "add_bos_token": self.add_bos_token, "libraries": versions}
-        lm.encodings = KeptEncodings(self.folder.path.parent / "encodings.sqlite", tokens)
+        packed = self.study.scorer == "packed"
+        if packed:
+            lm.encodings = KeptEncodings(self.folder.path.parent / "encodings.sqlite", tokens)
         if self.lab.checkpoint or (config and self.study.rounding != "rtn"):
             return  # what a checkpoint or a search came out as is not known beforehand
         identity = Identity(
@@ -200,7 +200,9 @@ class Run:
             libraries=versions,
         )
         folder = self.settings.home / "kept"
-        lm.scores_at = lambda tokens: KeptScores(folder, replace(identity, scorer=f"{lm.path} {tokens}"))
+        lm.answers_at = lambda batch: KeptAnswers(folder, replace(identity, scorer=f"generate {batch}"))
+        if packed:
+            lm.scores_at = lambda tokens: KeptScores(folder, replace(identity, scorer=f"{lm.path} {tokens}"))
 
     def _generate(self, model: Any, tokenizer: Any) -> list[Any]:
         from qcompare.evaluate.generate import generate

@@ -97,3 +97,25 @@ def test_without_a_chat_template_a_conversation_is_lines_of_text(loaded: tuple[A
     _, tokenizer = loaded
     tokenizer.chat_template = None
     assert tokenizer.decode(encode_prompt(tokenizer, ("Hello", "Why?"), ["Hi"])) == "Hello\nHi\nWhy?"
+
+
+def test_out_of_memory_halves_the_batches_and_changes_no_answer(
+    loaded: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = loaded
+    prompts = ["Hello", "Why?", "The quick brown fox", "a", ("Hello", "And then?")]
+    expected = [answer.text for answer in generate(model, tokenizer, prompts, 6)]
+    plain, sizes, most = model.generate, [], 2
+
+    def tight(input_ids: torch.Tensor, **kwargs: Any) -> Any:
+        sizes.append(len(input_ids))
+        if len(input_ids) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return plain(input_ids=input_ids, **kwargs)
+
+    monkeypatch.setattr(model, "generate", tight)
+    assert [answer.text for answer in generate(model, tokenizer, prompts, 6)] == expected
+    assert sizes == [5, 2, 2, 1, 1]
+    most = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        generate(model, tokenizer, prompts, 6)

@@ -1,6 +1,6 @@
 """``PackedLM``: lm-eval's HFLM with log-likelihoods scored by the fastest way that is exact for the model.
 
-Generation, rolling log-likelihoods, chat templates and encoding rules are HFLM's own.
+Rolling log-likelihoods, chat templates and encoding rules are HFLM's own.
 """
 
 import threading
@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from lm_eval.models.huggingface import HFLM
-
 from .encode import Encoded, Pair, encode_pairs
+from .generation import GeneratingLM, Progress
 from .memory import Budget, default_row_tokens
 from .packed import score_plan
 from .padded import score_padded
@@ -20,11 +19,10 @@ from .sequences import Sequence, unique_sequences
 from .sums import Scores
 from .threads import Workers
 
-Progress = Callable[[int, int], None]
 Request = tuple[Pair | None, list[int], list[int]]
 
 
-class PackedLM(HFLM):  # type: ignore[misc]
+class PackedLM(GeneratingLM):
     """An lm-eval model around a loaded causal model and its tokenizer.
 
     ``path`` is the way log-likelihoods are scored ("packed", "padded", "whole" or "lm_eval"), ``choice`` the trial
@@ -64,7 +62,6 @@ class PackedLM(HFLM):  # type: ignore[misc]
         self.path = self.choice.way
         self.counts: Counter[str] = Counter()
         self.computed = self.naive = 0
-        self._written = self._to_write = 0
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> Scores:
         """(log-likelihood, greedy) of each lm-eval request."""
@@ -76,18 +73,6 @@ class PackedLM(HFLM):  # type: ignore[misc]
 
     def _encode(self, pairs: list[Pair]) -> list[Encoded]:
         return encode_pairs(self, pairs)
-
-    def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
-        """The greedy continuation of each request, in padded batches of `batch_size`; HFLM's own."""
-        self._written, self._to_write = 0, len(requests)
-        texts: list[str] = super().generate_until(requests, disable_tqdm=disable_tqdm)
-        return texts
-
-    def _model_generate(self, context: Any, *args: Any, **kwargs: Any) -> Any:
-        found = super()._model_generate(context, *args, **kwargs)
-        self._written += len(context)
-        self.progress(self._written, self._to_write)
-        return found
 
     def _loglikelihood_tokens(
         self, requests: list[Request], disable_tqdm: bool = False, override_bs: int | None = None
