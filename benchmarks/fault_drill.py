@@ -25,8 +25,8 @@ from pathlib import Path
 from benchmarks.faults import FAULTS, OTHER_FAULTS, Drill, do, until
 from benchmarks.report import Cell, report
 from qcompare.jobs.control import resume
+from qcompare.jobs.executors.background import ensure_running
 from qcompare.jobs.submit import submit
-from qcompare.jobs.supervisor import ensure_running
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Status

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from qcompare.jobs.processes import MARK, alive
+from qcompare.jobs.executors.processes import MARK, alive
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Status

@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     """Where the demo model and data are kept; several homes may share one. Default: `home/demo`."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`: the devices that jobs may use."""
+    executor: str = "local"
+    """What runs jobs, a name in `jobs.executors.EXECUTORS`."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Compute dtype; `auto` takes bfloat16 where the device has units for it."""
     row_tokens: Annotated[int, Field(ge=1)] | None = None

@@ -202,7 +202,7 @@ def _submit(studies: Sequence[Study], settings: Settings, anyway: bool) -> list[
 
 def _run(studies: Sequence[Study], settings: Settings, anyway: bool = False) -> None:
     from qcompare.cli.terminal import watch
-    from qcompare.jobs.supervisor import watch_over
+    from qcompare.jobs.executors.background import watch_over
 
     records = _submit(studies, settings, anyway)
     store = Store(settings.home)

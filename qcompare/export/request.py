@@ -11,7 +11,7 @@ import psutil
 
 from qcompare.errors import InvalidStudy
 from qcompare.export.pack import check_format
-from qcompare.jobs.processes import alive, child_environment
+from qcompare.jobs.executors.processes import alive, child_environment
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import ExportState, Job, Status

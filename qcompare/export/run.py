@@ -24,8 +24,8 @@ from qcompare.export.model_card import model_card
 from qcompare.export.pack import check_format
 from qcompare.export.request import check_target, note
 from qcompare.formats.bits import count
+from qcompare.jobs.executors.processes import child_environment
 from qcompare.jobs.failures import explain
-from qcompare.jobs.processes import child_environment
 from qcompare.models.config import read_config
 from qcompare.models.facts import ModelFacts
 from qcompare.recipes.base import Recipe

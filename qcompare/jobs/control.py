@@ -5,9 +5,9 @@ from typing import Any
 
 from qcompare.errors import InvalidStudy
 from qcompare.evaluate.row_budget import StudyBudget
+from qcompare.jobs.executors import Executors
+from qcompare.jobs.executors.background import ensure_running
 from qcompare.jobs.failures import Remedy, changed, remedy
-from qcompare.jobs.processes import stop
-from qcompare.jobs.supervisor import ensure_running
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Status
@@ -25,7 +25,7 @@ def cancel(name: str, settings: Settings) -> list[Job]:
         NotFound: there is none of that name.
     """
     store = Store(settings.home)
-    return _stop(store, [job for job in jobs_of(store, name) if not job.status.ended], Status.CANCELLED)
+    return _stop(store, settings, [job for job in jobs_of(store, name) if not job.status.ended], Status.CANCELLED)
 
 
 def resume(name: str, settings: Settings, changes: Mapping[str, Any] | None = None) -> list[Job]:
@@ -89,7 +89,7 @@ def pause(name: str, settings: Settings) -> list[Job]:
     store = Store(settings.home)
     study = store.study(name)
     store.note(study.id, paused=1)
-    return _stop(store, [j for j in store.jobs(study.id) if j.status is Status.RUNNING], Status.QUEUED)
+    return _stop(store, settings, [j for j in store.jobs(study.id) if j.status is Status.RUNNING], Status.QUEUED)
 
 
 def prioritise(name: str, priority: int, settings: Settings) -> None:
@@ -146,10 +146,9 @@ def jobs_of(store: Store, name: str) -> list[Job]:
     return store.jobs(store.study(name).id)
 
 
-def _stop(store: Store, jobs: Sequence[Job], then: Status) -> list[Job]:
+def _stop(store: Store, settings: Settings, jobs: Sequence[Job], then: Status) -> list[Job]:
     running = store.ask_to_stop([job.id for job in jobs], then)
-    if running:
-        stop(running, store.home)
+    Executors(store, settings).stop(running)
     for job in running:
         store.stopped(job.id)
     return [now for job in jobs if (now := store.job(job.id)).status is then]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from qcompare.jobs.supervisor import ensure_running
+from qcompare.jobs.executors.background import ensure_running
 from qcompare.models.sources import absolute
 from qcompare.plan.plan import make_plan
 from qcompare.plan.preflight import check

@@ -8,13 +8,12 @@ import sys
 import traceback
 from pathlib import Path
 
-from filelock import FileLock
-
+from qcompare.jobs.executors.background import ensure_running
+from qcompare.jobs.executors.heartbeat import start_heartbeat
+from qcompare.jobs.executors.locks import exclusive
 from qcompare.jobs.failures import changed, explain
-from qcompare.jobs.heartbeat import start_heartbeat
 from qcompare.jobs.run import Run
 from qcompare.jobs.stages import Stages
-from qcompare.jobs.supervisor import ensure_running
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Status
@@ -25,7 +24,7 @@ def main(job_id: str) -> int:
     """Run a job to its end and note the outcome in the index."""
     settings = Settings()
     store = Store(settings.home)
-    with FileLock(store.folder(job_id).path / "lock"):  # never two processes for one job
+    with exclusive(store.folder(job_id).path / "lock"):  # never two processes for one job
         job = store.job(job_id)
         if job.status is not Status.RUNNING or job.stopping:
             return 0

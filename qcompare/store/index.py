@@ -153,7 +153,7 @@ class Store(Queue):
                 (study_id, name, created, spec.model_dump_json(), json.dumps(list(tags))),
             )
             for job in jobs:
-                values = job.model_dump(exclude={"pid", "pid_started", "stopping"})
+                values = job.model_dump(exclude={"executor", "handle", "stopping"})
                 values |= {
                     "changes": json.dumps(job.changes),
                     "params": json.dumps(job.params),

@@ -66,19 +66,23 @@ class Queue:
             if row is None:
                 return None
             db.execute(
-                "UPDATE job SET status = 'running', device = ?, started = ?, finished = NULL, pid = NULL,"
-                " pid_started = NULL WHERE id = ?",
+                "UPDATE job SET status = 'running', device = ?, started = ?, finished = NULL,"
+                " executor = NULL, handle = NULL, attempts = attempts + 1 WHERE id = ?",
                 (device, time.time(), row["id"]),
             )
         return self.job(row["id"])
 
-    def started(self, job_id: str, pid: int, pid_started: float) -> bool:
-        """Note the process of a job that was claimed; False when the job is no longer to run."""
+    def started(self, job_id: str, executor: str, handle: str) -> bool:
+        """Note what runs a job that was claimed; False when the job is no longer to run.
+
+        Args:
+            executor: a name in `jobs.executors.EXECUTORS`.
+            handle: by which that executor finds the job again.
+        """
         with self._database.change() as db:
             done = db.execute(
-                "UPDATE job SET pid = ?, pid_started = ?, attempts = attempts + 1"
-                " WHERE id = ? AND status = 'running' AND stopping IS NULL",
-                (pid, pid_started, job_id),
+                "UPDATE job SET executor = ?, handle = ? WHERE id = ? AND status = 'running' AND stopping IS NULL",
+                (executor, handle, job_id),
             )
         return done.rowcount == 1
 
@@ -98,7 +102,7 @@ class Queue:
         """
         with self._database.change() as db:
             db.execute(
-                "UPDATE job SET status = ?1, error = ?2, failure = ?3, size_bytes = ?4, finished = ?5, pid = NULL,"
+                "UPDATE job SET status = ?1, error = ?2, failure = ?3, size_bytes = ?4, finished = ?5, handle = NULL,"
                 " stopping = NULL WHERE id = ?6 AND status IN ('queued', 'running')"
                 " AND NOT (stopping IS NOT NULL AND ?1 = 'failed')",
                 (status, error, failure, size, time.time(), job_id),
@@ -132,7 +136,7 @@ class Queue:
         """The processes of a job that was asked to stop are gone: it is what was asked for."""
         with self._database.change() as db:
             db.execute(
-                "UPDATE job SET status = stopping, stopping = NULL, pid = NULL, finished = ?"
+                "UPDATE job SET status = stopping, stopping = NULL, handle = NULL, finished = ?"
                 " WHERE id = ? AND status = 'running' AND stopping IS NOT NULL",
                 (time.time(), job_id),
             )
@@ -141,7 +145,8 @@ class Queue:
         """Let a job whose process died wait again, in its old place."""
         with self._database.change() as db:
             db.execute(
-                "UPDATE job SET status = 'queued', interrupted = ?, pid = NULL WHERE id = ? AND status = 'running'",
+                "UPDATE job SET status = 'queued', interrupted = ?, handle = NULL"
+                " WHERE id = ? AND status = 'running'",
                 (cause, job_id),
             )
 

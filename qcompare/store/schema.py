@@ -37,6 +37,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX study_by_time ON study (created)",
     ),
     ("ALTER TABLE job ADD COLUMN params TEXT NOT NULL DEFAULT '{}'",),
+    (
+        "ALTER TABLE job ADD COLUMN executor TEXT",
+        "ALTER TABLE job ADD COLUMN handle TEXT",  # in place of pid and pid_started
+    ),
 )
 """Statements that lead from one version of the index to the next; its `user_version` counts those done."""
 

@@ -1,7 +1,10 @@
 """What is kept of a study besides its results: its jobs, what they should take, and where each stands."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
+
+from pydantic import model_validator
 
 from qcompare.study.frozen import Frozen
 from qcompare.study.recipe import RecipeSpec, recipe_of
@@ -39,9 +42,10 @@ class Job(Frozen):
     status: Status
     device: str | None = None
     """Device that the supervisor gave it."""
-    pid: int | None = None
-    pid_started: float | None = None
-    """Start time of the process, so that a reused pid is not mistaken for it."""
+    executor: str | None = None
+    """What runs it, a name in `jobs.executors.EXECUTORS`."""
+    handle: str | None = None
+    """By which its executor finds it again, while it runs."""
     created: float
     started: float | None = None
     finished: float | None = None
@@ -50,7 +54,7 @@ class Job(Frozen):
     failure: str | None = None
     """Kind of the failure, a key of `jobs.failures.REMEDIES`; None when it is of no known kind."""
     attempts: int = 0
-    """Processes that were started for it since it was queued by a person."""
+    """Times that it was started since a person queued it."""
     interrupted: str | None = None
     """How its last process died, when it was continued by itself after that."""
     stopping: Status | None = None
@@ -61,6 +65,14 @@ class Job(Frozen):
     """What it was expected to take when it was queued."""
     size_bytes: int | None = None
     """Of its files, when it ended."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_process(cls, values: Any) -> Any:
+        """Records of version 0.1 name a process."""
+        if isinstance(values, Mapping):
+            return {name: value for name, value in values.items() if name not in ("pid", "pid_started")}
+        return values
 
     @property
     def recipe_spec(self) -> RecipeSpec:

@@ -2,9 +2,11 @@
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from qcompare.errors import QCompareError
+from qcompare.jobs.executors.processes import owner
 from qcompare.models.devices import job_devices
 from qcompare.plan.capacity import Capacity, of_device
 from qcompare.settings import Settings
@@ -62,14 +64,13 @@ def read_gpus(store: Store, settings: Settings) -> tuple[Gpu, ...]:
         return ()
     if not devices:
         return ()
-    jobs = {job.pid: job.recipe for job in store.jobs(status=Status.RUNNING) if job.pid}
-    return tuple(_gpu(device, of_device(device), jobs) for device in devices)
+    jobs = {job.id: job.recipe for job in store.jobs(status=Status.RUNNING)}
+    return tuple(_gpu(device, of_device(device), jobs, store.home) for device in devices)
 
 
-def _gpu(device: str, has: Capacity, jobs: dict[int, str]) -> Gpu:
-    ours = tuple(Holding(jobs[each.pid], each.num_bytes) for each in has.holders if each.pid in jobs)
-    others = tuple(
-        Holding(f"{each.name} (pid {each.pid})", each.num_bytes) for each in has.holders if each.pid not in jobs
-    )
+def _gpu(device: str, has: Capacity, jobs: dict[str, str], home: Path) -> Gpu:
+    recipes = [(each, jobs.get(owner(each.pid, home) or "")) for each in has.holders]
+    ours = tuple(Holding(recipe, each.num_bytes) for each, recipe in recipes if recipe)
+    others = tuple(Holding(f"{each.name} (pid {each.pid})", each.num_bytes) for each, recipe in recipes if not recipe)
     name = device.replace("cuda:", "GPU ")
     return Gpu(name, has.total_bytes - has.free_bytes, has.total_bytes, ours, others)

@@ -9,7 +9,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 from fastapi.middleware import Middleware
 
 from qcompare.errors import QCompareError
-from qcompare.jobs.supervisor import watch_over
+from qcompare.jobs.executors.background import watch_over
 from qcompare.present.report import SCRIPTS, STYLE
 from qcompare.settings import Settings
 from qcompare.store import Store

@@ -1,5 +1,6 @@
 """A store whose jobs are stand-ins, and no process left behind by any test."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -46,9 +47,15 @@ def until(condition: Callable[[], object], seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
+def process_of(job: Job) -> psutil.Process:
+    """The main process of a job that runs here."""
+    assert job.handle
+    return psutil.Process(json.loads(job.handle)["pid"])
+
+
 def running(store: Store, job_id: str) -> Job:
     """The job, as soon as it has finished a step."""
-    until(lambda: (progress := store.folder(job_id).progress()) and progress.done >= 1)
+    until(lambda: (progress := store.folder(job_id).progress()) and progress.done >= 1 and store.job(job_id).handle)
     return store.job(job_id)
 
 

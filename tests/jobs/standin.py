@@ -13,7 +13,8 @@ from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qcompare.jobs import processes, supervisor, worker
+from qcompare.jobs import supervisor, worker
+from qcompare.jobs.executors import background, forkserver, processes
 from qcompare.jobs.stages import Stages
 from qcompare.settings import Settings
 from qcompare.store import Store
@@ -43,8 +44,8 @@ class Script:
 
 def use(patch: "pytest.MonkeyPatch | None" = None) -> None:
     """From now on this process starts stand-ins."""
-    for module, name, what in ((processes, "WORKER", "worker"), (supervisor, "SUPERVISOR", "supervisor")):
-        command = (sys.executable, "-m", "tests.jobs.standin", what)
+    for module, name in ((processes, "WORKER"), (background, "SUPERVISOR"), (forkserver, "FORKSERVER")):
+        command = (sys.executable, "-m", "tests.jobs.standin", name.lower())
         patch.setattr(module, name, command) if patch else setattr(module, name, command)
 
 
@@ -101,6 +102,9 @@ if __name__ == "__main__":
     worker.run_job = run_job
     if sys.argv[1] == "worker":
         sys.exit(worker.main(sys.argv[2]))
+    if sys.argv[1] == "forkserver":
+        forkserver.PRELOAD = ()
+        sys.exit(forkserver.main(sys.argv[2]))
     if sys.argv[1] == "app":
         from qcompare.ui.launch import launch
 

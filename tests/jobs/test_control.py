@@ -1,5 +1,6 @@
 """Cancel, pause, resume, and what happens when workers and supervisors die. Real processes, stand-in jobs."""
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -9,12 +10,12 @@ import pytest
 from filelock import FileLock, Timeout
 
 from qcompare.jobs.control import cancel, pause, prioritise, resume
-from qcompare.jobs.processes import MARK, alive, find_worker, mark
-from qcompare.jobs.supervisor import ensure_running
+from qcompare.jobs.executors.background import ensure_running
+from qcompare.jobs.executors.processes import MARK, alive, find_worker, mark
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Status
-from tests.jobs.conftest import ours, running, succeeded, until, wait
+from tests.jobs.conftest import ours, process_of, running, succeeded, until, wait
 from tests.jobs.standin import CHILD, DEAF, queue
 
 
@@ -36,7 +37,7 @@ def test_a_stopped_process_is_cancelled_too(store: Store, settings: Settings) ->
     study = queue(store, steps=1000)
     ensure_running(settings)
     job = running(store, f"{study.id}.bf16")
-    psutil.Process(job.pid).suspend()
+    process_of(job).suspend()
     assert [job.status for job in cancel(job.id, settings)] == [Status.CANCELLED]
     assert ours(settings.home, "worker") == []
 
@@ -99,7 +100,7 @@ def test_a_killed_worker_is_continued_once_with_its_children_gone(store: Store, 
     study = queue(store, steps=30, children=(CHILD,))
     ensure_running(settings)
     job = running(store, f"{study.id}.bf16")
-    psutil.Process(job.pid).kill()
+    process_of(job).kill()
     until(lambda: store.job(job.id).attempts == 2)
     assert len(ours(settings.home, "time.sleep(600)")) <= 1
     assert "killed by the system" in (store.job(job.id).interrupted or "")
@@ -143,7 +144,7 @@ def test_a_killed_supervisor_is_replaced_and_adopts_its_job_within_three_seconds
     ensure_running(settings)
     until(lambda: held(settings.home / "supervisor.lock"))
     process = find_worker(store.job(job.id), settings.home)
-    assert process and process.pid == job.pid
+    assert process == process_of(job)
     assert time.monotonic() - before < 3
     assert succeeded(wait(store, study.id))
     assert store.job(job.id).attempts == 1
@@ -161,12 +162,12 @@ def test_a_worker_whose_pid_was_never_noted_is_found_by_its_mark(store: Store, s
     study = queue(store, steps=30)
     ensure_running(settings)
     job = running(store, f"{study.id}.bf16")
-    forgotten = job.model_copy(update={"pid": None, "pid_started": None})
+    forgotten = job.model_copy(update={"handle": None})
     found = find_worker(forgotten, settings.home)
-    assert found and found.pid == job.pid
+    assert found == process_of(job)
     assert found.environ()[MARK] == mark(settings.home, job.id)
-    stranger = job.model_copy(update={"pid_started": (job.pid_started or 0) - 100})
-    assert (found := find_worker(stranger, settings.home)) and found.pid == job.pid
+    stranger = job.model_copy(update={"handle": json.dumps({"pid": found.pid, "started": 0.0})})
+    assert find_worker(stranger, settings.home) == found
     cancel(study.id, settings)
 
 

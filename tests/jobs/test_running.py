@@ -4,7 +4,6 @@ import shutil
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from qcompare.errors import InvalidStudy, ModelUnavailable
@@ -13,6 +12,7 @@ from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Status
 from qcompare.study.spec import Study
+from tests.jobs.conftest import process_of
 
 PROMPT = "What is the capital of France?"
 
@@ -83,10 +83,9 @@ def test_a_killed_job_is_continued_and_gives_the_same_answers(tiny_llama: Path, 
     record = submit(study, settings)
     store = Store(settings.home)
     first, second = (job.id for job in store.jobs(record.id))
-    while (job := store.job(first)).pid is None and not job.status.ended:
+    while (job := store.job(first)).handle is None and not job.status.ended:
         time.sleep(0.05)
-    assert job.pid is not None
-    psutil.Process(job.pid).kill()
+    process_of(job).kill()
     wait(store, record.id)
     assert store.study(record.id).status is Status.SUCCESS
     assert (store.job(first).attempts, store.job(second).attempts) == (2, 1)

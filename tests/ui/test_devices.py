@@ -23,10 +23,12 @@ def store(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Store:
     return Store(settings.home)
 
 
-def test_our_jobs_and_others_are_told_apart(store: Store, settings: Settings) -> None:
+def test_our_jobs_and_others_are_told_apart(
+    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job_id = store.jobs(add_study(store).id)[0].id
     run_job(store, job_id)
-    store.started(job_id, 77, 0.0)
+    monkeypatch.setattr(devices, "owner", lambda pid, home: job_id if pid == 77 else None)
     said = page("devices", gpus=read_gpus(store, settings), named=NAMED)
     assert "<b>GPU 0</b>: 41 GB of 141 GB in use · this app’s bf16 30 GB · &lt;b&gt;game (pid 5) 2 GB" in said
     assert "6 more" in said

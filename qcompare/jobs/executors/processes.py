@@ -1,9 +1,10 @@
-"""The processes of a job: started as a group of their own, found again after a restart, stopped with all children.
+"""The processes of a job: started in a session of their own, found again after a restart, stopped with all children.
 
 Every process of a job carries a mark in its environment, which children inherit. So they are found also when nobody
-noted their pid in time, when their parent has died, or when they left their group.
+noted their pid in time, when their parent has died, or when they left their session.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -33,7 +34,6 @@ SAME_START_SECONDS = 1.0
 def start_worker(job: Job, store: Store, settings: Settings) -> psutil.Popen:
     """Start a job's process; it outlives ours."""
     folder = store.folder(job.id)
-    folder.path.mkdir(parents=True, exist_ok=True)
     with folder.log.open("ab") as log:
         return psutil.Popen(
             [*WORKER, job.id],
@@ -42,13 +42,13 @@ def start_worker(job: Job, store: Store, settings: Settings) -> psutil.Popen:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # a process group of its own
+            start_new_session=True,
         )
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
     """Environment of a process of ours: the settings, and this code first on the module path; no job's mark."""
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[3])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     own = {name: value for name, value in os.environ.items() if name != MARK}
     return own | settings.environment() | {"PYTHONPATH": path}
@@ -128,13 +128,19 @@ def _signal(processes: Iterable[psutil.Process], number: int) -> None:
             continue
 
 
+def handle_of(process: psutil.Process) -> str:
+    """What the index keeps of a process; its start time tells it from a later one with the same pid."""
+    return json.dumps({"pid": process.pid, "started": process.create_time()})
+
+
 def _noted(job: Job) -> psutil.Process | None:
-    """The process in the index, if it is still that one: a pid may have been given to another since."""
-    if job.pid is None:
+    """The process in the index, if it is still that one."""
+    if job.handle is None:
         return None
+    noted = json.loads(job.handle)
     try:
-        process = psutil.Process(job.pid)
-        same = abs(process.create_time() - (job.pid_started or 0)) < SAME_START_SECONDS
+        process = psutil.Process(noted["pid"])
+        same = abs(process.create_time() - noted["started"]) < SAME_START_SECONDS
         return process if same and alive(process) else None
     except psutil.NoSuchProcess:
         return None
@@ -147,6 +153,15 @@ def _marked(marks: Sequence[str]) -> Iterator[psutil.Process]:
                 yield process
         except (psutil.Error, OSError):
             continue  # gone, a zombie, or another user's
+
+
+def owner(pid: int, home: Path) -> str | None:
+    """The id of the job that a process belongs to; None for a process of somebody else."""
+    try:
+        found = psutil.Process(pid).environ().get(MARK, "")
+    except (psutil.Error, OSError):
+        return None
+    return found.removeprefix(mark(home, "")) if found.startswith(mark(home, "")) else None
 
 
 def _command(process: psutil.Process) -> list[str]:
