@@ -1,4 +1,4 @@
-"""`python -m qcompare.jobs.executors.forkserver`: a process with the libraries of jobs imported, which forks each job.
+"""A process with the libraries of jobs imported, from which jobs are forked (`python -m`, by the supervisor).
 
 Importing torch, transformers and lm-eval takes seconds; a fork takes milliseconds. The process computes nothing: no
 OpenMP threads and no CUDA context exist that a fork would break. It ends when the supervisor does, at the other end
