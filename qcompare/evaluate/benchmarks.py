@@ -12,7 +12,10 @@ from qcompare.study.result import TaskScore
 from qcompare.study.samples import Sample
 
 if TYPE_CHECKING:
+    from qcompare.evaluate.cached import CachedLM
     from qcompare.evaluate.scoring.memory import Budget
+    from qcompare.evaluate.scoring.modes import ModeChoice
+    from qcompare.evaluate.scoring.plain import PlainLM
 
 BOOTSTRAP_ITERATIONS = 1000
 """For lm-eval's stderr of metrics without a closed form; its default of 100 000 costs minutes for lambada."""
@@ -33,7 +36,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Asked:
+class TaskRequest:
     """One task of a study."""
 
     task: str
@@ -43,19 +46,22 @@ class Asked:
     num_fewshot: int
 
 
+ACC, EXACT_MATCH = "acc,none", "exact_match,none"
 STRICT, FLEXIBLE = "exact_match,strict-match", "exact_match,flexible-extract"
 """Metrics of gsm8k: a number after `####`, or the last number of the answer."""
+METRICS = (STRICT, EXACT_MATCH, ACC)
+"""What a task's value is: the first of these that it has."""
 
 
-def scoring_choice(model: Any, tokenizer: Any) -> Any:
-    """The packed scorer's exact way for a model (`scoring.paths.Choice`), by a trial to be made before quantizing it.
+def choose_scoring_mode(model: Any, tokenizer: Any) -> "ModeChoice":
+    """The packed scorer's mode for a model, by a trial that must be made before the model is quantized.
 
-    Rounded activations turn differences in the last bit into visible ones, which says nothing about the way; and all
-    recipes of a study shall be scored alike.
+    Rounded activations turn differences in the last bit into visible ones, which says nothing about the mode; and all
+    recipes of a study must be scored alike.
     """
     from qcompare.evaluate.scoring.lm import PackedLM
 
-    return PackedLM(model, tokenizer).choice
+    return PackedLM(model, tokenizer).mode_choice
 
 
 def language_model(
@@ -64,17 +70,17 @@ def language_model(
     tokenizer: Any,
     options: Options,
     budget: "Budget | None" = None,
-    choice: Any = None,
-) -> Any:
+    mode_choice: "ModeChoice | None" = None,
+) -> "CachedLM | PlainLM":
     """An lm-eval model around a loaded one.
 
     Args:
         scorer: `packed` (ours) or `lm_eval` (its own `hf` backend).
         budget: tokens of the packed scorer's forward passes; None: as free memory allows.
-        choice: the packed scorer's way, from `scoring_choice`; None: tried on this very model.
+        mode_choice: from `choose_scoring_mode`; None: tried on this very model.
 
     Returns:
-        The model; its attribute `progress` is told (done, total), `path` says how it scores.
+        The model; its attribute `progress` is told (done, total), `mode` says how it scores.
     """
     if scorer == "packed":
         from qcompare.evaluate.cached import CachedLM
@@ -85,7 +91,7 @@ def language_model(
             add_bos_token=options.add_bos_token,
             batch_size=options.batch_size,
             budget=budget,
-            choice=choice,
+            mode_choice=mode_choice,
         )
     from qcompare.evaluate.scoring.plain import PlainLM
 
@@ -94,26 +100,26 @@ def language_model(
     )
 
 
-def default_add_bos_token(asked: bool | None, model: Any, tokenizer: Any) -> bool | None:
+def default_add_bos_token(wanted: bool | None, model: Any, tokenizer: Any) -> bool | None:
     """The study's choice; where it has none, yes for Meta's Llama models, as the published tables did.
 
     Other models of the `llama` architecture keep their tokenizer's own default (None).
     """
-    if asked is not None:
-        return asked
+    if wanted is not None:
+        return wanted
     is_llama = getattr(model.config, "model_type", "") == "llama" and tokenizer.bos_token in LLAMA_BOS
     return True if is_llama else None
 
 
-def run_task(lm: Any, asked: Asked, task_manager: Any, options: Options) -> tuple[TaskScore, list[Sample]]:
+def run_task(lm: Any, request: TaskRequest, task_manager: Any, options: Options) -> tuple[TaskScore, list[Sample]]:
     """Run one task (or group) and return its score and all its questions."""
     from lm_eval import simple_evaluate
 
-    with _no_look_at_the_machine():
+    with _without_environment_info():
         found = simple_evaluate(
             model=lm,
-            tasks=[asked.task],
-            num_fewshot=asked.num_fewshot,
+            tasks=[request.task],
+            num_fewshot=request.num_fewshot,
             limit=options.limit,
             bootstrap_iters=BOOTSTRAP_ITERATIONS,
             log_samples=True,
@@ -123,29 +129,29 @@ def run_task(lm: Any, asked: Asked, task_manager: Any, options: Options) -> tupl
             torch_random_seed=options.seed,
             fewshot_random_seed=options.seed,
         )
-    samples = _samples(asked.task, found["samples"])
-    values = found["results"][asked.task]
-    generated = STRICT in values
+    samples = _samples(request.task, found["samples"])
+    values = found["results"][request.task]
+    metric = next((each for each in METRICS if each in values), ACC)
     score = TaskScore(
-        task=asked.task,
-        metric=STRICT if generated else "acc",
-        value=_number(values.get(STRICT if generated else "acc,none")),
-        stderr=_number(values.get(_stderr(STRICT) if generated else "acc_stderr,none")),
+        task=request.task,
+        metric=metric.removesuffix(",none"),
+        value=_number(values.get(metric)),
+        stderr=_number(values.get(_stderr(metric))),
         n=len(samples),
         acc_norm=_number(values.get("acc_norm,none")),
         acc_norm_stderr=_number(values.get("acc_norm_stderr,none")),
         flexible=_number(values.get(FLEXIBLE)),
         flexible_stderr=_number(values.get(_stderr(FLEXIBLE))),
-        version=str(found["versions"].get(asked.task)),
-        num_fewshot=asked.num_fewshot,
-        data=asked.data,
+        version=str(found["versions"].get(request.task)),
+        num_fewshot=request.num_fewshot,
+        data=request.data,
     )
     return score, samples
 
 
 @contextmanager
-def _no_look_at_the_machine() -> Iterator[None]:
-    """Spare lm-eval its look at git and the system after each task: it takes seconds, and a result has our own."""
+def _without_environment_info() -> Iterator[None]:
+    """Keep lm-eval (0.4.13) from asking git and the system after each task: it takes seconds."""
     with (
         patch("lm_eval.evaluator.get_git_commit_hash", lambda: None),
         patch("lm_eval.evaluator.add_env_info", lambda results: None),
@@ -179,10 +185,11 @@ def _of_leaf(study_task: str, task: str, samples: list[dict[str, Any]]) -> list[
     if "exact_match" not in samples[0]:
         return [_with_options(study_task, task, sample) for sample in samples]
     flexible = {s["doc_id"]: float(s["exact_match"]) for s in samples if s["filter"] == "flexible-extract"}
-    return [_written(study_task, task, s, flexible[s["doc_id"]]) for s in samples if s["filter"] == "strict-match"]
+    main = [s for s in samples if s["filter"] in ("strict-match", "none")]
+    return [_written(study_task, task, s, flexible.get(s["doc_id"])) for s in main]
 
 
-def _written(study_task: str, task: str, sample: dict[str, Any], flexible: float) -> Sample:
+def _written(study_task: str, task: str, sample: dict[str, Any], flexible: float | None) -> Sample:
     """A question that is answered in writing."""
     return Sample(
         study_task=study_task,
@@ -205,14 +212,16 @@ def _with_options(study_task: str, task: str, sample: dict[str, Any]) -> Sample:
     """A question whose options are scored by their likelihood."""
     requests = sample["arguments"]
     answers = [response[0] for response in sample["resps"]]
-    asked, options = _asked([str(request[0]) for request in requests], [str(request[1]) for request in requests])
+    question, options = _question_and_options(
+        [str(request[0]) for request in requests], [str(request[1]) for request in requests]
+    )
     return Sample(
         study_task=study_task,
         task=task,
         doc_id=sample["doc_id"],
         doc_hash=sample["doc_hash"],
         prompt_hash=sample["prompt_hash"],
-        question=asked,
+        question=question,
         options=tuple(options),
         target=str(sample["target"]),
         answer=None,
@@ -223,7 +232,7 @@ def _with_options(study_task: str, task: str, sample: dict[str, Any]) -> Sample:
     )
 
 
-def _asked(contexts: list[str], continuations: list[str]) -> tuple[str, list[str]]:
+def _question_and_options(contexts: list[str], continuations: list[str]) -> tuple[str, list[str]]:
     """A question and its options for people: options that differ in the context (winogrande) from there on."""
     if len(set(contexts)) == 1:
         return contexts[0], continuations

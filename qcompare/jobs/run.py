@@ -4,7 +4,7 @@ The only place that puts models, recipes, quantization and evaluation together.
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import ModelUnavailable
 from qcompare.evaluate.row_budget import StudyBudget
@@ -19,6 +19,12 @@ from qcompare.study.result import ModelRef, Result, TaskScore
 from qcompare.study.samples import Sample
 from qcompare.study.spec import Study
 from qcompare.words import gettext_noop
+
+if TYPE_CHECKING:
+    from qcompare.evaluate.cached import CachedLM
+    from qcompare.evaluate.scoring.memory import Budget
+    from qcompare.evaluate.scoring.modes import ModeChoice
+    from qcompare.evaluate.scoring.plain import PlainLM
 
 
 class Run:
@@ -37,7 +43,7 @@ class Run:
         self.reference: Any = None
         self.scorer: str = study.scorer
         self.row_tokens: int | None = None
-        self.choice: Any = None
+        self.mode_choice: ModeChoice | None = None
         self.reused = 0
 
     def result(self) -> tuple[Result, list[Sample]]:
@@ -96,12 +102,12 @@ class Run:
         return result, samples
 
     def _quantized_model(self, config: dict[str, str]) -> tuple[Any, Any]:
-        from qcompare.evaluate.benchmarks import scoring_choice
+        from qcompare.evaluate.benchmarks import choose_scoring_mode
 
         with self.stages.stage(gettext_noop("loading the model")):
             model, tokenizer = self.lab.load()
             if self.study.tasks and self.study.scorer == "packed":
-                self.choice = scoring_choice(model, tokenizer)
+                self.mode_choice = choose_scoring_mode(model, tokenizer)
         if self.study.divergence:
             with self.stages.stage(gettext_noop("reading held-out text")) as report:
                 self.reference = self._reference(model, tokenizer, report)
@@ -152,21 +158,21 @@ class Run:
         tasks = task_manager(self.study.tasks, self.settings, report=print)
         reuse_freed_memory()
         budget = self._row_budget(model)
-        lm = benchmarks.language_model(self.study.scorer, model, tokenizer, options, budget, self.choice)
+        lm = benchmarks.language_model(self.study.scorer, model, tokenizer, options, budget, self.mode_choice)
         self._keep(lm, config)
         for task in self.study.tasks:
             with self.stages.stage(task) as report:
                 lm.progress = report
-                asked = benchmarks.Asked(task, tasks.data[task], self.study.examples(task))
-                score, answered = benchmarks.run_task(lm, asked, tasks.manager, options)
+                request = benchmarks.TaskRequest(task, tasks.data[task], self.study.examples(task))
+                score, answered = benchmarks.run_task(lm, request, tasks.manager, options)
                 scores.append(score)
                 samples += answered
-        self.scorer, self.reused = lm.path, lm.reused
+        self.scorer, self.reused = lm.mode, lm.reused
         self.row_tokens = budget.tokens if budget else None
         return scores, samples
 
-    def _row_budget(self, model: Any) -> Any:
-        """The study's row budget (`Budget`), agreed on before anything is scored; None for lm-eval's own scorer."""
+    def _row_budget(self, model: Any) -> "Budget | None":
+        """The study's row budget , agreed on before anything is scored; None for lm-eval's own scorer."""
         from qcompare.evaluate.scoring.memory import Budget, default_row_tokens
 
         if self.study.scorer != "packed":
@@ -174,8 +180,9 @@ class Run:
         of_study = StudyBudget(self.folder.path.parent)
         return Budget(of_study.agree(default_row_tokens(model), self.settings.row_tokens), of_study.lower)
 
-    def _keep(self, lm: Any, config: dict[str, str]) -> None:
+    def _keep(self, lm: "CachedLM | PlainLM", config: dict[str, str]) -> None:
         """Let `lm` share tokens with the study's other recipes, and keep and use scores and answers of this model."""
+        from qcompare.evaluate.cached import CachedLM
         from qcompare.evaluate.encodings import KeptEncodings
         from qcompare.evaluate.kept import Identity, KeptAnswers, KeptScores, scheme_definitions
         from qcompare.models.environment import library_versions
@@ -183,8 +190,7 @@ class Run:
 
         revision, versions = self.lab.local.revision, library_versions()
         tokens = {"model": revision, "add_bos_token": self.add_bos_token, "libraries": versions}
-        packed = self.study.scorer == "packed"
-        if packed:
+        if isinstance(lm, CachedLM):
             lm.encodings = KeptEncodings(self.folder.path.parent / "encodings.sqlite", tokens)
         if self.lab.checkpoint or (config and self.study.rounding != "rtn"):
             return  # what a checkpoint or a search came out as is not known beforehand
@@ -195,14 +201,14 @@ class Run:
             rounding="rtn",
             dtype=self.dtype,
             device=f"{self.device.partition(':')[0]} {device_name(self.device)}",
-            scorer=lm.path,
+            scorer=lm.mode,
             max_length=lm.max_length,
             libraries=versions,
         )
         folder = self.settings.home / "kept"
         lm.answers_at = lambda batch: KeptAnswers(folder, replace(identity, scorer=f"generate {batch}"))
-        if packed:
-            lm.scores_at = lambda tokens: KeptScores(folder, replace(identity, scorer=f"{lm.path} {tokens}"))
+        if isinstance(lm, CachedLM):
+            lm.scores_at = lambda tokens: KeptScores(folder, replace(identity, scorer=f"{lm.mode} {tokens}"))
 
     def _generate(self, model: Any, tokenizer: Any) -> list[Any]:
         from qcompare.evaluate.generate import generate

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcompare.evaluate import benchmarks
-from qcompare.evaluate.benchmarks import Asked, Options, average, default_add_bos_token, language_model, run_task
+from qcompare.evaluate.benchmarks import (
+    Options,
+    TaskRequest,
+    average,
+    default_add_bos_token,
+    language_model,
+    run_task,
+)
 from qcompare.evaluate.tasks.manager import task_manager
 from qcompare.models.facts import LocalModel
 from qcompare.models.sources import fetch, load
@@ -113,7 +120,7 @@ def test_bf16_row_is_exactly_that_of_lm_evals_own_backend(
     model, tokenizer = load(fetch("demo", demo_settings), "cpu", "float32", demo_settings, hub_kernels=False)
     lm = language_model(scorer, model, tokenizer, options)
     tasks = task_manager(TASKS, demo_settings)
-    score, questions = run_task(lm, Asked(task, "demo bundle", num_fewshot), tasks.manager, options)
+    score, questions = run_task(lm, TaskRequest(task, "demo bundle", num_fewshot), tasks.manager, options)
     assert score.value == expected["results"][task]["acc,none"]
     assert score.acc_norm == expected["results"][task].get("acc_norm,none")
     assert len(questions) == QUESTIONS
@@ -139,7 +146,7 @@ def test_gsm8k_is_answered_as_by_lm_evals_own_backend(demo_settings: Settings, t
     lm = language_model("packed", model, tokenizer, options)
     steps: list[tuple[int, int]] = []
     lm.progress = lambda done, total: steps.append((done, total))
-    score, questions = run_task(lm, Asked("gsm8k", "demo bundle", 1), manager, options)
+    score, questions = run_task(lm, TaskRequest("gsm8k", "demo bundle", 1), manager, options)
     expected = {s["doc_id"]: s["resps"][0][0] for s in theirs["samples"]["gsm8k"]}
     assert {sample.doc_id: sample.answer for sample in questions} == expected
     assert (score.value, score.flexible) == (
@@ -166,8 +173,11 @@ def test_an_answer_in_writing_is_one_row_with_both_filters() -> None:
 
 def test_options_that_differ_in_the_context_are_stored_from_there_on() -> None:
     asked = "Sarah was a better surgeon than Maria so "
-    assert benchmarks._asked([asked + "Sarah", asked + "Maria"], [" got it."] * 2) == (
+    assert benchmarks._question_and_options([asked + "Sarah", asked + "Maria"], [" got it."] * 2) == (
         asked.strip(),
         [" Sarah got it.", " Maria got it."],
     )
-    assert benchmarks._asked(["The sky is"] * 2, [" blue", " red"]) == ("The sky is", [" blue", " red"])
+    assert benchmarks._question_and_options(["The sky is"] * 2, [" blue", " red"]) == (
+        "The sky is",
+        [" blue", " red"],
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qcompare.errors import InvalidStudy
-from qcompare.evaluate.benchmarks import Asked, Options, language_model, run_task
+from qcompare.evaluate.benchmarks import Options, TaskRequest, language_model, run_task
 from qcompare.evaluate.tasks.manager import task_manager
 from qcompare.models.facts import LocalModel
 from qcompare.models.sources import load
@@ -35,9 +35,24 @@ def test_a_task_of_another_package_is_asked_like_a_built_in_one(
     options = Options(limit=study.limit, batch_size=2, add_bos_token=None, seed=0)
     lm = language_model("packed", model, tokenizer, options)
     found = task_manager(study.tasks, settings)
-    score, questions = run_task(lm, Asked("toy", found.data["toy"], study.examples("toy")), found.manager, options)
+    score, questions = run_task(
+        lm, TaskRequest("toy", found.data["toy"], study.examples("toy")), found.manager, options
+    )
     assert (score.task, score.metric, score.n, score.data) == ("toy", "acc", 3, "task file")
     assert [row.options for row in questions] == [(" 0", " 0"), (" 2", " 1"), (" 4", " 2")]
+
+
+def test_a_task_of_another_package_may_be_answered_in_writing(
+    toy_package: None, tiny_llama: Path, settings: Settings
+) -> None:
+    model, tokenizer = load(LocalModel(tiny_llama, "tiny", "folder", "r"), "cpu", "float32", settings, False)
+    options = Options(limit=None, batch_size=3, add_bos_token=None, seed=0)
+    lm = language_model("packed", model, tokenizer, options)
+    found = task_manager(["toy_written"], settings)
+    score, questions = run_task(lm, TaskRequest("toy_written", "task file", 0), found.manager, options)
+    assert (score.metric, score.n, score.flexible) == ("exact_match", 4, None)
+    assert 0 <= (score.value or 0) <= 1
+    assert all(row.answer is not None for row in questions)
 
 
 def test_an_unknown_task_is_refused(settings: Settings) -> None:

@@ -54,7 +54,7 @@ _current = threading.local()
 
 
 @contextmanager
-def attending(row: Row, store: PrefixStore) -> Iterator[None]:
+def serving(row: Row, store: PrefixStore) -> Iterator[None]:
     """Within this context ``packed_attention`` serves ``row``."""
     _current.row, _current.store = row, store
     try:

@@ -1,4 +1,4 @@
-"""Log-probabilities of asked tokens from hidden states: the output head only where it is needed, in pieces.
+"""Log-probabilities of target tokens from hidden states: the output head only where it is needed, in pieces.
 
 The model's own ``forward`` computes the logits (its scaling and soft-capping included), with the decoder answering
 the hidden states already at hand. Log-softmax is float32; greedy means "argmax of the log-softmax", the first of
@@ -22,8 +22,8 @@ _answer = threading.local()
 
 
 @dataclass(frozen=True)
-class Picked:
-    """For each asked token: its log-probability (float64) and whether it is the most likely one."""
+class TokenLogprobs:
+    """For each target token, shape [targets]: its log-probability (float64) and whether it is the most likely one."""
 
     logprobs: torch.Tensor
     greedy: torch.Tensor
@@ -65,25 +65,25 @@ def logits_of(model: Any, hidden: torch.Tensor) -> torch.Tensor:
     return logits
 
 
-def pick(model: Any, hidden: torch.Tensor, where: torch.Tensor, targets: torch.Tensor) -> Picked:
-    """Score ``targets`` [asked] after the hidden states [positions, hidden] at ``where`` [asked], ascending."""
+def gather_logprobs(model: Any, hidden: torch.Tensor, where: torch.Tensor, targets: torch.Tensor) -> TokenLogprobs:
+    """Score ``targets`` [targets] after the hidden states [positions, hidden] at ``where`` [targets], ascending."""
     needed, slot = torch.unique_consecutive(where, return_inverse=True)
     size = max(1, (CUDA_LOGITS_BYTES if hidden.is_cuda else LOGITS_BYTES) // (4 * vocabulary(model)))
     logprobs, greedy = [], []
     for first in range(0, len(needed), size):
         inside = (slot >= first) & (slot < first + size)
         logits = logits_of(model, hidden.index_select(0, needed[first : first + size]))
-        some = pick_from_logits(logits, slot[inside] - first, targets[inside])
+        some = gather_from_logits(logits, slot[inside] - first, targets[inside])
         logprobs.append(some.logprobs)
         greedy.append(some.greedy)
-    return Picked(torch.cat(logprobs), torch.cat(greedy))
+    return TokenLogprobs(torch.cat(logprobs), torch.cat(greedy))
 
 
-def pick_from_logits(logits: torch.Tensor, rows: torch.Tensor, targets: torch.Tensor) -> Picked:
+def gather_from_logits(logits: torch.Tensor, rows: torch.Tensor, targets: torch.Tensor) -> TokenLogprobs:
     """Score ``targets`` at ``rows`` of logits [positions, vocabulary]."""
     log_softmax = F.log_softmax(logits, dim=-1, dtype=torch.float32)
     best = log_softmax.argmax(dim=-1)
-    return Picked(log_softmax[rows, targets].double(), best[rows] == targets)
+    return TokenLogprobs(log_softmax[rows, targets].double(), best[rows] == targets)
 
 
 def vocabulary(model: Any) -> int:

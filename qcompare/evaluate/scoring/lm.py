@@ -1,4 +1,4 @@
-"""``PackedLM``: lm-eval's HFLM with log-likelihoods scored by the fastest way that is exact for the model.
+"""``PackedLM``: lm-eval's HFLM with log-likelihoods scored in the fastest mode that is exact for the model.
 
 Rolling log-likelihoods, chat templates and encoding rules are HFLM's own.
 """
@@ -11,9 +11,9 @@ from typing import Any
 from .encode import Encoded, Pair, encode_pairs
 from .generation import GeneratingLM, Progress
 from .memory import Budget, default_row_tokens
+from .modes import ModeChoice, ScoringMode, choose_mode
 from .packed import score_plan
 from .padded import score_padded
-from .paths import Choice, choose_way
 from .plan import make_plan
 from .sequences import Sequence, unique_sequences
 from .sums import Scores
@@ -25,8 +25,8 @@ Request = tuple[Pair | None, list[int], list[int]]
 class PackedLM(GeneratingLM):
     """An lm-eval model around a loaded causal model and its tokenizer.
 
-    ``path`` is the way log-likelihoods are scored ("packed", "padded", "whole" or "lm_eval"), ``choice`` the trial
-    behind it, ``counts`` the requests scored each way, ``budget.tokens`` the tokens of one pass (lower after out-
+    ``mode`` is how log-likelihoods are scored, ``mode_choice`` the trial behind it, ``counts`` the requests scored in
+    each mode, ``budget.tokens`` the tokens of one pass (lower after out-
     of-memory), ``computed`` and ``naive`` the tokens computed and those of one row per request.
     """
 
@@ -41,12 +41,12 @@ class PackedLM(GeneratingLM):
         workers: Workers | None = None,
         batch_size: int = 16,
         progress: Progress = lambda done, total: None,
-        choice: Choice | None = None,
+        mode_choice: ModeChoice | None = None,
     ) -> None:
         """``budget`` is that of the study; ``batch_size`` is for generation.
 
-        ``progress`` is called with tokens done and tokens in all; ``choice`` is what a trial on the unquantized model
-        found, None tries this one.
+        ``progress`` is called with tokens done and tokens in all; ``mode_choice`` is what a trial on the unquantized
+        model found, None tries this one.
         """
         super().__init__(
             pretrained=model,
@@ -58,9 +58,9 @@ class PackedLM(GeneratingLM):
         self.budget = budget or Budget(default_row_tokens(model))
         self.workers = workers or Workers.for_model(model)
         self.progress = progress
-        self.choice: Choice = choice or choose_way(model, self.max_length, self.workers)
-        self.path = self.choice.way
-        self.counts: Counter[str] = Counter()
+        self.mode_choice: ModeChoice = mode_choice or choose_mode(model, self.max_length, self.workers)
+        self.mode = self.mode_choice.mode
+        self.counts: Counter[ScoringMode] = Counter()
         self.computed = self.naive = 0
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> Scores:
@@ -77,8 +77,8 @@ class PackedLM(GeneratingLM):
     def _loglikelihood_tokens(
         self, requests: list[Request], disable_tqdm: bool = False, override_bs: int | None = None
     ) -> Scores:
-        if self.path == "lm_eval":
-            self.counts["lm_eval"] += len(requests)
+        if self.mode is ScoringMode.LM_EVAL:
+            self.counts[self.mode] += len(requests)
             own: Scores = super()._loglikelihood_tokens(requests, disable_tqdm=disable_tqdm, override_bs=override_bs)
             return own
         scores = self._score([(context, continuation) for _, context, continuation in requests])
@@ -90,41 +90,48 @@ class PackedLM(GeneratingLM):
     def _score(self, requests: list[Encoded]) -> Scores:
         """Score encoded requests, sequences too long for packed rows in padded ones."""
         sequences = unique_sequences(requests, self.max_length)
-        limit = 0 if self.path != "packed" else self.choice.longest or self.max_length
+        is_packed = self.mode is ScoringMode.PACKED
+        limit = (self.mode_choice.longest or self.max_length) if is_packed else 0
         packed = [sequence for sequence in sequences if len(sequence.tokens) <= limit]
         padded = [sequence for sequence in sequences if len(sequence.tokens) > limit]
         plan = make_plan(packed)
         total = plan.tokens + sum(len(sequence.tokens) for sequence in padded)
-        tell = self._teller(total)
+        report = self._reporter(total)
         scores: Scores = [(0.0, True)] * len(requests)
-        for way, group in (("packed", packed), ("padded" if self.path == "packed" else self.path, padded)):
+        for mode, group in ((self.mode, packed), (ScoringMode.PADDED if is_packed else self.mode, padded)):
             if not group:
                 continue
-            if way == "packed":
-                found = score_plan(self.model, plan, len(requests), self.budget, self.workers, tell)
+            if mode is ScoringMode.PACKED:
+                found = score_plan(self.model, plan, len(requests), self.budget, self.workers, report)
             else:
                 found = score_padded(
-                    self.model, group, len(requests), self.budget, self.workers, tell, split=way == "padded"
+                    self.model,
+                    group,
+                    len(requests),
+                    self.budget,
+                    self.workers,
+                    report,
+                    split=mode is ScoringMode.PADDED,
                 )
-            self._take(way, group, found, scores)
+            self._take(mode, group, found, scores)
         self.computed += total
         return scores
 
-    def _take(self, way: str, group: list[Sequence], found: Scores, scores: Scores) -> None:
+    def _take(self, mode: ScoringMode, group: list[Sequence], found: Scores, scores: Scores) -> None:
         for sequence in group:
-            for one in sequence.asked:
+            for one in sequence.continuations:
                 scores[one.request] = found[one.request]
                 self.naive += len(sequence.tokens)
-                self.counts[way] += 1
+                self.counts[mode] += 1
 
-    def _teller(self, total: int) -> Callable[[int], None]:
+    def _reporter(self, total: int) -> Callable[[int], None]:
         """A progress function that adds up what workers report, one at a time."""
         lock, done = threading.Lock(), 0
 
-        def tell(tokens: int) -> None:
+        def report(tokens: int) -> None:
             nonlocal done
             with lock:
                 done += tokens
                 self.progress(done, total)
 
-        return tell
+        return report

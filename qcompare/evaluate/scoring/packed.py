@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .attention import PrefixStore, attending, packed_model
-from .head import Picked, hidden_states, pick, split_model
+from .attention import PrefixStore, packed_model, serving
+from .head import TokenLogprobs, gather_logprobs, hidden_states, split_model
 from .memory import Budget, is_out_of_memory, release_memory
 from .plan import Plan
 from .rows import make_row
@@ -25,15 +25,15 @@ SMALLEST_JOB = 192
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """Everything asked of a plan, ordered by token; ``at`` numbers tokens through all blocks."""
+class _Targets:
+    """Every prediction that a plan needs, ordered by token; ``at`` numbers tokens through all blocks."""
 
     at: np.ndarray
     target: np.ndarray
     request: np.ndarray
 
     @classmethod
-    def of(cls, plan: Plan, base: np.ndarray) -> "_Asked":
+    def of(cls, plan: Plan, base: np.ndarray) -> "_Targets":
         rows = np.array(
             [(base[one.block] + one.local, one.target, one.request) for one in plan.scored], dtype=np.int64
         )
@@ -60,10 +60,10 @@ def score_plan(
     """
     workers = workers or Workers.one()
     base = np.cumsum([0] + [len(block) for block in plan.blocks])
-    asked, sums = _Asked.of(plan, base), Sums(requests)
+    targets, sums = _Targets.of(plan, base), Sums(requests)
 
     def run(job: range) -> None:
-        _run_job(model, plan, job, base, asked, sums, budget, progress)
+        _run_job(model, plan, job, base, targets, sums, budget, progress)
 
     with packed_model(model), split_model(model):
         run_jobs(run, _jobs(plan, base, budget.tokens, workers.count), workers)
@@ -92,7 +92,7 @@ def _run_job(
     plan: Plan,
     job: range,
     base: np.ndarray,
-    asked: _Asked,
+    targets: _Targets,
     sums: Sums,
     budget: Budget,
     progress: Progress,
@@ -101,12 +101,12 @@ def _run_job(
     first, store = job.start, PrefixStore()
     while first < job.stop:
         end = min(job.stop, _row_end(base, first, budget.tokens))
-        inside = asked.within(base[first], base[end])
+        inside = targets.within(base[first], base[end])
         numbers = [*_missing(plan, first, end, store), *range(first, end)]
         offset = sum(len(plan.blocks[number]) for number in numbers[: first - end])
         try:
-            picked = _run_row(
-                model, plan, numbers, asked.at[inside] - base[first] + offset, asked.target[inside], store
+            found = _run_row(
+                model, plan, numbers, targets.at[inside] - base[first] + offset, targets.target[inside], store
             )
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or end - first == 1:
@@ -115,7 +115,7 @@ def _run_job(
             release_memory(error)
             budget.lower(int(base[end] - base[first]))
             continue
-        sums.add(asked.request[inside], picked)
+        sums.add(targets.request[inside], found)
         _drop_unused(plan, store, numbers, end)
         progress(int(base[end] - base[first]))
         first = end
@@ -139,13 +139,15 @@ def _row_end(base: np.ndarray, first: int, tokens: int) -> int:
 
 def _run_row(
     model: Any, plan: Plan, numbers: list[int], at: np.ndarray, targets: np.ndarray, store: PrefixStore
-) -> Picked | None:
+) -> TokenLogprobs | None:
     row = make_row(plan.blocks, numbers, model.device)
-    with attending(row, store):
+    with serving(row, store):
         hidden = hidden_states(model, row.tokens, row.positions)[0]
     if not len(at):
         return None
-    return pick(model, hidden, torch.from_numpy(at).to(hidden.device), torch.from_numpy(targets).to(hidden.device))
+    return gather_logprobs(
+        model, hidden, torch.from_numpy(at).to(hidden.device), torch.from_numpy(targets).to(hidden.device)
+    )
 
 
 def _drop_unused(plan: Plan, store: PrefixStore, numbers: list[int], end: int) -> None:

@@ -1,4 +1,4 @@
-"""The second exact way: one row per sequence in right-padded batches, logits only where they are asked.
+"""The second exact mode: one row per sequence in right-padded batches, logits only where they are needed.
 
 For causal models whose attention cannot take packed rows. A token never sees what comes after it, so padding on the
 right changes nothing; like lm-eval, no attention mask is given.
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .head import Picked, hidden_states, pick, pick_from_logits, split_model
+from .head import TokenLogprobs, gather_from_logits, gather_logprobs, hidden_states, split_model
 from .memory import Budget, is_out_of_memory, release_memory
 from .sequences import Sequence
 from .sums import Scores, Sums
@@ -59,7 +59,7 @@ def _run_job(model: Any, job: list[Sequence], sums: Sums, budget: Budget, progre
     while todo:
         batch = todo.pop()
         try:
-            owners, picked = _run_batch(model, batch, split)
+            owners, found = _run_batch(model, batch, split)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or len(batch) == 1:
                 raise
@@ -67,24 +67,24 @@ def _run_job(model: Any, job: list[Sequence], sums: Sums, budget: Budget, progre
             budget.lower(len(batch) * len(batch[0].tokens))
             todo += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
             continue
-        sums.add(owners, picked)
+        sums.add(owners, found)
         progress(sum(len(sequence.tokens) for sequence in batch))
 
 
-def _run_batch(model: Any, batch: list[Sequence], split: bool) -> tuple[np.ndarray, Picked]:
+def _run_batch(model: Any, batch: list[Sequence], split: bool) -> tuple[np.ndarray, TokenLogprobs]:
     """Scores of one batch and the request each belongs to."""
     width = len(batch[0].tokens)
     tokens = torch.zeros(len(batch), width, dtype=torch.long)
-    asked = []
+    wanted = []
     for line, sequence in enumerate(batch):
         tokens[line, : len(sequence.tokens)] = torch.tensor(sequence.tokens)
-        for one in sequence.asked:
+        for one in sequence.continuations:
             start = line * width + len(sequence.tokens) - len(one.targets)
-            asked += [(start + place, target, one.request) for place, target in enumerate(one.targets)]
-    at, targets, owners = torch.tensor(sorted(asked)).unbind(1)
+            wanted += [(start + place, target, one.request) for place, target in enumerate(one.targets)]
+    at, targets, owners = torch.tensor(sorted(wanted)).unbind(1)
     tokens, at, targets = tokens.to(model.device), at.to(model.device), targets.to(model.device)
     if split:
-        picked = pick(model, hidden_states(model, tokens).flatten(0, 1), at, targets)
+        found = gather_logprobs(model, hidden_states(model, tokens).flatten(0, 1), at, targets)
     else:
-        picked = pick_from_logits(model(input_ids=tokens, use_cache=False).logits.flatten(0, 1), at, targets)
-    return owners.numpy(), picked
+        found = gather_from_logits(model(input_ids=tokens, use_cache=False).logits.flatten(0, 1), at, targets)
+    return owners.numpy(), found

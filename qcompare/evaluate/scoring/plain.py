@@ -3,12 +3,13 @@
 from typing import Any
 
 from .generation import GeneratingLM
+from .modes import ScoringMode
 
 
 class PlainLM(GeneratingLM):
-    """HFLM's own scoring; ``path`` says so in results."""
+    """HFLM's own scoring; ``mode`` says so in results."""
 
-    path: str = "lm_eval"
+    mode: ScoringMode = ScoringMode.LM_EVAL
     _done: int = 0
     _total: int = 0
 

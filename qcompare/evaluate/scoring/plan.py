@@ -50,7 +50,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Scored:
-    """A prediction that is asked for: ``target`` after token ``local`` of ``block``, for ``request``."""
+    """A prediction that is needed: ``target`` after token ``local`` of ``block``, for ``request``."""
 
     block: int
     local: int
@@ -60,7 +60,7 @@ class Scored:
 
 @dataclass
 class Plan:
-    """Blocks in an order in which every prefix precedes its users, and every prediction asked for."""
+    """Blocks in an order in which every prefix precedes its users, and every prediction that is needed."""
 
     blocks: list[Block]
     scored: list[Scored]
@@ -163,7 +163,7 @@ def _extend(block: Block, tokens: Tokens, last: int, start: int) -> list[int]:
 
 
 def _add_tree(plan: Plan, sequences: list[Sequence], common: list[int], part: _Range) -> None:
-    """Append the block of the part's tree, and what is asked of its sequences."""
+    """Append the block of the part's tree, and the predictions that its sequences need."""
     block, home = Block(prefix=part.prefix, depth=part.depth), len(plan.blocks)
     path: list[int] = []  # the block's tokens on the way to the current sequence's end
     for index in range(part.first, part.end):
@@ -171,13 +171,13 @@ def _add_tree(plan: Plan, sequences: list[Sequence], common: list[int], part: _R
         shared = part.depth if index == part.first else max(common[index], part.depth)
         path = path[: shared - part.depth]
         path += _extend(block, tokens, path[-1] if path else -1, shared)
-        plan.scored.extend(_asked(plan, sequences[index], home, path, part))
+        plan.scored.extend(_scored(plan, sequences[index], home, path, part))
     if len(block):
         plan.blocks.append(block)
 
 
-def _asked(plan: Plan, sequence: Sequence, home: int, path: list[int], part: _Range) -> Iterator[Scored]:
-    for one in sequence.asked:
+def _scored(plan: Plan, sequence: Sequence, home: int, path: list[int], part: _Range) -> Iterator[Scored]:
+    for one in sequence.continuations:
         start = len(sequence.tokens) - len(one.targets)
         for position, target in enumerate(one.targets, start):
             if position >= part.depth:

@@ -1,4 +1,4 @@
-"""Requests as token sequences: what a causal model reads, and which of its predictions are asked for.
+"""Requests as token sequences: what a causal model reads, and which of its predictions are needed.
 
 The rules are lm-eval's (``HFLM._loglikelihood_tokens``, 0.4.13): a request is the context and the continuation; the
 model reads all of it but the last token, cut from the left to ``max_length`` tokens; the continuation's tokens are
@@ -13,7 +13,7 @@ Tokens = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Continuation:
     """One request at the end of a sequence: the continuation's tokens, predicted at the sequence's last positions."""
 
     request: int
@@ -26,12 +26,12 @@ class Sequence:
     """Tokens the model reads, and every request that needs its predictions."""
 
     tokens: Tokens
-    asked: tuple[Asked, ...]
+    continuations: tuple[Continuation, ...]
 
     @property
     def scored(self) -> int:
         """How many of the last positions are needed."""
-        return max(len(one.targets) for one in self.asked)
+        return max(len(one.targets) for one in self.continuations)
 
 
 def sequence_tokens(context: Seq[int], continuation: Seq[int], max_length: int) -> Tokens:
@@ -54,11 +54,11 @@ def unique_sequences(requests: Iterable[tuple[Seq[int], Seq[int]]], max_length: 
 
     The order puts sequences with a common prefix next to each other, which is what the planner shares.
     """
-    asked: dict[Tokens, list[Asked]] = {}
+    ends: dict[Tokens, list[Continuation]] = {}
     for index, (context, continuation) in enumerate(requests):
         tokens = sequence_tokens(context, continuation, max_length)
-        asked.setdefault(tokens, []).append(Asked(index, tuple(continuation)))
-    return [Sequence(tokens, tuple(asked[tokens])) for tokens in sorted(asked)]
+        ends.setdefault(tokens, []).append(Continuation(index, tuple(continuation)))
+    return [Sequence(tokens, tuple(ends[tokens])) for tokens in sorted(ends)]
 
 
 def naive_tokens(requests: Iterable[tuple[Seq[int], Seq[int]]], max_length: int) -> int:

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from .head import Picked
+from .head import TokenLogprobs
 
 Scores = list[tuple[float, bool]]
 """(log-likelihood, greedy) per request, as lm-eval returns them."""
@@ -18,11 +18,11 @@ class Sums:
         self._greedy = np.ones(requests, dtype=bool)
         self._lock = threading.Lock()
 
-    def add(self, requests: np.ndarray, picked: Picked | None) -> None:
-        """Add token scores; ``requests`` [asked] says whose each is. None adds nothing."""
-        if picked is None:
+    def add(self, requests: np.ndarray, found: TokenLogprobs | None) -> None:
+        """Add token scores; ``requests`` [targets] says whose each is. None adds nothing."""
+        if found is None:
             return
-        logprobs, greedy = picked.logprobs.cpu().numpy(), picked.greedy.cpu().numpy()
+        logprobs, greedy = found.logprobs.cpu().numpy(), found.greedy.cpu().numpy()
         with self._lock:
             np.add.at(self._logprobs, requests, logprobs)
             np.logical_and.at(self._greedy, requests, greedy)

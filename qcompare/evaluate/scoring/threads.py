@@ -52,14 +52,14 @@ def run_jobs(run: Callable[[T], None], jobs: Iterable[T], workers: Workers) -> N
         waiting.put(job)
     errors: list[BaseException] = []
     with compute_threads(workers.threads):
-        crew = [
+        pool = [
             threading.Thread(target=_work, args=(run, waiting, errors, workers.threads), daemon=True)
             for _ in range(workers.count)
         ]
-        for thread in crew:
+        for thread in pool:
             thread.start()
         try:
-            for thread in crew:
+            for thread in pool:
                 thread.join()
         except BaseException as error:  # an interrupt: let the workers stop at their next job
             errors.append(error)

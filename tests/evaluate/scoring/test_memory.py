@@ -9,8 +9,8 @@ import torch
 
 from qcompare.evaluate.scoring import attention
 from qcompare.evaluate.scoring.memory import Budget, release_memory
+from qcompare.evaluate.scoring.modes import choose_mode
 from qcompare.evaluate.scoring.packed import score_plan
-from qcompare.evaluate.scoring.paths import choose_way
 from qcompare.evaluate.scoring.plan import Plan, make_plan
 from qcompare.evaluate.scoring.sequences import unique_sequences
 from qcompare.evaluate.scoring.sums import Scores
@@ -86,7 +86,7 @@ def test_out_of_memory_in_the_trial_is_no_reason_against_a_way(monkeypatch: pyte
 
     monkeypatch.setattr(attention, "packed_attention", full)
     with pytest.raises(torch.OutOfMemoryError):
-        choose_way(tiny_model("llama"), 64)
+        choose_mode(tiny_model("llama"), 64)
 
 
 def test_tensors_of_a_failed_pass_are_freed() -> None:

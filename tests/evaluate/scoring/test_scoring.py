@@ -12,6 +12,7 @@ from lm_eval.models.huggingface import HFLM
 
 from qcompare.evaluate.scoring.lm import PackedLM
 from qcompare.evaluate.scoring.memory import Budget
+from qcompare.evaluate.scoring.modes import ScoringMode
 from qcompare.evaluate.scoring.threads import Workers
 
 from .conftest import CONFIGS, tiny_model
@@ -83,14 +84,14 @@ def assert_same(theirs: HFLM, ours: PackedLM, pairs: list[tuple[str, str]]) -> N
 @pytest.mark.parametrize("name", PACKED)
 def test_packed_models_agree_with_their_plain_forward(name: str, tokenizer: Any) -> None:
     _, ours = both(name, tokenizer)
-    assert (ours.path, ours.choice.refused) == ("packed", {})
+    assert (ours.mode, ours.mode_choice.refused) == ("packed", {})
 
 
 @pytest.mark.parametrize(("name", "path"), [("bloom", "padded"), ("mamba", "whole")])
 def test_other_models_are_scored_another_exact_way(name: str, path: str, tokenizer: Any) -> None:
     theirs, ours = both(name, tokenizer)
-    assert ours.path == path
-    assert "packed" in ours.choice.refused
+    assert ours.mode == path
+    assert "packed" in ours.mode_choice.refused
     assert_same(
         theirs, ours, [("The quick fox", " dog"), ("The quick", " lazy dog"), ("", "fox"), ("a" * 60, " dog")]
     )
@@ -150,8 +151,8 @@ def test_out_of_memory_lowers_the_budget_and_changes_nothing(tokenizer: Any, mon
 
 
 def test_the_way_found_for_the_original_model_is_taken_for_its_recipes(tokenizer: Any) -> None:
-    choice = replace(PackedLM(tiny_model("llama"), tokenizer).choice, way="padded")
-    assert PackedLM(tiny_model("llama"), tokenizer, choice=choice).path == "padded"
+    choice = replace(PackedLM(tiny_model("llama"), tokenizer).mode_choice, mode=ScoringMode.PADDED)
+    assert PackedLM(tiny_model("llama"), tokenizer, mode_choice=choice).mode == "padded"
 
 
 def test_rolling_and_generation_are_hflms(tokenizer: Any) -> None:

@@ -1,13 +1,12 @@
-"""Which exact way of scoring a model can take: by its config, then by a trial on the model itself.
+"""Which scoring mode a model can take: by its config, then by a trial on the model itself.
 
-Ways, best first: ``packed`` (shared prefixes, rows without padding), ``padded`` (one row per sequence), ``whole``
-(the same, with all logits, for models without a separate decoder), ``lm_eval`` (its own backend). A way is used
-when it agrees with plain forward passes of single sequences; what was refused and why is recorded.
+A mode is used when it agrees with plain forward passes of single sequences; what was refused and why is recorded.
 """
 
 import random
 from dataclasses import dataclass
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 
 import torch
 
@@ -19,43 +18,56 @@ from .sequences import Sequence, unique_sequences
 from .sums import Scores
 from .threads import Workers, compute_threads
 
-Way = Literal["packed", "padded", "whole", "lm_eval"]
+
+class ScoringMode(StrEnum):
+    """How log-likelihoods are computed, fastest first. All modes give lm-eval's answers."""
+
+    PACKED = "packed"
+    """Shared prefixes, rows without padding."""
+    PADDED = "padded"
+    """One row per sequence, logits only where they are needed."""
+    WHOLE = "whole"
+    """One row per sequence, all logits: for models without a separate decoder."""
+    LM_EVAL = "lm_eval"
+    """lm-eval's own backend."""
+
+
 TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
 """Largest difference of a token's log-probability, in standard deviations of the model's logits."""
 HALF_TOLERANCE = 0.05
 NOISE_FACTOR = 5.0
-"""Models that quantize activations jump where rounding does: how much more than batching alone a way may differ."""
+"""Models that quantize activations jump where rounding does: how much more than batching alone a mode may differ."""
 MOST_NOISE = 0.25
 CHECKED_WINDOW = 512
 """Widest sliding window tried; sequences longer than a wider window are scored padded."""
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The way chosen, and what the trial found."""
+class ModeChoice:
+    """The mode chosen, and what the trial found."""
 
-    way: Way
-    refused: dict[str, str]
-    """Better ways → why they are not used."""
+    mode: ScoringMode
+    refused: dict[ScoringMode, str]
+    """Faster modes → why they are not used."""
     difference: float
     """Largest difference to plain forward passes in the trial, in standard deviations of the logits."""
     longest: int | None
-    """Sequences longer than this go ``padded`` although the way is ``packed``; None: no limit."""
+    """Sequences longer than this are scored padded although the mode is packed; None: no limit."""
 
 
-def choose_way(model: Any, max_length: int, workers: Workers | None = None) -> Choice:
-    """Try the ways on a few random sequences and take the first that agrees."""
+def choose_mode(model: Any, max_length: int, workers: Workers | None = None) -> ModeChoice:
+    """Try the modes on a few random sequences and take the first that agrees."""
     with compute_threads((workers or Workers.one()).threads):
         return _choose(model, max_length)
 
 
-def _choose(model: Any, max_length: int) -> Choice:
-    refused: dict[str, str] = {}
+def _choose(model: Any, max_length: int) -> ModeChoice:
+    refused: dict[ScoringMode, str] = {}
     window = smallest_window(model.config)
     trial = _Trial.of(model, window)
-    for way, reason in _reasons(model, max_length).items():
+    for mode, reason in _reasons(model, max_length).items():
         try:
-            difference = float("inf") if reason else trial.difference(way)
+            difference = float("inf") if reason else trial.difference(mode)
         except (
             RuntimeError,
             TypeError,
@@ -65,15 +77,15 @@ def _choose(model: Any, max_length: int) -> Choice:
             IndexError,
             NotImplementedError,
         ) as error:
-            if is_out_of_memory(error):  # says nothing about the way
+            if is_out_of_memory(error):  # says nothing about the mode
                 raise
             reason = f"{type(error).__name__}: {error}"
         else:
             if trial.tolerates(difference):
-                wide = window is not None and window > CHECKED_WINDOW and way == "packed"
-                return Choice(way, refused, difference, window if wide else None)
-        refused[way] = reason or f"differs from plain passes by {difference:.2g} standard deviations of the logits"
-    return Choice("lm_eval", refused, float("nan"), None)
+                wide = window is not None and window > CHECKED_WINDOW and mode is ScoringMode.PACKED
+                return ModeChoice(mode, refused, difference, window if wide else None)
+        refused[mode] = reason or f"differs from plain passes by {difference:.2g} standard deviations of the logits"
+    return ModeChoice(ScoringMode.LM_EVAL, refused, float("nan"), None)
 
 
 def smallest_window(config: Any) -> int | None:
@@ -86,8 +98,8 @@ def smallest_window(config: Any) -> int | None:
     return int(window) if getattr(text, "use_sliding_window", True) else None
 
 
-def _reasons(model: Any, max_length: int) -> dict[Way, str | None]:
-    """Each way with the config's reason against it."""
+def _reasons(model: Any, max_length: int) -> dict[ScoringMode, str | None]:
+    """Each mode with the config's reason against it."""
     text = model.config.get_text_config()
     packed, padded = None, None
     if not getattr(model, "_supports_attention_backend", False):
@@ -103,7 +115,7 @@ def _reasons(model: Any, max_length: int) -> dict[Way, str | None]:
         packed = padded = "its position encoding depends on the longest sequence of a batch"
     if model.config.is_encoder_decoder:
         packed = padded = "it is an encoder-decoder"
-    return {"packed": packed, "padded": padded, "whole": padded}
+    return {ScoringMode.PACKED: packed, ScoringMode.PADDED: padded, ScoringMode.WHOLE: padded}
 
 
 def _original_length(text: Any, rope: dict[str, Any]) -> int:
@@ -118,7 +130,7 @@ class _Trial:
     model: Any
     sequences: list[Sequence]
     lengths: list[int]
-    """Tokens asked by each request."""
+    """Target tokens of each request."""
     plain: Scores
     spread: float
     """Standard deviation of the logits."""
@@ -145,13 +157,13 @@ class _Trial:
         )
         return difference <= NOISE_FACTOR * noise
 
-    def difference(self, way: Way) -> float:
-        """How far a way is from the plain scores: the worst request's difference per token."""
-        if way == "packed":
+    def difference(self, mode: ScoringMode) -> float:
+        """How far a mode is from the plain scores: the worst request's difference per token."""
+        if mode is ScoringMode.PACKED:
             plan = make_plan(self.sequences, block_tokens=24, saved_tokens=1)
             return self._distance(score_plan(self.model, plan, len(self.plain), Budget(96)))
         return self._distance(
-            score_padded(self.model, self.sequences, len(self.plain), Budget(128), split=way == "padded")
+            score_padded(self.model, self.sequences, len(self.plain), Budget(128), split=mode is ScoringMode.PADDED)
         )
 
     def _distance(self, scores: Scores) -> float:
