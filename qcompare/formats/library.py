@@ -35,7 +35,7 @@ class AutoRoundFormat(Format):
         )
         return self._rounding(function, preset.bits, preset.group_size, data_type)
 
-    def activation_rounding(self, scheme: Scheme) -> Rounding | None:
+    def activation_rounding(self, scheme: Scheme, maximum: float | None = None) -> Rounding | None:
         from auto_round.data_type.utils import get_quant_func
 
         preset = library_scheme(scheme.name)

@@ -3,6 +3,7 @@
 The only place that puts models, recipes, quantization and evaluation together.
 """
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -198,7 +199,7 @@ class Run:
             model_revision=revision,
             layer_config=config,
             schemes=scheme_definitions(config),
-            rounding="rtn",
+            rounding=f"rtn {json.dumps(self.lab.input_maxima, sort_keys=True)}" if self.lab.input_maxima else "rtn",
             dtype=self.dtype,
             device=f"{self.device.partition(':')[0]} {device_name(self.device)}",
             scorer=lm.mode,

@@ -8,6 +8,7 @@ rounding. The accuracy is that of the format; speed and memory are not.
 import threading
 from collections.abc import Callable, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import JobError
@@ -22,6 +23,7 @@ def simulate(
     layer_config: Mapping[str, str],
     report: Callable[[int, int], None] = lambda done, total: None,
     activations: bool = True,
+    input_maxima: Mapping[str, float] = MappingProxyType({}),
 ) -> None:
     """Make a model behave as if the named layers were stored in their schemes.
 
@@ -30,6 +32,8 @@ def simulate(
         layer_config: full layer name → scheme name.
         report: told (layers done, layers in all).
         activations: False leaves them as they are and rounds weights only.
+        input_maxima: full layer name → largest absolute input, from `input_maxima.input_maxima`, for formats that
+            calibrate them.
 
     Raises:
         JobError: a named layer does not exist in the model or is not linear.
@@ -47,7 +51,7 @@ def simulate(
                 raise JobError(f"layer {name} is not a linear layer of this model: the recipe is for another model")
             layer.weight.data.copy_(weight_rounding(scheme)(layer.weight.data, **settings.get(name, {})))
             if activations and rounds_activations(scheme):
-                layer.register_forward_pre_hook(_InputRounding(shared, scheme))
+                layer.register_forward_pre_hook(_InputRounding(shared, scheme, input_maxima.get(name)))
             report(done, len(layer_config))
 
 
@@ -69,29 +73,31 @@ class SharedInput(threading.local):
     def __init__(self) -> None:
         self._source: torch.Tensor | None = None
         self._version = 0
-        self._rounded: dict[str, torch.Tensor] = {}
+        self._rounded: dict[tuple[str, float | None], torch.Tensor] = {}
 
-    def rounded(self, x: "torch.Tensor", scheme: str) -> "torch.Tensor":
+    def rounded(self, x: "torch.Tensor", scheme: str, maximum: float | None = None) -> "torch.Tensor":
         """`x` as the scheme's activations: shape (..., features), same dtype."""
         version = 0 if x.is_inference() else x._version
         if x is not self._source or version != self._version:
             self._source, self._version, self._rounded = x, version, {}
-        if scheme not in self._rounded:
+        key = scheme, maximum
+        if key not in self._rounded:
             rows = x.reshape(-1, x.shape[-1])
-            rounding = activation_rounding(scheme)
-            self._rounded[scheme] = x if rounding is None else rounding(rows).reshape(x.shape)
-        return self._rounded[scheme]
+            rounding = activation_rounding(scheme) if maximum is None else activation_rounding(scheme, maximum)
+            self._rounded[key] = x if rounding is None else rounding(rows).reshape(x.shape)
+        return self._rounded[key]
 
 
 class _InputRounding:
     """Forward pre-hook of one quantized layer."""
 
-    def __init__(self, shared: SharedInput, scheme: str) -> None:
+    def __init__(self, shared: SharedInput, scheme: str, maximum: float | None) -> None:
         self.shared = shared
         self.scheme = scheme
+        self.maximum = maximum
 
     def __call__(self, module: Any, inputs: tuple["torch.Tensor", ...]) -> tuple["torch.Tensor", ...]:
-        return (self.shared.rounded(inputs[0], self.scheme),)
+        return (self.shared.rounded(inputs[0], self.scheme, self.maximum),)
 
 
 def rounds_activations(scheme: str) -> bool:
@@ -113,7 +119,7 @@ def weight_rounding(scheme: str) -> Rounding:
 
 
 @cache
-def activation_rounding(scheme: str) -> Rounding | None:
+def activation_rounding(scheme: str, maximum: float | None = None) -> Rounding | None:
     """Rounding of activations, shape (rows, features), in groups along the features; None leaves them as they are."""
     format = format_of(scheme)
-    return format.activation_rounding(SCHEMES[scheme]) if format else None
+    return format.activation_rounding(SCHEMES[scheme], maximum) if format else None

@@ -15,6 +15,7 @@ from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.models.hub import hub_reachable
 from qcompare.models.sources import describe, fetch, load
 from qcompare.quantize.fp8 import settle, write_fp8
+from qcompare.quantize.input_maxima import input_maxima
 from qcompare.quantize.rounding import Rounding, round_in_memory
 from qcompare.quantize.simulate import simulate
 from qcompare.recipes.autoscheme import LayerLosses, Scoring, layer_losses
@@ -22,6 +23,7 @@ from qcompare.recipes.base import BuildContext, Recipe
 from qcompare.recipes.calibration import ULTRACHAT, calibration_text, check_local, token_rows
 from qcompare.settings import Settings
 from qcompare.store.seal import reusable
+from qcompare.study.formats import format_of
 from qcompare.study.layers import LayerConfig, LayerScores
 from qcompare.study.result import AwqReport, Divergence
 from qcompare.study.spec import Study
@@ -41,6 +43,8 @@ class Lab:
     """Text and amount that decided something, in words."""
     layer_scores: LayerScores | None = None
     """By what layers were chosen; recipes that score them only."""
+    input_maxima: dict[str, float]
+    """Largest absolute input of layers whose format calibrates them, after `quantize`."""
     awq: AwqReport | None = None
     checkpoint: Path | None = None
     """Folder of the compressed checkpoint that the model was loaded from; None for simulated ones."""
@@ -63,6 +67,7 @@ class Lab:
         self.recipe, self.avg_bits = recipe, avg_bits
         self.settings, self.device, self.dtype, self.folder = settings, device, dtype, folder
         self.report: Report = lambda done, total: None
+        self.input_maxima = {}
         self._original: tuple[Any, Any] | None = None
 
     @property
@@ -112,9 +117,19 @@ class Lab:
         if not layer_config:
             return model, tokenizer
         if self.study.rounding == "rtn":
-            simulate(model, layer_config, self.report)
+            self.input_maxima = self._input_maxima(model, tokenizer, layer_config)
+            simulate(model, layer_config, self.report, input_maxima=self.input_maxima)
             return model, tokenizer
         return round_in_memory(model, tokenizer, layer_config, self.rounding(), self.device, self.report), tokenizer
+
+    def _input_maxima(self, model: Any, tokenizer: Any, layer_config: LayerConfig) -> dict[str, float]:
+        """Of layers whose format calibrates the scale of their inputs."""
+        formats = {name: format_of(scheme) for name, scheme in layer_config.items()}
+        names = [name for name, format in formats.items() if format and format.calibrates_inputs]
+        if not names:
+            return {}
+        rows = token_rows(self.calibration(ULTRACHAT), self.study.calibration, tokenizer)
+        return input_maxima(model, names, rows["input_ids"])
 
     def rounding(self) -> Rounding:
         """How weights are rounded."""

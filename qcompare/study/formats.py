@@ -61,6 +61,8 @@ class Format:
     """Checkpoint formats that hold mixes of its schemes; see `CHECKPOINT_FORMATS`."""
     choices: ClassVar[tuple[SchemeChoice, ...]] = ()
     """Mixes that the screen offers; a study file may name others."""
+    calibrates_inputs: ClassVar[bool] = False
+    """Activations are rounded on a scale from calibration text, stored with the checkpoint."""
     mixable: ClassVar[bool] = True
     """Its schemes can be mixed by recipes; others are only written as whole checkpoints."""
 
@@ -87,8 +89,13 @@ class Format:
         """
         return {}
 
-    def activation_rounding(self, scheme: Scheme) -> Rounding | None:
-        """Rounding of a layer's inputs of shape (rows, in_features); None where they stay as they are."""
+    def activation_rounding(self, scheme: Scheme, maximum: float | None = None) -> Rounding | None:
+        """Rounding of a layer's inputs of shape (rows, in_features); None where they stay as they are.
+
+        Args:
+            maximum: the layer's largest absolute input on the calibration text, for formats that `calibrates_inputs`;
+                None takes that of each tensor.
+        """
         return None
 
 
