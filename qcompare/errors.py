@@ -13,7 +13,7 @@ class QCompareError(Exception):
     it is shown: `raise InvalidStudy("{path}: cannot be read", path=path)`. `str` gives it in English.
     """
 
-    def __init__(self, message: str | Message, **values: object) -> None:
+    def __init__(self, message: str | Message, /, **values: object) -> None:
         self.message = Message(message, values) if isinstance(message, str) else message
         super().__init__(str(self.message))
 
@@ -25,7 +25,7 @@ class InvalidStudy(QCompareError):
 class InvalidValue(ValueError):
     """One value of a study is wrong: for validators, whose errors pydantic collects. Carries a message likewise."""
 
-    def __init__(self, message: str | Message, **values: object) -> None:
+    def __init__(self, message: str | Message, /, **values: object) -> None:
         self.message = Message(message, values) if isinstance(message, str) else message
         super().__init__(str(self.message))
 

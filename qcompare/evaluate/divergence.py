@@ -50,9 +50,11 @@ def read_passages(path: Path, tokenizer: Any, num_samples: int, max_seq_length: 
         text = path.read_text(encoding="utf-8")
         texts = [json.loads(line)["text"] for line in text.splitlines()] if path.suffix == ".jsonl" else [text]
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidStudy(f"held-out text {path} cannot be read ({error}): give a text or .jsonl file") from None
+        raise InvalidStudy(
+            "held-out text {path} cannot be read ({reason}): give a text or .jsonl file", path=path, reason=str(error)
+        ) from None
     except (ValueError, KeyError, TypeError):
-        raise InvalidStudy(f'held-out text {path}: every line must be JSON with a field "text"') from None
+        raise InvalidStudy('held-out text {path}: every line must be JSON with a field "text"', path=path) from None
     passages = []
     for one in texts:
         ids = tokenizer(one, truncation=False, verbose=False)["input_ids"]
@@ -61,7 +63,7 @@ def read_passages(path: Path, tokenizer: Any, num_samples: int, max_seq_length: 
         if len(passages) >= num_samples:
             break
     if not passages:
-        raise InvalidStudy(f"held-out text {path} is too short: it needs at least {MIN_TOKENS} tokens")
+        raise InvalidStudy("held-out text {path} is too short: it needs at least {n} tokens", path=path, n=MIN_TOKENS)
     return Passages(tuple(passages[:num_samples]), source)
 
 

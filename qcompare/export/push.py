@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qcompare.errors import InvalidStudy, ModelUnavailable
+from qcompare.words import Message
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
@@ -17,7 +18,7 @@ def check_name(repo: str) -> bool:
         InvalidStudy: it is something else.
     """
     if not NAME.fullmatch(repo):
-        raise InvalidStudy(f"'{repo[:60]}' is no name on the hub: give org/name")
+        raise InvalidStudy("'{repo}' is no name on the hub: give org/name", repo=repo[:60])
     return True
 
 
@@ -51,10 +52,17 @@ def push_folder(folder: Path, repo: str, token: str) -> str:
         api.upload_folder(folder_path=folder, repo_id=repo, commit_message="Checkpoint written by qcompare")
     except HfHubHTTPError as error:
         code = error.response.status_code if error.response is not None else 0
-        why = "the token has no right to write there" if code in (401, 403) else f"the hub answered {code}"
-        raise ModelUnavailable(f"{repo}: not uploaded: {why}; the checkpoint stays in {folder}") from None
+        why = Message("the hub answered {code}", {"code": code})
+        if code in (401, 403):
+            why = Message("the token has no right to write there")
+        raise _not_uploaded(repo, folder, why) from None
     except OSError as error:
-        raise ModelUnavailable(
-            f"{repo}: not uploaded: no answer from the hub ({type(error).__name__}); the checkpoint stays in {folder}"
-        ) from None
+        why = Message("no answer from the hub ({reason})", {"reason": type(error).__name__})
+        raise _not_uploaded(repo, folder, why) from None
     return f"{api.endpoint}/{repo}"
+
+
+def _not_uploaded(repo: str, folder: Path, why: Message) -> ModelUnavailable:
+    return ModelUnavailable(
+        "{repo}: not uploaded: {why}; the checkpoint stays in {folder}", repo=repo, why=why, folder=folder
+    )

@@ -107,7 +107,9 @@ class Export:
             self.lab.fetch()
         facts = self.lab.facts
         if self.lab.local.revision != self.measured.model.revision:
-            raise JobError(f"{facts.title} has changed since it was measured: run the study again, then export")
+            raise JobError(
+                "{model} has changed since it was measured: run the study again, then export", model=facts.title
+            )
         if self.study.shared_layers and torn_groups(facts.layers, self.config):
             with self._stage(gettext_noop("giving layers that are fused one scheme")):
                 self.config = self.lab.recipe.choose(self.lab)
@@ -145,7 +147,9 @@ class Export:
         if self.lab.recipe.writes:
             kept = self.store.folder(self.job.id).path / "checkpoint"
             if not kept.is_dir():
-                raise JobError(f"the checkpoint of {self.job.id} was removed: run the study again, then export")
+                raise JobError(
+                    "the checkpoint of {job} was removed: run the study again, then export", job=self.job.id
+                )
             shutil.copytree(kept, folder)
             return
         # in float32 nothing of the stored weights is lost, nor in their own dtype, which widens no other layers
@@ -165,8 +169,10 @@ class Export:
         decisive = compared.get("reloaded-weights.npy", compared.get("reloaded.npy", Compared(0.0, 0.0, 1.0)))
         if not decisive.same >= SAME:
             raise JobError(
-                f"the checkpoint is not what was measured: logits differ by {decisive.mean:.3g} on average, the same "
-                f"next word in {100 * decisive.same:.0f} % of places; nothing was kept"
+                "the checkpoint is not what was measured: logits differ by {mean} on average, the same next word in "
+                "{same} % of places; nothing was kept",
+                mean=f"{decisive.mean:.3g}",
+                same=f"{100 * decisive.same:.0f}",
             )
         whole, weights = compared.get("reloaded.npy", decisive), compared.get("reloaded-weights.npy")
         size = stored_size(folder)
@@ -196,7 +202,7 @@ class Export:
         print(done.stdout, done.stderr, sep="\n", flush=True)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-            raise JobError(f"the checkpoint cannot be loaded again: {last[:300]}; nothing was kept")
+            raise JobError("the checkpoint cannot be loaded again: {reason}; nothing was kept", reason=last[:300])
         values: dict[str, Any] = json.loads((work / "reloaded.json").read_text(encoding="utf-8"))
         return values
 
@@ -206,8 +212,10 @@ class Export:
         wanted = set(quantized(self.config))
         if missing := sorted(wanted - set(names)):
             raise JobError(
-                f"{len(missing)} of {len(wanted)} layers are not quantized in the checkpoint, such as {missing[0]}; "
-                "nothing was kept"
+                "{n} of {total} layers are not quantized in the checkpoint, such as {layer}; nothing was kept",
+                n=len(missing),
+                total=len(wanted),
+                layer=missing[0],
             )
 
     def _document(self, folder: Path, report: ExportReport, facts: ModelFacts) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from qcompare.errors import ModelUnavailable
 from qcompare.models.facts import LocalModel
 from qcompare.settings import Settings
+from qcompare.words import Message
 
 
 def load(local: LocalModel, device: str, dtype: str, settings: Settings, hub_kernels: bool) -> tuple[Any, Any]:
@@ -46,7 +47,9 @@ def load(local: LocalModel, device: str, dtype: str, settings: Settings, hub_ker
         raise
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelUnavailable(f"{local.name}: transformers cannot load it: {first[:300]}") from error
+        raise ModelUnavailable(
+            "{model}: transformers cannot load it: {reason}", model=local.name, reason=first[:300]
+        ) from error
     _check_complete(local, info)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
@@ -57,9 +60,12 @@ def load(local: LocalModel, device: str, dtype: str, settings: Settings, hub_ker
 def _check_complete(local: LocalModel, info: dict[str, Any]) -> None:
     """transformers only warns when weights are missing, and fills them with random numbers."""
     if missing := sorted(info["missing_keys"]):
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        rest = len(missing) - 1
         raise ModelUnavailable(
-            f"{local.name}: its files lack the weights of {missing[0]}{more}; fetch the model again"
+            "{model}: its files lack the weights of {layer}{more}; fetch the model again",
+            model=local.name,
+            layer=missing[0],
+            more=Message(" and {n} more", {"n": rest}) if rest else "",
         )
 
 

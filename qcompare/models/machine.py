@@ -28,7 +28,11 @@ def pick_device(wanted: str, assigned: str | None) -> str:
         return "cuda:0" if found else "cpu"
     kind, _, index = device.partition(":")
     if kind == "cuda" and int(index or 0) >= found:
-        raise JobError(f"device {device} does not exist: torch sees {found} CUDA devices; set device to auto or cpu")
+        raise JobError(
+            "device {device} does not exist: torch sees {n} CUDA devices; set device to auto or cpu",
+            device=device,
+            n=found,
+        )
     return device
 
 
@@ -40,7 +44,7 @@ def pick_dtype(device: str, wanted: str) -> str:
     """
     if wanted != "auto":
         if wanted not in DTYPES:
-            raise JobError(f"unknown dtype '{wanted}': choose auto, {', '.join(DTYPES)}")
+            raise JobError("unknown dtype '{dtype}': choose auto, {known}", dtype=wanted, known=", ".join(DTYPES))
         return wanted
     import torch
 

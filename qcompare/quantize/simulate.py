@@ -48,7 +48,9 @@ def simulate(
         for done, (name, scheme) in enumerate(layer_config.items(), start=1):
             layer = modules.get(name)
             if not isinstance(layer, torch.nn.Linear):
-                raise JobError(f"layer {name} is not a linear layer of this model: the recipe is for another model")
+                raise JobError(
+                    "layer {name} is not a linear layer of this model: the recipe is for another model", name=name
+                )
             layer.weight.data.copy_(weight_rounding(scheme)(layer.weight.data, **settings.get(name, {})))
             if activations and rounds_activations(scheme):
                 layer.register_forward_pre_hook(_InputRounding(shared, scheme, input_maxima.get(name)))

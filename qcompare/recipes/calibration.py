@@ -64,9 +64,14 @@ def check_amount(name: str, tokens: Sequence[Sequence[int]], long_enough: int, c
         return
     longest = max((len(row) for row in tokens), default=0)
     raise InvalidStudy(
-        f"calibration text {name}: {long_enough} of {len(tokens)} rows have {calibration.max_seq_length} tokens, "
-        f"{calibration.num_samples} are asked for (the longest has {longest}): lower num_samples or max_seq_length, "
-        "or give more text"
+        "calibration text {name}: {enough} of {total} rows have {tokens} tokens, {wanted} are asked for (the longest "
+        "has {longest}): lower num_samples or max_seq_length, or give more text",
+        name=name,
+        enough=long_enough,
+        total=len(tokens),
+        tokens=calibration.max_seq_length,
+        wanted=calibration.num_samples,
+        longest=longest,
     )
 
 
@@ -94,15 +99,19 @@ def local_texts(path: Path) -> tuple[str, ...]:
         lines = [line for line in content.splitlines() if line.strip()]
         rows = [json.loads(line) for line in lines] if path.suffix == ".jsonl" else json.loads(content)
     except OSError as error:
-        raise InvalidStudy(f"calibration text {path} cannot be read ({error.strerror}): give a .jsonl file") from None
+        raise InvalidStudy(
+            "calibration text {path} cannot be read ({reason}): give a .jsonl file", path=path, reason=error.strerror
+        ) from None
     except ValueError:
-        raise InvalidStudy(f'calibration text {path} is not JSON: give lines such as {{"text": "…"}}') from None
+        raise InvalidStudy(
+            'calibration text {path} is not JSON: give lines such as {{"text": "…"}}', path=path
+        ) from None
     if not isinstance(rows, list) or not rows:
-        raise InvalidStudy(f'calibration text {path} is empty: give lines such as {{"text": "…"}}')
+        raise InvalidStudy('calibration text {path} is empty: give lines such as {{"text": "…"}}', path=path)
     texts = [row.get("text") if isinstance(row, dict) else None for row in rows]
     if not all(isinstance(text, str) for text in texts):
         line = next(place for place, text in enumerate(texts, start=1) if not isinstance(text, str))
-        raise InvalidStudy(f"calibration text {path} has no field 'text' in row {line}")
+        raise InvalidStudy("calibration text {path} has no field 'text' in row {n}", path=path, n=line)
     return tuple(str(text) for text in texts)
 
 
@@ -114,12 +123,18 @@ def _hub_texts(dataset: str | None, num_samples: int, tokenizer: Any) -> tuple[s
         rows = load_dataset(name, split=f"{split}[:{2 * num_samples}]")
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise InvalidStudy(f"calibration data {name} cannot be had ({reason}): give a .jsonl file") from None
+        raise InvalidStudy(
+            "calibration data {name} cannot be had ({reason}): give a .jsonl file", name=name, reason=reason
+        ) from None
     if "messages" in rows.column_names:
         return tuple(tokenizer.apply_chat_template(row, tokenize=False) for row in rows["messages"])
     if "text" in rows.column_names:
         return tuple(rows["text"])
-    raise InvalidStudy(f"calibration data {name} has no column 'text' or 'messages': {', '.join(rows.column_names)}")
+    raise InvalidStudy(
+        "calibration data {name} has no column 'text' or 'messages': {columns}",
+        name=name,
+        columns=", ".join(rows.column_names),
+    )
 
 
 def _checked(path: Path) -> Path:

@@ -12,14 +12,17 @@ from qcompare.study.frozen import Frozen
 from qcompare.study.prompts import TAG
 from qcompare.study.refusals import refusal
 from qcompare.study.spec import Calibration, HeldOut, Study
-from qcompare.words import gettext, gettext_noop
+from qcompare.words import Message, gettext_noop
 
 MAX_STUDY_BYTES = 1_000_000
 """A study file larger than this is not one."""
 
 
-def parse_study(values: Any, source: str = "study") -> Study:
+def parse_study(values: Any, source: str | Message | None = "study") -> Study:
     """Check plain values and make a `Study` of them.
+
+    Args:
+        source: where they come from, for the error; None where that says nothing.
 
     Raises:
         InvalidStudy: one line naming the field, what is wrong and what is allowed.
@@ -31,7 +34,9 @@ def parse_study(values: Any, source: str = "study") -> Study:
     try:
         return Study.model_validate(values)
     except ValidationError as error:
-        raise InvalidStudy(f"{source}: {_one_line(error)}") from None
+        if source is None:
+            raise InvalidStudy(_one_line(error)) from None
+        raise InvalidStudy("{source}: {problem}", source=source, problem=_one_line(error)) from None
 
 
 def load_study(path: Path) -> Study:
@@ -100,23 +105,27 @@ def _values(text: str, source: str) -> Any:
         return yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
-        where = gettext(" (line {n})", n=mark.line + 1) if mark else ""
+        where = Message(" (line {n})", {"n": mark.line + 1}) if mark else ""
         raise InvalidStudy(
             "{source}: is not valid YAML{where}; expected lines such as 'model: demo'", source=source, where=where
         ) from None
 
 
-def _one_line(error: ValidationError) -> str:
+def _one_line(error: ValidationError) -> Message:
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"] if not _is_type_tag(part))
-    message = refusal(first)
     if first["type"] == "extra_forbidden":
-        return str(unknown(gettext_noop("key"), place, _keys_at(first["loc"][:-1])))
-    given = repr(first["input"])
-    shown = "" if first["type"] == "value_error" else gettext(", got {given}", given=given[:60])
+        return unknown(gettext_noop("key"), place, _keys_at(first["loc"][:-1]))
+    given = Message(", got {given}", {"given": repr(first["input"])[:60]})
     more = len(error.errors()) - 1
-    rest = gettext(" (and {n} more)", n=more) if more else ""
-    return f"{place}: {message}{shown}{rest}" if place else f"{message}{rest}"
+    values = {
+        "place": place,
+        "problem": refusal(first),
+        "given": "" if first["type"] == "value_error" or not place else given,
+        "more": Message(" (and {n} more)", {"n": more}) if more else "",
+    }
+    text = gettext_noop("{place}: {problem}{given}{more}") if place else gettext_noop("{problem}{more}")
+    return Message(text, values)
 
 
 def _is_type_tag(part: Any) -> bool:

@@ -1,8 +1,9 @@
-"""What pydantic says of a value that it refuses, in the language spoken now."""
+"""What pydantic says of a value that it refuses, as a message that can be translated."""
 
 from pydantic_core import ErrorDetails
 
-from qcompare.words import gettext, gettext_noop
+from qcompare.errors import InvalidValue
+from qcompare.words import Message, gettext_noop, verbatim
 
 MESSAGES: dict[str, str] = {
     "bool_parsing": gettext_noop("Input should be a valid boolean, unable to interpret input"),
@@ -25,15 +26,21 @@ MESSAGES: dict[str, str] = {
 """By pydantic's names of errors, in its own English words; those that a study can meet."""
 
 
-def refusal(error: ErrorDetails) -> str:
-    """What is wrong with one value, and what is allowed. Errors that are not in the table stay English."""
-    text = MESSAGES.get(error["type"])
-    if text is None:
-        return error["msg"].removeprefix("Value error, ")
-    return gettext(text, **{name: _shown(value) for name, value in error.get("ctx", {}).items()})
+def refusal(error: ErrorDetails) -> Message:
+    """What is wrong with one value, and what is allowed: our own validators' messages as they are, pydantic's by the
+    table; others stay English."""
+    values = error.get("ctx", {})
+    if isinstance(own := values.get("error"), InvalidValue):
+        return own.message
+    if text := MESSAGES.get(error["type"]):
+        return Message(text, {name: _shown(value) for name, value in values.items()})
+    return verbatim(error["msg"].removeprefix("Value error, "))
 
 
 def _shown(value: object) -> object:
     if isinstance(value, float):
         return f"{value:g}"
-    return value.replace(" or ", gettext(" or ")) if isinstance(value, str) else value
+    if not isinstance(value, str) or " or " not in value:
+        return value
+    first, _, last = value.rpartition(" or ")
+    return Message("{first} or {last}", {"first": first, "last": last})

@@ -29,7 +29,7 @@ from qcompare.ui.results.export import build_export
 from qcompare.ui.results.tab import build_results
 from qcompare.ui.shared import SharedStore
 from qcompare.ui.texts import PRODUCT
-from qcompare.words import gettext, gettext_noop
+from qcompare.words import gettext, gettext_noop, translate
 
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 1.5
@@ -158,7 +158,7 @@ def study_of(store: Store, asked: str) -> str:
         if asked:
             return BETWEEN.join(store.study(name).id for name in study_names(asked))
     except NotFound as error:
-        gr.Warning(escape(str(error), quote=False))  # a toast shows HTML, and the address is anybody's
+        gr.Warning(escape(translate(error.message), quote=False))  # a toast shows HTML, and the address is anybody's
     return store.newest() or ""
 
 
@@ -167,7 +167,7 @@ def _starter(settings: Settings) -> Callable[..., list[Any]]:
         try:
             study = submit(Asked(*values).study(), settings, anyway=button == gettext(START_ANYWAY))
         except QCompareError as error:
-            return [gr.skip(), gr.skip(), page("estimate", error=str(error), found=None)]
+            return [gr.skip(), gr.skip(), page("estimate", error=translate(error.message), found=None)]
         return [study.id, gr.Tabs(selected="progress"), gr.skip()]
 
     return start

@@ -69,7 +69,9 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
             app_kwargs={"middleware": [Middleware(Listening)], "routes": log_routes(settings.home)},
         )
     except OSError:
-        raise QCompareError(f"port {settings.port} is taken: choose another one with QCOMPARE_PORT") from None
+        raise QCompareError(
+            "port {port} is taken: choose another one with QCOMPARE_PORT", port=settings.port
+        ) from None
     for pace in ("sleep_when_free", "progress_update_sleep_when_free"):  # a thousand looks a second otherwise
         setattr(app._queue, pace, QUEUE_SECONDS)
     print(f"qcompare is open at {address}", flush=True)

@@ -57,13 +57,13 @@ def use_language(name: str) -> Iterator[None]:
         _current.reset(before)
 
 
-def gettext(text: str, **values: object) -> str:
+def gettext(text: str, /, **values: object) -> str:
     """A text in the current language, its `{placeholders}` filled with values."""
     found = lookup(text)
     return found.format(**values) if values else found
 
 
-def ngettext(one: str, several: str, n: int, **values: object) -> str:
+def ngettext(one: str, several: str, n: int, /, **values: object) -> str:
     """The form of a text that fits the number `n`, which fills `{n}` with its thousands set apart."""
     return lookup_plural(one, several, n).format(n=thousands(n), **values)
 
@@ -79,6 +79,14 @@ def translate(message: Message | str) -> str:
         return lookup(message)
     values = {name: translate(v) if isinstance(v, Message) else v for name, v in message.values.items()}
     return gettext(message.template, **values)
+
+
+def verbatim(text: str) -> Message:
+    """A message that is the same in every language: what another program said, a path, a number."""
+    return Message(_VERBATIM, {"text": text})
+
+
+_VERBATIM = "{text}"
 
 
 def thousands(number: int) -> str:

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from qcompare.study.refusals import refusal
 from qcompare.study.spec import Study
-from qcompare.words import use_language
+from qcompare.words import translate, use_language
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,6 @@ def test_a_value_is_refused_in_the_language_spoken(change: dict[str, object], ch
     with pytest.raises(ValidationError) as raised:
         Study.model_validate(change)
     error = raised.value.errors()[0]
-    assert refusal(error) == error["msg"]
+    assert str(refusal(error)) == error["msg"]
     with use_language("zh"):
-        assert refusal(error) == chinese
+        assert translate(refusal(error)) == chinese

@@ -24,7 +24,16 @@ messages = pytest.importorskip("babel.messages")
 
 ROOT = Path(__file__).parents[2]
 TRANSLATED = [name for name in LANGUAGES if name != "en"]
-ERRORS = ("QCompareError", "InvalidStudy", "ModelUnavailable", "NotFound", "JobError", "DoesNotFit")
+ERRORS = (
+    "QCompareError",
+    "InvalidStudy",
+    "ModelUnavailable",
+    "NotFound",
+    "InvalidValue",
+    "JobError",
+    "DoesNotFit",
+    "DamagedWheel",
+)
 NAMES = ("_", "gettext", "gettext_noop", "Message", *ERRORS)
 KEYWORDS = {"ngettext": (1, 2), **dict.fromkeys(NAMES)}
 METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
@@ -75,6 +84,17 @@ def test_no_text_stands_where_the_extractor_does_not_look() -> None:
         if any(isinstance(argument, ast.Constant) for argument in call.args)
     ]
     assert inside == [], "take it out of the f-string"
+
+
+def test_the_message_of_an_error_is_a_template_and_its_values() -> None:
+    filled = [
+        f"{path.name}:{call.lineno}"
+        for path in (ROOT / "qcompare").rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in (*ERRORS, "Message")
+        if call.args and isinstance(call.args[0], ast.JoinedStr)
+    ]
+    assert filled == [], "give the template and its values apart"
 
 
 @pytest.mark.parametrize("name", TRANSLATED)

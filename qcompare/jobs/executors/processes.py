@@ -102,7 +102,7 @@ def stop(jobs: Sequence[Job], home: Path) -> None:
     if left:
         pids = ", ".join(str(process.pid) for process in left)
         raise JobError(
-            f"process {pids} cannot be killed: it hangs in the system; only a restart of the machine helps"
+            "process {pids} cannot be killed: it hangs in the system; only a restart of the machine helps", pids=pids
         )
 
 

@@ -16,7 +16,7 @@ from qcompare.study.prompts import Prompt, turns
 from qcompare.study.reading import parse_study
 from qcompare.study.spec import Study
 from qcompare.ui.parts import Part, Place, study_exists
-from qcompare.words import gettext
+from qcompare.words import gettext, translate
 
 NAME_LETTERS = 40
 """Of a prompt, in the name of its study."""
@@ -40,7 +40,7 @@ def build_own_prompt(settings: Settings, study_id: gr.Textbox) -> Part:
             asked = prompt_study(spec, text, chosen, spec.prompts[int(follows)] if follows else None)
             return submit(asked, settings, name=f"Prompt: {' '.join(text.split())[:NAME_LETTERS]}").id
         except QCompareError as error:
-            gr.Warning(escape(str(error), quote=False))  # a toast shows HTML
+            gr.Warning(escape(translate(error.message), quote=False))  # a toast shows HTML
             return gr.skip()
 
     ask.click(start, [study_id, prompt, before, recipes], study_id, show_progress="minimal", api_visibility="private")

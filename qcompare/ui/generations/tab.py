@@ -11,7 +11,7 @@ from qcompare.settings import Settings
 from qcompare.ui.generations.own_prompt import build_own_prompt
 from qcompare.ui.pages import empty, page
 from qcompare.ui.parts import Part, Place, job_states, markup
-from qcompare.words import gettext
+from qcompare.words import gettext, translate
 
 
 def build_generations(settings: Settings, study_id: gr.Textbox) -> tuple[Part, Part]:
@@ -27,7 +27,7 @@ def _show(place: Place) -> list[Any]:
     try:
         selection = read_selection(place.store, place.study_id)
     except QCompareError as error:
-        return [empty(str(error))]
+        return [empty(translate(error.message))]
     if not selection.study.spec.prompts:
         return [empty(gettext("This study has no prompts. Add some under New and start again."))]
     if not selection.results:

@@ -19,7 +19,7 @@ from qcompare.ui.new.fill import FIELDS, fill
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, markup, study_exists
 from qcompare.ui.texts import STATUS_WORDS
-from qcompare.words import gettext
+from qcompare.words import gettext, translate
 
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 SPOKEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -63,7 +63,7 @@ def told(act: Callable[[], Any], otherwise: Any = None) -> Any:
     try:
         return act()
     except QCompareError as error:
-        gr.Warning(escape(str(error), quote=False))  # a toast shows HTML
+        gr.Warning(escape(translate(error.message), quote=False))  # a toast shows HTML
         return otherwise
 
 

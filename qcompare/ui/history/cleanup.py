@@ -12,7 +12,7 @@ from qcompare.store import Store
 from qcompare.store.garbage import find, remove
 from qcompare.ui.pages import page
 from qcompare.ui.parts import markup
-from qcompare.words import gettext
+from qcompare.words import gettext, translate
 
 LISTED = 12
 """Largest pieces that are named one by one."""
@@ -36,7 +36,7 @@ def looked(settings: Settings) -> list[Any]:
     try:
         found = find(Store(settings.home))
     except QCompareError as error:
-        return [page("cleanup", found=None, free=None, error=str(error)), hidden]
+        return [page("cleanup", found=None, free=None, error=translate(error.message)), hidden]
     total = sum(each.num_bytes for each in found)
     lines = [(str(each.path.relative_to(settings.home)), each) for each in found[:LISTED]]
     said = page(
@@ -53,6 +53,6 @@ def _removed(settings: Settings) -> list[Any]:
     try:
         freed = remove(find(Store(settings.home)))
     except QCompareError as error:
-        return [page("cleanup", found=None, free=None, error=str(error)), gr.update(visible=False)]
+        return [page("cleanup", found=None, free=None, error=translate(error.message)), gr.update(visible=False)]
     gr.Info(gettext("{size} freed.", size=numbers.size(freed)), duration=4)
     return looked(settings)

@@ -19,7 +19,7 @@ from qcompare.ui.history.cleanup import build_cleanup
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, markup
 from qcompare.ui.texts import STATUS_WORDS
-from qcompare.words import gettext, ngettext
+from qcompare.words import gettext, ngettext, translate
 
 SHOWN = 50
 """Studies of the list; so many more at a press."""
@@ -126,7 +126,7 @@ def comparer(store: Store) -> Callable[[View], list[Any]]:
         try:
             return [read_selection(store, BETWEEN.join(view.ticked)).study.id, gr.Tabs(selected="results")]
         except QCompareError as error:
-            gr.Warning(escape(str(error), quote=False))  # a toast shows HTML
+            gr.Warning(escape(translate(error.message), quote=False))  # a toast shows HTML
             return [gr.skip(), gr.skip()]
 
     return compare

@@ -14,7 +14,7 @@ from qcompare.settings import Settings
 from qcompare.study.presets import SIZES, Size
 from qcompare.study.spec import Study
 from qcompare.ui.new.form import Asked, budget_range
-from qcompare.words import gettext
+from qcompare.words import gettext, translate
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ def estimate(asked: Asked, settings: Settings) -> Estimate:
     try:
         study = asked.study()
     except QCompareError as error:
-        return Estimate(reach, asked.budget, str(error))
+        return Estimate(reach, asked.budget, translate(error.message))
     try:
         facts = describe(study.model, settings)
         past = history(facts, settings)
         plan = plan_for(facts, study, settings, past)
     except QCompareError as error:
-        return Estimate(reach, asked.budget, str(error), study.to_yaml())
+        return Estimate(reach, asked.budget, translate(error.message), study.to_yaml())
     shortage = next(problems(plan, settings), "")
     sizes = tuple(_timed(size, facts, study, settings, past) for size in SIZES)
     return Estimate(

@@ -12,7 +12,7 @@ from qcompare.settings import Settings
 from qcompare.study.reading import load_study
 from qcompare.study.spec import Study
 from qcompare.ui.new.form import Asked
-from qcompare.words import gettext
+from qcompare.words import gettext, translate
 
 FIELDS = 8
 """Widgets of the form, in the order of `Asked`."""
@@ -38,6 +38,6 @@ def fill_from_file(path: str | None, settings: Settings) -> list[Any]:
     try:
         return fill(load_study(Path(path)), settings)
     except QCompareError as error:
-        said = str(error).replace(path, Path(path).name)
+        said = translate(error.message).replace(path, Path(path).name)
         gr.Warning(escape(said, quote=False))  # a toast shows HTML
         return [gr.skip()] * FIELDS

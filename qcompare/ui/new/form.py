@@ -12,7 +12,7 @@ from qcompare.study.presets import PUBLISHED_BUDGETS, SIZES, Size
 from qcompare.study.prompts import from_lines, to_lines
 from qcompare.study.reading import parse_study
 from qcompare.study.spec import Study
-from qcompare.words import gettext, gettext_noop
+from qcompare.words import gettext_noop
 
 DEMO, HUB, FOLDER = gettext_noop("Demo"), gettext_noop("Hub"), gettext_noop("Folder")
 """Where a model comes from, as offered."""
@@ -72,11 +72,7 @@ class Asked:
             "limit": None if self.limit is None else int(self.limit),
             "prompts": from_lines(self.prompts or ""),
         }
-        try:
-            return parse_study(values, gettext("study"))
-        except InvalidStudy as error:
-            # There is no file whose name would help.
-            raise InvalidStudy(str(error).removeprefix("study: ")) from None
+        return parse_study(values, source=None)
 
 
 def size_named(name: str) -> Size | None:

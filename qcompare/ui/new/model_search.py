@@ -10,7 +10,7 @@ from qcompare.settings import Settings
 from qcompare.ui.new import form
 from qcompare.ui.pages import page
 from qcompare.ui.parts import markup
-from qcompare.words import gettext, gettext_noop
+from qcompare.words import gettext, gettext_noop, translate
 
 SEEK = """
 let waiting;
@@ -53,7 +53,7 @@ def models_html(text: str, settings: Settings) -> str:
     try:
         online, note = search_hub(text, settings), ""
     except ModelUnavailable as error:
-        online, note = (), gettext(str(error))
+        online, note = (), translate(error.message)
     if not (held or online or note):
         note = gettext(NO_MATCH)
     here = {model.name for model in held}

@@ -11,7 +11,7 @@ from qcompare.jobs import control
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Status, StudyRecord
-from qcompare.words import gettext
+from qcompare.words import gettext, translate
 
 ACTS: dict[str, Callable[[str, Settings], Sequence[Job]]] = {
     "cancel": control.cancel,
@@ -86,7 +86,7 @@ def performer(settings: Settings) -> Callable[[gr.EventData], None]:
         try:
             done = ACTS[act](name, settings)
         except QCompareError as error:
-            gr.Warning(escape(str(error), quote=False))  # a toast shows HTML
+            gr.Warning(escape(translate(error.message), quote=False))  # a toast shows HTML
             return
         if act == "cancel":
             gr.Info(gettext("{n} cancelled. What was finished is kept.", n=len(done)), duration=4)

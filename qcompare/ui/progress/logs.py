@@ -20,6 +20,7 @@ from qcompare.store.logs import find_lines, in_pieces, read_since
 from qcompare.study.records import Status
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, markup
+from qcompare.words import translate
 
 
 def build_log() -> Part:
@@ -60,7 +61,7 @@ def log_routes(home: Path) -> list[Route]:
         try:
             log = store.folder(store.job(request.path_params["job"]).id).log
         except NotFound as error:
-            return PlainTextResponse(str(error), 404)
+            return PlainTextResponse(translate(error.message), 404)
         if "find" in asked:
             return JSONResponse(asdict(find_lines(log, asked["find"])))
         if "from" in asked:

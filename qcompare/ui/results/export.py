@@ -19,7 +19,7 @@ from qcompare.study.records import ExportState, Job, Status
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, markup, study_exists
 from qcompare.ui.texts import FORMAT_TEXTS
-from qcompare.words import gettext
+from qcompare.words import gettext, translate
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -60,7 +60,7 @@ def _starter(settings: Settings, store: Store) -> Callable[[str | None, str, boo
                 raise QCompareError("choose a recipe first")
             start(store, store.job(job_id), format, target(settings, job_id, format), settings, fused)
         except QCompareError as error:
-            gr.Warning(escape(str(error), quote=False))
+            gr.Warning(escape(translate(error.message), quote=False))
 
     return begin
 

@@ -13,7 +13,7 @@ from qcompare.present.html import questions_html
 from qcompare.store import Store
 from qcompare.study.task import TASKS
 from qcompare.ui.parts import Part, Place, markup
-from qcompare.words import gettext
+from qcompare.words import gettext, translate
 
 PRESSES = """
 window.qcompare.presses(element, '.qc-cell', (pressed) => {
@@ -89,7 +89,7 @@ def _shown(store: Store, cell: Cell | None, kind: str, search: str) -> list[Any]
             cell,
             "",
             gr.skip(),
-            f'<p class="qc-error" role="alert">{escape(str(error))}</p>',
+            f'<p class="qc-error" role="alert">{escape(translate(error.message))}</p>',
             gr.update(visible=False),
         ]
     task = TASKS[cell.task].title if cell.task in TASKS else cell.task

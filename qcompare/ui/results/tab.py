@@ -18,7 +18,7 @@ from qcompare.ui.pages import empty, page
 from qcompare.ui.parts import Part, Place, job_states, markup
 from qcompare.ui.results.questions import PRESSES, build_questions
 from qcompare.ui.results.take_away import build_take_away
-from qcompare.words import gettext, gettext_noop
+from qcompare.words import gettext, gettext_noop, translate
 
 MAP_TITLE = gettext_noop("Which layer got which scheme")
 
@@ -52,7 +52,7 @@ def _show(place: Place) -> list[Any]:
     try:
         selection = read_selection(place.store, place.study_id)
     except QCompareError as error:
-        return _nothing(empty(str(error)))
+        return _nothing(empty(translate(error.message)))
     comparison = compare(selection, *read_all_answers(place.store, selection.results))
     shown = gr.update(visible=bool(selection.results))
     return [
