@@ -57,7 +57,7 @@ def measure(store: Store, study_id: str) -> list[dict[str, Cell]]:
         {"what": "search", "ms": median_ms(lambda: history_rows(store, View(), "row 77", ANY, "")), "at most": 150},
         {
             "what": "comparison of one study",
-            "ms": median_ms(lambda: read_comparison(store, study_id)),
+            "ms": median_ms(lambda: read_comparison(store, (study_id,))),
             "at most": 400,
         },
     ]
@@ -69,7 +69,7 @@ def measure(store: Store, study_id: str) -> list[dict[str, Cell]]:
     with store.folder(job.id).log.open("w") as log:
         log.writelines(f"line {n}: {'x' * 90}\n" for n in range(1_000_000))
     store.folder(job.id).report(Progress(time=time.time(), stage="hellaswag", done=1, total=2, fraction=0.5))
-    place = Place(store, large.id, "")
+    place = Place(store, (large.id,), "")
     path = store.folder(job.id).log
     tick = median_ms(lambda: (_rows_token(place), read_since(path, path.stat().st_size - 1000)))
     shown = median_ms(lambda: (_show_rows(place), read_since(path, 0)))

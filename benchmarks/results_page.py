@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmarks.report import Cell, report
 from qcompare.store import Store
@@ -46,25 +47,25 @@ def first_view(home: Path, study_id: str) -> dict[str, float]:
     from qcompare.ui.results.tab import _show
     from qcompare.ui.shared import SharedStore
 
-    place = Place(SharedStore(home), study_id, "")
+    place = Place(SharedStore(home), (study_id,), "")
     return {"first": _seconds(lambda: _show(place)), "again": _seconds(lambda: _show(place))}
 
 
 def drill_down(home: Path, study_id: str) -> dict[str, float]:
     """The questions behind a cell of the largest task: opened, filtered, searched, the next recipe's."""
-    from qcompare.compare.questions import read_questions
+    from qcompare.compare.questions import Change, read_questions
     from qcompare.present.html import questions_html
 
     store = Store(home)
 
-    def shown(recipe: str, **asked: str) -> float:
+    def shown(recipe: str, **asked: Any) -> float:
         return _seconds(lambda: questions_html(read_questions(store, f"{study_id}.{recipe}", "mmlu", **asked)))
 
     return {
         "opened": shown("mixed-5"),
-        "filtered": shown("mixed-5", kind="lost"),
+        "filtered": shown("mixed-5", change=Change.LOST),
         "searched": shown("mixed-5", search="question 77"),
-        "next": shown("tail-5", kind="lost"),
+        "next": shown("tail-5", change=Change.LOST),
     }
 
 

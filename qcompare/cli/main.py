@@ -19,6 +19,7 @@ from qcompare.cli.library import commands as library_commands
 from qcompare.errors import QCompareError
 from qcompare.settings import Settings
 from qcompare.store import Store
+from qcompare.study.ids import StudyIds, format_ids, parse_ids
 from qcompare.study.reading import load_studies
 from qcompare.study.records import Status, StudyRecord
 from qcompare.study.spec import Study
@@ -143,7 +144,7 @@ def show(
     format: Annotated[str, typer.Option(help="table, json, csv, md, latex, html, published_md or _latex.")] = "table",
 ) -> None:
     """Print a study's results, or those of several studies of one model side by side."""
-    _show(Store(ctx.obj.home), ",".join(study_ids), format)
+    _show(Store(ctx.obj.home), parse_ids(format_ids(tuple(study_ids))), format)
 
 
 @app.command()
@@ -215,12 +216,12 @@ def _run(studies: Sequence[Study], settings: Settings, anyway: bool = False) -> 
         except KeyboardInterrupt:
             print(f"\nThe study goes on in the background: 'status {record.id}' shows it.", file=sys.stderr)
             raise typer.Exit(130) from None
-        _show(store, record.id, "table")
+        _show(store, (record.id,), "table")
     ok = all(store.study(record.id).status is Status.SUCCESS for record in records)
     raise typer.Exit(0 if ok else 1)
 
 
-def _show(store: Store, study_ids: str, format: str) -> None:
+def _show(store: Store, study_ids: StudyIds, format: str) -> None:
     from qcompare.present.take_away import as_text
 
     print(as_text(store, study_ids, format))

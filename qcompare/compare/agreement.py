@@ -1,9 +1,7 @@
-"""How far two answers to the same prompt run together."""
+"""How far two answers to the same prompt are the same."""
 
 import re
 from dataclasses import dataclass
-
-from qcompare.words import gettext, ngettext
 
 _WORD = re.compile(r"\S+")
 
@@ -20,15 +18,6 @@ class Agreement:
     after: str
     identical: bool
     """Word for word the same, to the end of both."""
-
-    @property
-    def note(self) -> str:
-        """In words: `same for 41 words`."""
-        if self.identical:
-            return gettext("word for word the same")
-        if self.word:
-            return ngettext("same for {n} word", "same for {n} words", self.same_words)
-        return ngettext("same for {n} word, then ends", "same for {n} words, then ends", self.same_words)
 
 
 def agreement(reference: str, text: str) -> Agreement:

@@ -10,6 +10,7 @@ from qcompare.errors import QCompareError
 from qcompare.store import Store
 from qcompare.study.result import Result
 from qcompare.study.samples import read_scores
+from qcompare.words import Message
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,10 +43,10 @@ def read_answers(samples_file: Path) -> Answers:
     return Answers(right, hashlib.sha256(hashes.to_numpy().tobytes()).hexdigest())
 
 
-def read_all_answers(store: Store, results: Sequence[Result]) -> tuple[dict[str, Answers], dict[str, str]]:
+def read_all_answers(store: Store, results: Sequence[Result]) -> tuple[dict[str, Answers], dict[str, Message]]:
     """By job id: its answers, and for those that cannot be read, why."""
     answers: dict[str, Answers] = {}
-    unreadable: dict[str, str] = {}
+    unreadable: dict[str, Message] = {}
     for result in results:
         if not result.tasks:
             continue
@@ -53,7 +54,7 @@ def read_all_answers(store: Store, results: Sequence[Result]) -> tuple[dict[str,
             found = read_answers(store.folder(result.job_id).samples_file)
             answers[result.job_id] = _sharing(found, next(iter(answers.values()), found))
         except QCompareError as error:
-            unreadable[result.job_id] = str(error)
+            unreadable[result.job_id] = error.message
     return answers, unreadable
 
 

@@ -1,19 +1,20 @@
 """Which results may stand in one table: only those that were measured under the same conditions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from qcompare.compare.answers import Answers
+from qcompare.study.recipe import is_baseline
 from qcompare.study.result import Result
-from qcompare.words import gettext
+from qcompare.words import Message, joined
 
 SAME_ANSWERS = frozenset({"packed", "padded", "whole", "lm_eval"})
 """Scorers that stand beside each other: which one a job takes is decided by a trial against lm-eval's own answers."""
 
 
-def group_results(results: Sequence[Result], answers: Mapping[str, Answers], reference: str) -> list[list[Result]]:
-    """Results that may be compared with each other, together; the group of the reference recipe first."""
+def group_results(results: Sequence[Result], answers: Mapping[str, Answers]) -> list[list[Result]]:
+    """Results that may be compared with each other, together; the group of the baseline first."""
     groups: list[list[Result]] = []
-    for result in sorted(results, key=lambda found: found.recipe != reference):  # stable: else as they were
+    for result in sorted(results, key=lambda found: not is_baseline(found.recipe)):  # stable: else as they were
         home = next((group for group in groups if not set_apart(result, group[0], answers)), None)
         if home is None:
             groups.append([result])
@@ -22,44 +23,52 @@ def group_results(results: Sequence[Result], answers: Mapping[str, Answers], ref
     return groups
 
 
-def set_apart(ours: Result, theirs: Result, answers: Mapping[str, Answers]) -> str:
-    """What keeps two results from being compared, in words; empty when nothing does.
+def set_apart(ours: Result, theirs: Result, answers: Mapping[str, Answers]) -> Message:
+    """What keeps two results from being compared; empty when nothing does.
 
     Args:
         answers: by job id; where those of a job lack, its questions are taken to be those of its study.
     """
+    return joined(
+        _conditions_apart(ours, theirs) or _questions_apart(answers.get(ours.job_id), answers.get(theirs.job_id))
+    )
+
+
+def _conditions_apart(ours: Result, theirs: Result) -> list[Message]:
     found = [
-        *_named(gettext("model revision"), ours.model.revision[:12], theirs.model.revision[:12]),
+        *_differ(Message("model revision"), ours.model.revision[:12], theirs.model.revision[:12]),
         *_tasks_apart(ours, theirs),
-        *_named(gettext("start-of-text token"), ours.add_bos_token, theirs.add_bos_token),
-        *_named(gettext("compute dtype"), ours.environment.dtype, theirs.environment.dtype),
+        *_differ(Message("start-of-text token"), ours.add_bos_token, theirs.add_bos_token),
+        *_differ(Message("compute dtype"), ours.environment.dtype, theirs.environment.dtype),
     ]
     if not {ours.scorer, theirs.scorer} <= SAME_ANSWERS:
-        found += _named(gettext("scorer"), ours.scorer, theirs.scorer)
-    ours_put, theirs_put = answers.get(ours.job_id), answers.get(theirs.job_id)
-    if not found and ours_put and theirs_put:
-        if not ours_put.right.index.equals(theirs_put.right.index):
-            found.append(gettext("other questions"))
-        elif ours_put.prompts != theirs_put.prompts:
-            found.append(gettext("questions put differently (template or few-shot examples)"))
-    return gettext(", ").join(found)
-
-
-def _tasks_apart(ours: Result, theirs: Result) -> list[str]:
-    theirs_by_name = {score.task: score for score in theirs.tasks}
-    if {score.task for score in ours.tasks} != set(theirs_by_name):
-        return [gettext("other tasks")]
-    found = []
-    for score in ours.tasks:
-        other = theirs_by_name[score.task]
-        found += _named(gettext("{task}: task version", task=score.task), score.version, other.version)
-        found += _named(gettext("{task}: few-shot examples", task=score.task), score.num_fewshot, other.num_fewshot)
-        found += _named(gettext("{task}: data", task=score.task), score.data, other.data)
-        found += _named(gettext("{task}: questions", task=score.task), score.n, other.n)
+        found += _differ(Message("scorer"), ours.scorer, theirs.scorer)
     return found
 
 
-def _named(what: str, ours: object, theirs: object) -> list[str]:
-    return (
-        [] if ours == theirs else [gettext("{what} {ours} instead of {theirs}", what=what, ours=ours, theirs=theirs)]
-    )
+def _questions_apart(ours: Answers | None, theirs: Answers | None) -> list[Message]:
+    if ours is None or theirs is None:
+        return []
+    if not ours.right.index.equals(theirs.right.index):
+        return [Message("other questions")]
+    if ours.prompts != theirs.prompts:
+        return [Message("questions put differently (template or few-shot examples)")]
+    return []
+
+
+def _tasks_apart(ours: Result, theirs: Result) -> Iterator[Message]:
+    theirs_by_name = {score.task: score for score in theirs.tasks}
+    if {score.task for score in ours.tasks} != set(theirs_by_name):
+        yield Message("other tasks")
+        return
+    for score in ours.tasks:
+        other, task = theirs_by_name[score.task], {"task": score.task}
+        yield from _differ(Message("{task}: task version", task), score.version, other.version)
+        yield from _differ(Message("{task}: few-shot examples", task), score.num_fewshot, other.num_fewshot)
+        yield from _differ(Message("{task}: data", task), score.data, other.data)
+        yield from _differ(Message("{task}: questions", task), score.n, other.n)
+
+
+def _differ(what: Message, ours: object, theirs: object) -> list[Message]:
+    values = {"what": what, "ours": ours, "theirs": theirs}
+    return [] if ours == theirs else [Message("{what} {ours} instead of {theirs}", values)]

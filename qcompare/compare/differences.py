@@ -1,6 +1,7 @@
 """All paired differences of a study: each recipe with BF16 and uniform, and the quantized ones among themselves."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from qcompare.compare.answers import Answers
@@ -11,6 +12,7 @@ from qcompare.errors import QCompareError
 from qcompare.study.frozen import Frozen
 from qcompare.study.recipe import RECIPES, is_baseline
 from qcompare.study.result import Result
+from qcompare.words import Message
 
 
 class Pair(Frozen):
@@ -22,38 +24,58 @@ class Pair(Frozen):
     """Of the first minus the other; without tasks. Corrected for all pairs."""
 
 
+@dataclass(frozen=True)
+class Against:
+    """How one result compares with the others of its table."""
+
+    bf16: PairedDifference | None = None
+    uniform: PairedDifference | None = None
+    percent_of_bf16: float | None = None
+    unpaired_because: Message | None = None
+
+    def to(self, other: Result, difference: PairedDifference) -> "Against":
+        """The same, with the difference to another result."""
+        if is_baseline(other.recipe):
+            return replace(self, bf16=difference)
+        return replace(self, uniform=difference)
+
+
 def within_group(
-    group: Sequence[Result], answers: Mapping[str, Answers], tasks: Sequence[str], unreadable: Mapping[str, str]
-) -> dict[str, dict[str, object]]:
-    """What a table's rows say of their comparison with others: fields by job id. All of them may be compared.
+    group: Sequence[Result],
+    answers: Mapping[str, Answers],
+    tasks: Sequence[str],
+    unreadable: Mapping[str, Message],
+) -> dict[str, Against]:
+    """How results that may be compared with each other do compare, by job id.
 
     Args:
         unreadable: by job id, why its answers lack.
     """
-    values: dict[str, dict[str, object]] = {result.job_id: {} for result in group}
-    for other in _compared_with(group):
-        held = _held_against(other, group)
-        differences, why = against(other, held, answers, tasks)
-        for job_id in (result.job_id for result in held):
+    found = {result.job_id: Against() for result in group}
+    for other in _baselines(group):
+        compared = _compared_with(other, group)
+        differences, why = against(other, compared, answers, tasks)
+        for result in compared:
+            job_id = result.job_id
             if job_id in differences:
-                values[job_id]["versus_bf16" if is_baseline(other.recipe) else "versus_uniform"] = differences[job_id]
+                found[job_id] = found[job_id].to(other, differences[job_id])
             elif job_id != other.job_id:
-                because = why.get(job_id, unreadable.get(job_id, unreadable.get(other.job_id)))
-                values[job_id]["unpaired_because"] = because
+                because = why.get(job_id) or unreadable.get(job_id) or unreadable.get(other.job_id)
+                found[job_id] = replace(found[job_id], unpaired_because=because)
         if is_baseline(other.recipe) and other.average:
             for result in group:
                 percent = None if result.average is None else 100 * result.average / other.average
-                values[result.job_id]["percent_of_bf16"] = percent
-    return values
+                found[result.job_id] = replace(found[result.job_id], percent_of_bf16=percent)
+    return found
 
 
-def _compared_with(group: Sequence[Result]) -> Iterator[Result]:
+def _baselines(group: Sequence[Result]) -> Iterator[Result]:
     """The first baseline, and every uniform recipe: several studies may have one each."""
     yield from [result for result in group if is_baseline(result.recipe)][:1]
     yield from (result for result in group if result.recipe in RECIPES and RECIPES[result.recipe].is_lowest)
 
 
-def _held_against(other: Result, group: Sequence[Result]) -> list[Result]:
+def _compared_with(other: Result, group: Sequence[Result]) -> list[Result]:
     """All results; those of a uniform recipe's own study, and of others that start from the same low scheme."""
     if is_baseline(other.recipe):
         return list(group)
@@ -63,20 +85,20 @@ def _held_against(other: Result, group: Sequence[Result]) -> list[Result]:
 
 def against(
     other: Result, results: Sequence[Result], answers: Mapping[str, Answers], tasks: Sequence[str]
-) -> tuple[dict[str, PairedDifference], dict[str, str]]:
+) -> tuple[dict[str, PairedDifference], dict[str, Message]]:
     """By job id: the difference of each result to one of them; and for those that have none, why.
 
     Corrected by Holm for all results, and task by task for all results and tasks.
     """
     counts: dict[str, dict[str, Counts]] = {}
-    why: dict[str, str] = {}
+    why: dict[str, Message] = {}
     for result in results:
         if result.job_id == other.job_id or result.job_id not in answers or other.job_id not in answers:
             continue
         try:
             counts[result.job_id] = tally(answers[result.job_id], answers[other.job_id], tasks)
         except QCompareError as error:
-            why[result.job_id] = str(error)
+            why[result.job_id] = error.message
     return paired_differences(counts), why
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from math import exp
 from pathlib import Path
@@ -9,19 +10,29 @@ from typing import TYPE_CHECKING
 
 from qcompare.compare.selection import Selection, read_selection
 from qcompare.store import Store
+from qcompare.study.ids import StudyIds
 from qcompare.study.recipe import is_baseline
 from qcompare.study.records import Job
 from qcompare.study.samples import Sample, Samples, read_samples
-from qcompare.words import gettext_noop
+from qcompare.words import Message
 
 if TYPE_CHECKING:
     import pandas as pd
 
-KINDS: Mapping[str, str] = {
-    "lost": gettext_noop("Lost"), "gained": gettext_noop("Gained"), "both": gettext_noop("Right in both"),
-    "neither": gettext_noop("Wrong in both"),
-}  # fmt: skip
-"""How a question stands against BF16."""
+
+class Change(StrEnum):
+    """How a question stands against BF16."""
+
+    LOST = "lost"
+    GAINED = "gained"
+    BOTH = "both"
+    """Right in both."""
+    NEITHER = "neither"
+    """Wrong in both."""
+
+
+CHANGES = {(1, 1): Change.BOTH, (0, 1): Change.LOST, (1, 0): Change.GAINED, (0, 0): Change.NEITHER}
+"""By whether this recipe is right, and BF16."""
 PAGE = 10
 TABLES_KEPT = 24
 """Tables of answers held in memory: eight recipes of three tasks."""
@@ -44,8 +55,7 @@ class Question:
     leaf: str
     """Task or subject."""
     doc_id: int
-    kind: str
-    """A key of `KINDS`."""
+    change: Change
     text: str
     options: tuple[Option, ...]
     right: tuple[bool | None, ...]
@@ -60,24 +70,30 @@ class Question:
 class Questions:
     """A page of the questions behind a cell."""
 
-    title: str
+    title: Message
     """Of the recipe."""
-    recipes: tuple[str, ...]
+    recipes: tuple[Message, ...]
     """Titles of all recipes, as in `Option.shares`."""
-    counts: Mapping[str, int]
-    """Questions that match the search, by kind."""
+    counts: Mapping[Change, int]
+    """Questions that match the search."""
     found: int
-    """Questions that match the search and the kind."""
+    """Questions that match the search and the change."""
     shown: tuple[Question, ...]
 
 
 def read_questions(
-    store: Store, job_id: str, task: str, kind: str = "", search: str = "", limit: int = PAGE, among: str = ""
+    store: Store,
+    job_id: str,
+    task: str,
+    change: Change | None = None,
+    search: str = "",
+    limit: int = PAGE,
+    among: StudyIds = (),
 ) -> Questions:
     """The questions of one recipe and task, beside BF16's answers to them.
 
     Args:
-        kind: a key of `KINDS`; empty takes all.
+        change: only questions that stand so; default: all.
         search: text that question, options or subject must hold, whatever the case.
         limit: how many are shown.
         among: the studies whose recipes are shown beside it; default: its own.
@@ -86,25 +102,25 @@ def read_questions(
         QCompareError: the recipe's answers cannot be read.
     """
     chosen = store.job(job_id)
-    selection = read_selection(store, among or chosen.study_id)
+    selection = read_selection(store, among or (chosen.study_id,))
     jobs = _with_answers(store, selection, task)
     references = [job for job in jobs if is_baseline(job.recipe)]
     own = (job for job in references if job.study_id == chosen.study_id)
     reference = next(own, references[0] if references else chosen)
     ours, theirs = _samples(store, job_id, task), _samples(store, reference.id, task)
-    kinds = _kinds(ours, theirs)
+    changes = _changes(ours, theirs)
     if search.strip():
-        text = ours.text.loc[kinds.index]
-        kinds = kinds[text.str.contains(search.strip().lower(), regex=False)]
-    counts = {name: int((kinds == name).sum()) for name in KINDS}
-    if kind:
-        kinds = kinds[kinds == kind]
+        text = ours.text.loc[changes.index]
+        changes = changes[text.str.contains(search.strip().lower(), regex=False)]
+    counts = {each: int((changes == each).sum()) for each in Change}
+    if change:
+        changes = changes[changes == change]
     tables = [_samples(store, job.id, task) for job in jobs]
-    first = kinds.head(limit)
+    first = changes.head(limit)
     shown = (_question(ours, key, found, tables) for key, found in zip(first.index, first, strict=True))
     titles = selection.titles
     names = tuple(titles[job.id] for job in jobs)
-    return Questions(titles[job_id], names, counts, len(kinds), tuple(shown))
+    return Questions(titles[job_id], names, counts, len(changes), tuple(shown))
 
 
 def _with_answers(store: Store, selection: Selection, task: str) -> list[Job]:
@@ -128,17 +144,16 @@ def _read(file: Path, changed: int, task: str) -> Samples:
     return read_samples(file, task)
 
 
-def _kinds(ours: Samples, theirs: Samples) -> "pd.Series[str]":
+def _changes(ours: Samples, theirs: Samples) -> "pd.Series[str]":
     """How each question that both answered stands, by (leaf, doc_id)."""
     import pandas as pd
 
     same = ours.index.intersection(theirs.index)
-    names = {(1, 1): "both", (0, 1): "lost", (1, 0): "gained", (0, 0): "neither"}
     pairs = zip(ours.acc.loc[same], theirs.acc.loc[same], strict=True)
-    return pd.Series([names[int(a), int(b)] for a, b in pairs], same, dtype=object)
+    return pd.Series([CHANGES[int(a), int(b)] for a, b in pairs], same, dtype=object)
 
 
-def _question(ours: Samples, key: tuple[str, int], kind: str, tables: Sequence[Samples]) -> Question:
+def _question(ours: Samples, key: tuple[str, int], change: str, tables: Sequence[Samples]) -> Question:
     asked = ours.get(key)
     assert asked is not None
     found = [table.get(key) for table in tables]
@@ -147,7 +162,7 @@ def _question(ours: Samples, key: tuple[str, int], kind: str, tables: Sequence[S
     return Question(
         leaf=asked.task,
         doc_id=asked.doc_id,
-        kind=kind,
+        change=Change(change),
         text=asked.question,
         options=tuple(
             Option(text, n == answer, tuple(None if each is None else each[n] for each in shares))

@@ -10,9 +10,6 @@ from qcompare.compare.selection import Selection
 from qcompare.store import Store
 from qcompare.study.layers import LayerScores
 from qcompare.study.recipe import RECIPES
-from qcompare.words import gettext
-
-"""The recipe that takes layers by these scores."""
 
 
 @dataclass(frozen=True)
@@ -31,29 +28,6 @@ class Sensitivity:
     layers: int
     worth: float | None
     """What a bit buys here, in terms of the last layer that was raised; None where that cannot be said."""
-
-    @property
-    def figures(self) -> str:
-        """Losses and rank, in a few words."""
-        return gettext(
-            "loss {loss_low} at {low}, {loss_high} at {high}; rank {rank} of {layers}",
-            loss_low=f"{self.loss_low:.3g}",
-            low=self.low,
-            loss_high=f"{self.loss_high:.3g}",
-            high=self.high,
-            rank=self.rank,
-            layers=self.layers,
-        )
-
-    @property
-    def why(self) -> str:
-        """Why it got its scheme; empty where it was not chosen by these scores."""
-        if self.worth is None:
-            return ""
-        times = f"{self.worth:.2g}"
-        if self.scheme == self.low:
-            return gettext("a bit would buy {times} times what it buys in the last layer raised", times=times)
-        return gettext("a bit buys {times} times what it buys in the last layer raised", times=times)
 
 
 def chosen_by_scores(recipe: str) -> bool:

@@ -1,15 +1,21 @@
 """A study's results as one comparison: the table that every view shows and `show --format json` prints."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from qcompare.compare.answers import Answers, read_all_answers
 from qcompare.compare.comparable import group_results, set_apart
-from qcompare.compare.differences import Pair, all_pairs, within_group
-from qcompare.compare.selection import BETWEEN, REFERENCE, Selection, read_selection
+from qcompare.compare.differences import Against, Pair, all_pairs, within_group
+from qcompare.compare.selection import Selection, read_selection
 from qcompare.compare.statistics import PairedDifference
 from qcompare.store import Store
 from qcompare.study.frozen import Frozen
-from qcompare.study.records import Status
+from qcompare.study.ids import StudyIds, format_ids, parse_ids
+from qcompare.study.recipe import is_baseline
+from qcompare.study.records import Job, Status
 from qcompare.study.result import (
     SCHEMA_VERSION,
     AwqReport,
@@ -21,12 +27,25 @@ from qcompare.study.result import (
     TaskScore,
 )
 from qcompare.study.spec import Study
+from qcompare.words import NOTHING, Message, verbatim
 
 SAME_FIELDS = (
-    *("size_bytes", "average", "average_stderr", "simulated", "rounding", "calibration", "seconds"),
+    *("bits", "size_bytes", "average", "average_stderr", "simulated", "rounding", "calibration", "seconds"),
     *("peak_memory_bytes", "environment", "divergence", "scorer", "awq"),
 )
 """Fields that a row takes from a result as they are."""
+
+
+def _message(value: object) -> object:
+    return (verbatim(value) if value else NOTHING) if isinstance(value, str) else value
+
+
+def _ids(value: object) -> object:
+    return parse_ids(value) if isinstance(value, str) else value
+
+
+Text = Annotated[Message, BeforeValidator(_message), PlainSerializer(str, return_type=str)]
+"""A message; in JSON in English."""
 
 
 class Row(Frozen):
@@ -34,9 +53,9 @@ class Row(Frozen):
 
     job_id: str
     recipe: str
-    title: str
+    title: Text
     """For people; with the budget where a study has several, and with what tells its study from others."""
-    label: str = ""
+    label: Text = NOTHING
     """What tells its study from the others it is compared with; empty in the comparison of a single study."""
     avg_bits: float | None
     """Budget; None for recipes that take none."""
@@ -58,7 +77,7 @@ class Row(Frozen):
     """Rows are compared only inside a group: see `Comparison.set_apart`."""
     versus_bf16: PairedDifference | None = None
     versus_uniform: PairedDifference | None = None
-    unpaired_because: str | None = None
+    unpaired_because: Text | None = None
     """Why there is no paired difference although both recipes have a score."""
     divergence: Divergence | None = None
     """KL divergence to the original, top-1 agreement, perplexity on held-out text."""
@@ -78,7 +97,7 @@ class Row(Frozen):
     @property
     def is_reference(self) -> bool:
         """This is BF16."""
-        return self.recipe == REFERENCE
+        return is_baseline(self.recipe)
 
     def task(self, name: str) -> TaskScore | None:
         """This recipe's score on a task."""
@@ -89,10 +108,13 @@ class Comparison(Frozen):
     """All recipes of a study, or of several of one model, side by side. Its JSON form is the documented output of
     `show --format json`."""
 
+    model_config = ConfigDict(serialize_by_alias=True)
+
     schema_version: int = SCHEMA_VERSION
-    study_id: str
-    """Of several studies their ids, with commas between."""
-    name: str
+    study_ids: Annotated[StudyIds, BeforeValidator(_ids), PlainSerializer(format_ids, return_type=str)] = Field(
+        validation_alias=AliasChoices("study_ids", "study_id"), serialization_alias="study_id"
+    )
+    name: Text
     created: float
     """Seconds since 1970."""
     status: Status
@@ -105,16 +127,16 @@ class Comparison(Frozen):
     pairs: tuple[Pair, ...] = ()
     """The quantized recipes of the first group among themselves."""
     tags: tuple[str, ...] = ()
-    set_apart: tuple[str, ...] = ("",)
+    set_apart: tuple[Text, ...] = (NOTHING,)
     """By group: under what other conditions its rows were measured; empty for the first."""
 
-    repeated: tuple[str, ...] = ()
+    repeated: tuple[Text, ...] = ()
     """Rows that several of the compared studies have alike: each is shown once."""
 
     @property
     def several(self) -> bool:
         """These are rows of several studies."""
-        return BETWEEN in self.study_id
+        return len(self.study_ids) > 1
 
     @property
     def scored(self) -> tuple[Row, ...]:
@@ -140,9 +162,15 @@ class Comparison(Frozen):
         )
 
     @property
+    def tasks(self) -> tuple[str, ...]:
+        """Those that rows of the first group have a score of."""
+        measured = {score.task for row in self.rows if row.group == 0 for score in row.tasks}
+        return tuple(task for task in self.study.tasks if task in measured)
+
+    @property
     def questions(self) -> int:
-        """Questions that each recipe answered."""
-        return max((sum(task.n for task in row.tasks) for row in self.rows), default=0)
+        """Questions that each recipe of the first group answered."""
+        return max((sum(task.n for task in row.tasks) for row in self.rows if row.group == 0), default=0)
 
     @property
     def data(self) -> tuple[str, ...]:
@@ -154,22 +182,19 @@ def _average(row: Row) -> float:
     return row.average or 0.0
 
 
-def read_comparison(store: Store, study_id: str) -> Comparison:
+def read_comparison(store: Store, study_ids: StudyIds) -> Comparison:
     """The comparison of a stored study, or of several, as far as their recipes are done.
-
-    Args:
-        study_id: of several studies their ids, with commas between.
 
     Raises:
         NotFound: there is no such study, or a newer qcompare wrote its results.
         QCompareError: several studies of different models.
     """
-    selection = read_selection(store, study_id)
+    selection = read_selection(store, study_ids)
     return compare(selection, *read_all_answers(store, selection.results))
 
 
 def compare(
-    selection: Selection, answers: Mapping[str, Answers], unreadable: Mapping[str, str] | None = None
+    selection: Selection, answers: Mapping[str, Answers], unreadable: Mapping[str, Message] | None = None
 ) -> Comparison:
     """Lay out the rows of one or several studies.
 
@@ -177,35 +202,38 @@ def compare(
         answers: by job id; may lack some.
         unreadable: by job id, why answers lack.
     """
-    study, titles = selection.study, selection.titles
+    study, titles = selection.spec, selection.titles
     results = [result for result in selection.results if result.job_id not in selection.repeats]
-    values: dict[str, dict[str, object]] = {result.job_id: _measured(result) for result in results}
-    groups = group_results(results, answers, REFERENCE)
+    groups = group_results(results, answers)
+    measured: dict[str, Measured] = {}
     for position, group in enumerate(groups):
-        for job_id, found in within_group(group, answers, _tasks(group, study.spec), unreadable or {}).items():
-            values[job_id] |= {"group": position, **found}
-    rows = []
-    for job in selection.jobs:
-        if job.id in selection.repeats:
-            continue
-        given = {"job_id": job.id, "recipe": job.recipe, "title": titles[job.id], "avg_bits": job.avg_bits}
-        given["label"] = selection.labels.get(job.study_id, "")
-        row = {**given, "status": job.status, "error": job.error, **values.get(job.id, {})}
-        rows.append(Row.model_validate(row))
-    quantized = [result for result in (groups[0] if groups else []) if result.recipe != REFERENCE]
+        found = within_group(group, answers, _tasks(group, study), unreadable or {})
+        measured |= {result.job_id: Measured(result, position, found[result.job_id]) for result in group}
+    quantized = [result for result in (groups[0] if groups else []) if not is_baseline(result.recipe)]
     return Comparison(
-        study_id=study.id,
-        name=study.name,
-        created=study.created,
-        status=study.status,
-        study=study.spec,
+        study_ids=selection.ids,
+        name=selection.name,
+        created=selection.created,
+        status=selection.status,
+        study=study,
         model=results[0].model if results else None,
-        tags=study.tags,
-        rows=tuple(rows),
-        pairs=all_pairs(quantized, answers, _tasks(quantized, study.spec)),
-        set_apart=tuple(set_apart(group[0], groups[0][0], answers) for group in groups) or ("",),
-        repeated=tuple(dict.fromkeys(titles[job_id] for job_id in selection.repeats)),
+        tags=selection.tags,
+        rows=tuple(
+            _row(selection, job, measured.get(job.id)) for job in selection.jobs if job.id not in selection.repeats
+        ),
+        pairs=all_pairs(quantized, answers, _tasks(quantized, study)),
+        set_apart=tuple(set_apart(group[0], groups[0][0], answers) for group in groups) or (NOTHING,),
+        repeated=tuple({str(titles[job_id]): titles[job_id] for job_id in selection.repeats}.values()),
     )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A result in its table."""
+
+    result: Result
+    group: int
+    against: Against
 
 
 def _tasks(group: Sequence[Result], study: Study) -> list[str]:
@@ -214,11 +242,28 @@ def _tasks(group: Sequence[Result], study: Study) -> list[str]:
     return [task for task in study.tasks if task in measured]
 
 
-def _measured(result: Result) -> dict[str, object]:
-    """The fields of a row that come from its result alone."""
-    values: dict[str, object] = {
-        "bits": result.bits,
-        "bits_per_weight": 8 * result.size_bytes / result.model.num_params,
-        "tasks": tuple(result.tasks),
-    }
-    return values | {field: getattr(result, field) for field in SAME_FIELDS}
+def _row(selection: Selection, job: Job, measured: Measured | None) -> Row:
+    row = Row(
+        job_id=job.id,
+        recipe=job.recipe,
+        title=selection.titles[job.id],
+        label=selection.labels.get(job.study_id, NOTHING),
+        avg_bits=job.avg_bits,
+        status=job.status,
+        error=job.error,
+    )
+    if measured is None:
+        return row
+    result, against = measured.result, measured.against
+    return row.model_copy(
+        update={
+            **{name: getattr(result, name) for name in SAME_FIELDS},
+            "bits_per_weight": 8 * result.size_bytes / result.model.num_params,
+            "tasks": tuple(result.tasks),
+            "group": measured.group,
+            "percent_of_bf16": against.percent_of_bf16,
+            "versus_bf16": against.bf16,
+            "versus_uniform": against.uniform,
+            "unpaired_because": against.unpaired_because,
+        }
+    )

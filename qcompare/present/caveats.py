@@ -5,7 +5,7 @@ from datetime import datetime
 from qcompare.compare.table import Comparison
 from qcompare.present.numbers import questions
 from qcompare.study.result import AwqReport
-from qcompare.words import gettext, ngettext
+from qcompare.words import gettext, ngettext, translate
 
 RECORDED = "recording"
 """Tag of the study that comes with the app."""
@@ -24,7 +24,7 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
         notes.append(gettext("Simulated formats: accuracy is faithful, speed is not measured."))
     for row in comparison.rows:
         if row.awq:
-            notes.append(f"{row.title}: {_mappings(row.awq)}.")
+            notes.append(f"{translate(row.title)}: {_mappings(row.awq)}.")
     if labels := sorted({row.rounding for row in comparison.rows if row.rounding and row.rounding != "rtn"}):
         notes.append(
             gettext("Rounding: {names}; the published tables round to nearest.", names=gettext(", ").join(labels))
@@ -32,15 +32,11 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
     if any("demo" in source for source in comparison.data):
         notes.append(_bundle(comparison))
     if comparison.repeated:
-        notes.append(
-            gettext(
-                "The same in several studies, shown once: {names}.", names=gettext(", ").join(comparison.repeated)
-            )
-        )
+        notes.append(gettext("The same in several studies, shown once: {names}.", names=comparison.repeated))
     for number, apart in enumerate(comparison.set_apart[1:], start=1):
-        names = [row.title for row in comparison.rows if row.group == number]
+        names = [translate(row.title) for row in comparison.rows if row.group == number]
         notes.append(gettext("Not compared: {names} ({reason}).", names=gettext(", ").join(names), reason=apart))
-    failed = [row.title for row in comparison.rows if row.error]
+    failed = [translate(row.title) for row in comparison.rows if row.error]
     if failed:
         notes.append(gettext("Failed and left out: {names}.", names=gettext(", ").join(failed)))
     return tuple(notes)

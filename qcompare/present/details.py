@@ -1,40 +1,41 @@
 """The sentences below a verdict's claim: for a colleague, and for an engineer."""
 
 from qcompare.compare.kl import kl_difference
+from qcompare.compare.ranking import Ranking
 from qcompare.compare.resolution import shown_difference
 from qcompare.compare.statistics import PairedDifference
 from qcompare.compare.table import Row
-from qcompare.present.finding import Finding, name_of, questions_to_settle
+from qcompare.present.naming import name_of
 from qcompare.present.numbers import divergence, equals, percent, points, questions
 from qcompare.study.recipe import RECIPES
 from qcompare.words import gettext, gettext_noop
 
 
-def plain_details(finding: Finding) -> tuple[str, ...]:
+def plain_details(ranking: Ranking) -> tuple[str, ...]:
     """What is kept, what surprises, what would settle the rest; the most important first."""
-    best, paired = finding.best, finding.best.versus_bf16
+    best, paired = ranking.best, ranking.best.versus_bf16
     if paired is None:
         return _no_interval(best)
-    return (*_kept(finding, paired), *_closest(finding), *_surprise(finding), *what_would_settle(finding))
+    return (*_kept(ranking, paired), *_closest(ranking), *_surprise(ranking), *what_would_settle(ranking))
 
 
 def _no_interval(row: Row) -> tuple[str, ...]:
     return (gettext("No interval: {reason}.", reason=row.unpaired_because),) if row.unpaired_because else ()
 
 
-def _kept(finding: Finding, paired: PairedDifference) -> tuple[str, ...]:
+def _kept(ranking: Ranking, paired: PairedDifference) -> tuple[str, ...]:
     if paired.percent_low is None or paired.percent_high is None:
         return ()
     ends = {"low": f"{paired.percent_low:.0f}", "high": f"{paired.percent_high:.0f}"}
-    if finding.beaten or not finding.open:
+    if ranking.beaten or not ranking.open:
         return (gettext("It gives {low} to {high} right answers for every 100 of BF16’s.", **ends),)
     text = gettext_noop("The highest, {recipe}, gives {low} to {high} right answers for every 100 of BF16’s.")
-    return (gettext(text, recipe=name_of(finding, finding.best), **ends),)
+    return (gettext(text, recipe=name_of(ranking, ranking.best), **ends),)
 
 
-def _closest(finding: Finding) -> tuple[str, ...]:
+def _closest(ranking: Ranking) -> tuple[str, ...]:
     """Which recipe predicts most like BF16, token by token, where the difference to the next exceeds its error."""
-    measured = [(row, row.divergence) for row in finding.comparison.scored if row.divergence and not row.is_reference]
+    measured = [(row, row.divergence) for row in ranking.comparison.scored if row.divergence and not row.is_reference]
     if len(measured) < 2:
         return ()
     (nearest, kl), (second, second_kl) = sorted(measured, key=lambda found: found[1].kl)[:2]
@@ -42,8 +43,8 @@ def _closest(finding: Finding) -> tuple[str, ...]:
     if found is None or not found.is_real:
         return ()
     said = {
-        "recipe": name_of(finding, nearest), "kl": divergence(kl.kl),
-        "next": name_of(finding, second), "next_kl": divergence(second_kl.kl),
+        "recipe": name_of(ranking, nearest), "kl": divergence(kl.kl),
+        "next": name_of(ranking, second), "next_kl": divergence(second_kl.kl),
     }  # fmt: skip
     if found.paired:
         text = gettext_noop("Word by word, {recipe} predicts most like BF16 (KL {kl}, next {next} with {next_kl}).")
@@ -54,50 +55,50 @@ def _closest(finding: Finding) -> tuple[str, ...]:
     return (gettext(text, **said),)
 
 
-def _surprise(finding: Finding) -> tuple[str, ...]:
+def _surprise(ranking: Ranking) -> tuple[str, ...]:
     """What a reader would not expect: cheap recipes that do as well or better."""
-    best = RECIPES.get(finding.best.recipe)
-    beaten = [RECIPES.get(rival.row.recipe) for rival in finding.beaten]
+    best = RECIPES.get(ranking.best.recipe)
+    beaten = [RECIPES.get(rival.row.recipe) for rival in ranking.beaten]
     if best and best.is_lowest:
         return (
             gettext("No gain from the other recipes’ extra bits is shown: uniform is smallest and scores highest."),
         )
     if best and not best.reads_weights and any(recipe and recipe.reads_weights for recipe in beaten):
         return (gettext("Here a simple rule does better than choosing layers by their sensitivity."),)
-    if any((recipe := RECIPES.get(rival.row.recipe)) and recipe.is_lowest for rival in finding.open):
+    if any((recipe := RECIPES.get(rival.row.recipe)) and recipe.is_lowest for rival in ranking.open):
         return (gettext("No gain over uniform, the smallest, is shown."),)
     return ()
 
 
-def what_would_settle(finding: Finding) -> tuple[str, ...]:
+def what_would_settle(ranking: Ranking) -> tuple[str, ...]:
     """How many questions would settle what is open, unless the claim has said it."""
-    if not finding.open:
+    if not ranking.open:
         return ()
-    nearest = finding.open[0]
-    names = {"ours": name_of(finding, finding.best), "theirs": name_of(finding, nearest.row)}
-    needed = questions_to_settle(finding)
+    nearest = ranking.open[0]
+    names = {"ours": name_of(ranking, ranking.best), "theirs": name_of(ranking, nearest.row)}
+    needed = ranking.questions_to_settle
     if needed is None:
         gap = f"{abs(nearest.paired.difference) * 100:.1f}"
         text = gettext_noop(
             "More questions would hardly settle {ours} against {theirs}: they are {points} points apart."
         )
         return (gettext(text, points=gap, **names),)
-    if not finding.beaten and finding.comparison.reference is not None:
+    if not ranking.beaten and ranking.comparison.reference is not None:
         return ()
     text = gettext_noop("About {questions} would probably settle {ours} against {theirs}.")
     return (gettext(text, questions=questions(needed), **names),)
 
 
-def expert_details(finding: Finding) -> tuple[str, ...]:
+def expert_details(ranking: Ranking) -> tuple[str, ...]:
     """Figures, intervals and corrections behind the claim."""
-    best, paired = finding.best, finding.best.versus_bf16
+    best, paired = ranking.best, ranking.best.versus_bf16
     if paired is None:
         return _no_interval(best)
-    quantized = sum(1 for row in finding.comparison.scored if not row.is_reference)
+    quantized = sum(1 for row in ranking.comparison.scored if not row.is_reference)
     said = [_against_reference(best, paired, quantized)]
-    nearest = (*finding.open, *finding.beaten)[:1]
+    nearest = (*ranking.open, *ranking.beaten)[:1]
     if nearest:
-        pairs, figures = len(finding.comparison.pairs), _figures(nearest[0].paired)
+        pairs, figures = len(ranking.comparison.pairs), _figures(nearest[0].paired)
         text = gettext_noop("Nearest, {recipe}: {figures}; Holm over {n} pairs.")
         said.append(gettext(text, recipe=nearest[0].row.title, figures=figures, n=pairs))
     text = gettext_noop(

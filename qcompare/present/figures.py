@@ -16,7 +16,7 @@ from qcompare.present.plots import (
     style,
 )
 from qcompare.study.task import TASKS
-from qcompare.words import gettext, gettext_noop
+from qcompare.words import gettext, gettext_noop, translate
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -62,7 +62,7 @@ def change_heatmap(comparison: Comparison) -> "Figure":
     widest = max((abs(value) for line in values for value in line if value is not None), default=1.0) or 1.0
     figure = go.Figure(
         go.Heatmap(
-            z=values, x=[TASKS[task].title for task in tasks], y=[row.title for row in rows], text=texts,
+            z=values, x=[TASKS[task].title for task in tasks], y=[translate(row.title) for row in rows], text=texts,
             texttemplate="%{text}", textfont={"size": 14}, customdata=hovers, colorscale=LOSS_TO_GAIN, zmin=-widest,
             zmax=widest, showscale=False, xgap=3, ygap=3, hovertemplate="%{y}, %{x}: %{customdata}<extra></extra>",
         )
@@ -103,7 +103,7 @@ def describe_changes(comparison: Comparison) -> str:
 def describe_divergence(comparison: Comparison) -> str:
     """KL divergences in words."""
     found = [
-        f"{row.title} {numbers.divergence(row.divergence.kl)}"
+        f"{translate(row.title)} {numbers.divergence(row.divergence.kl)}"
         for row in comparison.scored
         if row.divergence and not row.is_reference
     ]
@@ -125,13 +125,15 @@ def size_bubbles(comparison: Comparison) -> "Figure":
     furthest = max((_distance(row) for row in rows), default=0.0) or 1.0
     for position, row in enumerate(sorted(rows, key=lambda row: (row.size_bytes or 0, row.average or 0))):
         kl = numbers.divergence(row.divergence.kl if row.divergence else None)
-        hover = f"<b>{row.title}</b><br>{numbers.size(row.size_bytes)}, {numbers.score(row.average)}, KL {kl}"
+        hover = (
+            f"<b>{translate(row.title)}</b><br>{numbers.size(row.size_bytes)}, {numbers.score(row.average)}, KL {kl}"
+        )
         figure.add_scatter(
             x=[(row.size_bytes or 0) / 1e6],
             y=[row.average],
-            name=row.title,
+            name=translate(row.title),
             mode="markers+text",
-            text=[row.title],
+            text=[translate(row.title)],
             textposition="middle right" if position % 2 else "middle left",
             marker={
                 "size": [SMALLEST_BUBBLE + LARGEST_BUBBLE * sqrt(_distance(row) / furthest)],
@@ -184,7 +186,7 @@ def time_by_stage(comparison: Comparison) -> "Figure":
 
     rows = [row for row in comparison.scored if row.seconds]
     stages = list(dict.fromkeys(stage for row in rows for stage in row.seconds))
-    names = [row.title for row in rows]
+    names = [translate(row.title) for row in rows]
     figure = go.Figure()
     for n, stage in enumerate(stages):
         again, colour = divmod(n, len(STAGE_COLOURS))

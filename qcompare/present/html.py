@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from qcompare.compare.questions import KINDS, Questions
+from qcompare.compare.questions import Change, Questions
 from qcompare.compare.table import Comparison, Row
 from qcompare.present import numbers, palette
 from qcompare.present.caveats import caveats
@@ -21,6 +21,11 @@ WORDS = {
     "success": gettext_noop("no scores"),
     "cancelled": gettext_noop("cancelled"),
 }  # fmt: skip
+CHANGES = {
+    Change.LOST: gettext_noop("Lost"), Change.GAINED: gettext_noop("Gained"),
+    Change.BOTH: gettext_noop("Right in both"), Change.NEITHER: gettext_noop("Wrong in both"),
+}  # fmt: skip
+"""How a question stands against BF16."""
 MARKS = {True: "✓", False: "✗", None: ""}
 FILTERS = (
     *(numbers.score, numbers.percent, numbers.points, numbers.bits, numbers.size, numbers.count, numbers.clock),
@@ -106,4 +111,4 @@ def _columns(comparison: Comparison, rows: list[Row]) -> list[Task]:
 def questions_html(found: Questions) -> str:
     """A page of questions."""
     single = bool(found.shown) and all(len(question.options) == 1 for question in found.shown)
-    return fragment("questions", found=found, kinds=KINDS, marks=MARKS, single=single)
+    return fragment("questions", found=found, changes=CHANGES, marks=MARKS, single=single)

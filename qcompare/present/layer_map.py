@@ -12,7 +12,7 @@ from qcompare.present import palette
 from qcompare.present.plots import FONT
 from qcompare.study.layers import LayerScores
 from qcompare.study.result import Result
-from qcompare.words import gettext
+from qcompare.words import gettext, translate
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -99,7 +99,7 @@ def layer_maps(selection: Selection, scores: Mapping[str, LayerScores]) -> tuple
     titles = selection.titles
     mixing = (result for result in selection.results if len(set(result.layer_config.values())) > 1)
     return tuple(
-        layer_map(result, titles[result.job_id], asked[result.study_id], scores.get(result.study_id))
+        layer_map(result, translate(titles[result.job_id]), asked[result.study_id], scores.get(result.study_id))
         for result in mixing
         if result.job_id not in selection.repeats
     )
@@ -170,4 +170,26 @@ def _heatmap(each: LayerMap, schemes: Sequence[str]) -> object:
 def _hover(each: LayerMap, place: tuple[str, int]) -> str:
     """The score of a layer, in further lines."""
     found = each.sensitivity.get(place)
-    return "" if found is None else "".join(f"<br>{line}" for line in (found.figures, found.why) if line)
+    return "" if found is None else "".join(f"<br>{line}" for line in (losses(found), reason(found)) if line)
+
+
+def losses(layer: Sensitivity) -> str:
+    return gettext(
+        "loss {loss_low} at {low}, {loss_high} at {high}; rank {rank} of {layers}",
+        loss_low=f"{layer.loss_low:.3g}",
+        low=layer.low,
+        loss_high=f"{layer.loss_high:.3g}",
+        high=layer.high,
+        rank=layer.rank,
+        layers=layer.layers,
+    )
+
+
+def reason(layer: Sensitivity) -> str:
+    """Why it got its scheme; empty where it was not chosen by these scores."""
+    if layer.worth is None:
+        return ""
+    times = f"{layer.worth:.2g}"
+    if layer.scheme == layer.low:
+        return gettext("a bit would buy {times} times what it buys in the last layer raised", times=times)
+    return gettext("a bit buys {times} times what it buys in the last layer raised", times=times)

@@ -13,7 +13,7 @@ from qcompare.compare.chance import Z95
 from qcompare.compare.selection import title
 from qcompare.compare.table import Comparison, Row
 from qcompare.present import numbers, palette
-from qcompare.words import gettext
+from qcompare.words import Message, gettext, translate
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -31,7 +31,7 @@ def accuracy_bars(comparison: Comparison) -> "Figure":
     figure = go.Figure(
         go.Bar(
             x=[row.average for row in rows],
-            y=[row.title for row in rows],
+            y=[translate(row.title) for row in rows],
             orientation="h",
             marker={"color": [palette.colour(row.recipe) for row in rows], "cornerradius": 3},
             error_x=_error_bars(rows),
@@ -42,11 +42,16 @@ def accuracy_bars(comparison: Comparison) -> "Figure":
     )
     for row in rows:
         figure.add_annotation(
-            x=_upper(row), y=row.title, text=numbers.score(row.average), showarrow=False, xanchor="left", xshift=10
+            x=_upper(row),
+            y=translate(row.title),
+            text=numbers.score(row.average),
+            showarrow=False,
+            xanchor="left",
+            xshift=10,
         )
     style(figure, comparison)
     # A place for every recipe from the start, so that bars stay put while others finish.
-    names = [row.title for row in comparison.rows]
+    names = [translate(row.title) for row in comparison.rows]
     figure.update_yaxes(
         categoryorder="array", categoryarray=names, range=[len(names) - 0.5, -0.5], showgrid=False,
         tickfont={"size": 14}, ticklabelstandoff=8, tickvals=names,
@@ -135,9 +140,9 @@ def _mark(point: Point, where: str) -> object:
     return go.Scatter(
         x=[point.bits],
         y=[point.value],
-        name=point.row.title,
+        name=translate(point.row.title),
         mode="markers+text",
-        text=[point.row.title],
+        text=[translate(point.row.title)],
         textposition=where,
         marker={"size": 12, "color": colour, "line": {"width": 1, "color": palette.TEXT}},
         error_y={"type": "data", "array": [point.half], "color": colour, "thickness": 2, "width": 6},
@@ -160,7 +165,7 @@ def best_trade_offs(points: Sequence[Point], rising: bool) -> list[Point]:
     return front
 
 
-def _at_bits(recipe: str, bits: str) -> str:
+def _at_bits(recipe: Message, bits: str) -> str:
     return gettext("{recipe} at {bits} bits", recipe=recipe, bits=bits)
 
 
@@ -169,7 +174,7 @@ def describe_accuracy(comparison: Comparison) -> str:
     parts = []
     for row in comparison.scored:
         bits = numbers.bits(_counted_bits(row, comparison)) if row.bits else ""
-        name = _at_bits(row.title, bits) if row.bits else row.title
+        name = _at_bits(row.title, bits) if row.bits else translate(row.title)
         parts.append(f"{name}: {numbers.score_with_error(row.average, row.average_stderr)}")
     if not parts:
         return gettext("No scores yet.")
@@ -226,7 +231,7 @@ def _error_bars(rows: Sequence[Row]) -> dict[str, object]:
 
 
 def _hover(row: Row) -> str:
-    lines = [f"<b>{row.title}</b>", numbers.score_with_percent(row.average, row.percent_of_bf16)]
+    lines = [f"<b>{translate(row.title)}</b>", numbers.score_with_percent(row.average, row.percent_of_bf16)]
     if row.average is not None and row.average_stderr is not None:
         low, high = row.average - Z95 * row.average_stderr, row.average + Z95 * row.average_stderr
         lines.append(gettext("Interval (95 %): {low} to {high}", low=f"{low:.4f}", high=f"{high:.4f}"))

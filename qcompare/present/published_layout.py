@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from qcompare.compare.selection import BETWEEN, study_names
 from qcompare.compare.table import Comparison, Row, read_comparison
 from qcompare.errors import QCompareError
 from qcompare.present import numbers
@@ -17,9 +16,10 @@ from qcompare.present.markup import latex, latex_table, markdown, markdown_table
 from qcompare.present.render import problems
 from qcompare.store import Store
 from qcompare.study.formats import SCHEMES, UNQUANTIZED
+from qcompare.study.ids import StudyIds
 from qcompare.study.recipe import RECIPES, RecipeSpec
 from qcompare.study.spec import Study
-from qcompare.words import gettext
+from qcompare.words import gettext, translate
 
 WRITTEN_TASK = "gsm8k"
 Key = tuple[str, float | None, str]
@@ -35,20 +35,17 @@ class PaperTable:
     lines: tuple[tuple[str, ...], ...]
 
 
-def read_columns(store: Store, study_ids: str) -> list[Comparison]:
+def read_columns(store: Store, study_ids: StudyIds) -> list[Comparison]:
     """The comparisons that stand side by side: one a model. Studies of one model are compared with each other.
-
-    Args:
-        study_ids: with commas between.
 
     Raises:
         NotFound: there is no such study.
         QCompareError: the studies did not ask for the same.
     """
     by_model: dict[str, list[str]] = {}
-    for study in map(store.study, study_names(study_ids)):
+    for study in map(store.study, study_ids):
         by_model.setdefault(study.spec.model.partition("@")[0], []).append(study.id)
-    columns = [read_comparison(store, BETWEEN.join(ids)) for ids in by_model.values()]
+    columns = [read_comparison(store, tuple(ids)) for ids in by_model.values()]
     for other in columns[1:]:
         asked, first = (
             {"tasks": each.study.tasks, "schemes": each.study.schemes, "limit": each.study.limit}
@@ -113,17 +110,13 @@ def _lines(columns: Sequence[Comparison], keys: Sequence[Key]) -> tuple[tuple[st
     lines = []
     for recipe, bits, name in keys:
         rows = [
-            {row.label: row for row in each.rows if (row.recipe, row.avg_bits) == (recipe, bits)} for each in columns
+            {translate(row.label): row for row in each.rows if (row.recipe, row.avg_bits) == (recipe, bits)}
+            for each in columns
         ]
         for label in dict.fromkeys(label for found in rows for label in found):
             cells = (_cell(found.get(label)) for found in rows)
             lines.append((f"{name}, {label}" if label else name, *cells))
     return tuple(lines)
-
-
-def _rows(comparison: Comparison, recipe: str, bits: float | None) -> dict[str, Row]:
-    """By label."""
-    return {row.label: row for row in comparison.rows if (row.recipe, row.avg_bits) == (recipe, bits)}
 
 
 def _cell(row: Row | None) -> str:
@@ -191,11 +184,11 @@ def _sizes(comparison: Comparison) -> PaperTable:
 
 def _written(comparison: Comparison) -> PaperTable:
     """Strict and flexible scores of questions answered in writing."""
-    lines = []
+    lines, names = [], _written_as()
     for row in comparison.rows:
         score = row.task(WRITTEN_TASK)
         if score:
-            name = _written_as().get(row.recipe, row.title)
+            name = names.get(row.recipe) or translate(row.title)
             lines.append((name, _share(score.value), _share(score.flexible)))
     return PaperTable(
         f"GSM8K results, {_model(comparison)}", ("Model", "Strict Match", "Flexible Extract"), tuple(lines)

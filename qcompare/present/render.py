@@ -9,8 +9,9 @@ from qcompare.compare.table import Comparison, Row
 from qcompare.errors import QCompareError, unknown
 from qcompare.present import numbers
 from qcompare.present.markup import latex_table, markdown, markdown_table, one_line
+from qcompare.study.ids import format_ids
 from qcompare.study.records import Status
-from qcompare.words import gettext, gettext_noop
+from qcompare.words import gettext, gettext_noop, translate
 
 TERMINAL_WIDTH = 240
 """Wide enough for a row of eight tasks: a table that wraps cannot be read or grepped."""
@@ -87,7 +88,7 @@ def _csv(comparison: Comparison) -> str:
 def _csv_lines(comparison: Comparison, row: Row) -> list[dict[str, object]]:
     paired = row.versus_bf16
     common: dict[str, object] = {
-        "study_id": comparison.study_id,
+        "study_id": format_ids(comparison.study_ids),
         "model": comparison.study.model,
         "recipe": row.recipe,
         "avg_bits_asked": row.avg_bits,
@@ -158,10 +159,10 @@ def _cells(comparison: Comparison) -> list[list[str]]:
 
 def _line(row: Row, tasks: tuple[str, ...]) -> list[str]:
     if row.status is not Status.SUCCESS and row.average is None and row.bits is None:
-        return [row.title, gettext(row.status.value), *[numbers.MISSING] * (len(tasks) + 6)]
+        return [translate(row.title), gettext(row.status.value), *[numbers.MISSING] * (len(tasks) + 6)]
     scores = (row.task(task) for task in tasks)
     return [
-        row.title,
+        translate(row.title),
         numbers.score_with_percent(row.average, row.percent_of_bf16),
         difference(row.versus_bf16),
         flips(row.versus_bf16),
@@ -187,8 +188,14 @@ def flips(paired: PairedDifference | TaskDifference | None) -> str:
 
 def problems(comparison: Comparison) -> list[str]:
     """What failed, could not be compared, or stands apart, a line each."""
-    failed = [f"{row.title} {gettext(row.status.value)}: {row.error}" for row in comparison.rows if row.error]
-    unpaired = [f"{row.title}: {row.unpaired_because}" for row in comparison.rows if row.unpaired_because]
+    failed = [
+        f"{translate(row.title)} {gettext(row.status.value)}: {row.error}" for row in comparison.rows if row.error
+    ]
+    unpaired = [
+        f"{translate(row.title)}: {translate(row.unpaired_because)}"
+        for row in comparison.rows
+        if row.unpaired_because
+    ]
     apart = [
         gettext(
             "{recipe} is not compared with the others: {reason}",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qcompare.compare.answers import read_all_answers
-from qcompare.compare.questions import read_questions
+from qcompare.compare.questions import Change, read_questions
 from qcompare.compare.selection import Selection, read_selection
 from qcompare.compare.sensitivity import read_layer_scores
 from qcompare.compare.table import Comparison, compare
@@ -19,6 +19,7 @@ from qcompare.present.html import fragment, headline_html, questions_html, table
 from qcompare.present.layer_map import layer_map_figure, layer_maps
 from qcompare.present.side_by_side import side_by_side
 from qcompare.store import Store
+from qcompare.study.ids import StudyIds, format_ids
 from qcompare.study.task import TASKS
 from qcompare.words import LANGUAGES, gettext, language
 
@@ -52,11 +53,8 @@ class Lost:
     html: str
 
 
-def report(store: Store, study_id: str) -> str:
+def report(store: Store, study_ids: StudyIds) -> str:
     """The report of a study, or of several of one model, as one HTML page.
-
-    Args:
-        study_id: of several studies their ids, with commas between.
 
     Raises:
         NotFound: there is no such study.
@@ -64,12 +62,13 @@ def report(store: Store, study_id: str) -> str:
     """
     from plotly.offline import get_plotlyjs
 
-    selection = read_selection(store, study_id)
+    selection = read_selection(store, study_ids)
     comparison = compare(selection, *read_all_answers(store, selection.results))
     return fragment(
         "report",
         lang=LANGUAGES[language()],
         comparison=comparison,
+        ids=format_ids(comparison.study_ids),
         created=numbers.day(comparison.created),
         style=STYLE.read_text(encoding="utf-8"),
         script="".join(path.read_text(encoding="utf-8") for path in SCRIPTS),
@@ -112,7 +111,9 @@ def _lost(store: Store, comparison: Comparison) -> list[Lost]:
             if change is None or not change.lost:
                 continue
             try:
-                asked = read_questions(store, row.job_id, task, "lost", "", QUESTIONS_A_CELL, comparison.study_id)
+                asked = read_questions(
+                    store, row.job_id, task, Change.LOST, "", QUESTIONS_A_CELL, comparison.study_ids
+                )
             except QCompareError:
                 continue  # the table stands without them
             counts = {"lost": change.lost, "gained": change.gained}

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from qcompare.compare.agreement import agreement
+from qcompare.compare.agreement import Agreement, agreement
 from qcompare.compare.selection import Selection
 from qcompare.study.prompts import Prompt, so_far, turns
 from qcompare.study.recipe import is_baseline
 from qcompare.study.result import Result
-from qcompare.words import gettext
+from qcompare.words import gettext, ngettext, translate
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class PromptAnswers:
 
 def side_by_side(selection: Selection) -> list[PromptAnswers]:
     """The answers of all results by prompt, in the order of the study."""
-    return [_of_prompt(selection, prompt) for prompt in selection.study.spec.prompts]
+    return [_of_prompt(selection, prompt) for prompt in selection.spec.prompts]
 
 
 def _of_prompt(selection: Selection, prompt: Prompt) -> PromptAnswers:
@@ -63,7 +63,7 @@ def _of_prompt(selection: Selection, prompt: Prompt) -> PromptAnswers:
     reference = next((result for result in shown if is_baseline(result.recipe)), None)
     columns = (
         Column(
-            title=selection.titles[result.job_id],
+            title=translate(selection.titles[result.job_id]),
             recipe=result.recipe,
             answers=tuple(_answer(result, step, reference) for step in steps),
         )
@@ -79,7 +79,16 @@ def _answer(result: Result, prompt: Prompt, reference: Result | None) -> Answer:
         note = gettext("the original model") if is_baseline(result.recipe) else gettext("nothing to compare with yet")
         return Answer(turn, text, "", "", note)
     found = agreement(_text(reference, prompt) or "", text)
-    return Answer(turn, found.before, found.word, found.after, found.note)
+    return Answer(turn, found.before, found.word, found.after, in_words(found))
+
+
+def in_words(found: Agreement) -> str:
+    """In words: `same for 41 words`."""
+    if found.identical:
+        return gettext("word for word the same")
+    if found.word:
+        return ngettext("same for {n} word", "same for {n} words", found.same_words)
+    return ngettext("same for {n} word, then ends", "same for {n} words, then ends", found.same_words)
 
 
 def _text(result: Result, prompt: Prompt) -> str | None:

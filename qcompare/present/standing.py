@@ -8,7 +8,7 @@ from qcompare.compare.selection import row_titles
 from qcompare.present import numbers
 from qcompare.store import Store
 from qcompare.study.records import Cost, Job, Progress, Pulse, Status
-from qcompare.words import gettext, gettext_noop, translate
+from qcompare.words import Message, gettext, gettext_noop, translate
 
 SILENT_SECONDS = 30.0
 """Without a sign of life for this long, a job is called silent; it gives one every two seconds."""
@@ -66,7 +66,7 @@ def read_standings(store: Store, study_id: str, now: float | None = None) -> tup
     return tuple(_read(store, job, moment, titles[job.id]) for job in jobs)
 
 
-def _read(store: Store, job: Job, now: float, title: str) -> Standing:
+def _read(store: Store, job: Job, now: float, title: Message) -> Standing:
     if job.status is not Status.RUNNING:
         return standing(job, None, now, title)
     folder, began = store.folder(job.id), job.started or 0
@@ -77,7 +77,7 @@ def _read(store: Store, job: Job, now: float, title: str) -> Standing:
 
 
 def standing(
-    job: Job, progress: Progress | None, now: float, title: str = "", pulse: Pulse | None = None
+    job: Job, progress: Progress | None, now: float, title: Message | None = None, pulse: Pulse | None = None
 ) -> Standing:
     """Where a job stands.
 
@@ -93,7 +93,7 @@ def standing(
     return Standing(
         job_id=job.id,
         recipe=job.recipe,
-        title=title or row_titles([job])[job.id],
+        title=translate(title or row_titles([job])[job.id]),
         status=job.status,
         words=_words(job, progress),
         fraction=fraction,

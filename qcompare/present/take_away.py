@@ -10,6 +10,7 @@ from qcompare.present.published_layout import LAYOUTS, read_columns
 from qcompare.present.render import FORMATS, render
 from qcompare.present.report import report
 from qcompare.store import Store
+from qcompare.study.ids import StudyIds
 from qcompare.words import ENGLISH, gettext_noop, language, use_language
 
 
@@ -20,39 +21,39 @@ class Kind:
     title: str
     ending: str
     media_type: str
-    make: Callable[[Store, str], bytes]
+    make: Callable[[Store, StudyIds], bytes]
 
 
 FOR_PEOPLE = ("md",)
 """Forms in the language of the screen; those for programs and papers are always English."""
 
 
-def _rendered(format: str) -> Callable[[Store, str], bytes]:
-    def make(store: Store, study_id: str) -> bytes:
+def _rendered(format: str) -> Callable[[Store, StudyIds], bytes]:
+    def make(store: Store, study_ids: StudyIds) -> bytes:
         with use_language(language() if format in FOR_PEOPLE else ENGLISH):
-            return render(read_comparison(store, study_id), format).encode()
+            return render(read_comparison(store, study_ids), format).encode()
 
     return make
 
 
-def _published(format: str) -> Callable[[Store, str], bytes]:
-    def make(store: Store, study_id: str) -> bytes:
+def _published(format: str) -> Callable[[Store, StudyIds], bytes]:
+    def make(store: Store, study_ids: StudyIds) -> bytes:
         with use_language(ENGLISH):
-            return LAYOUTS[format](read_columns(store, study_id)).encode()
+            return LAYOUTS[format](read_columns(store, study_ids)).encode()
 
     return make
 
 
-def _report(store: Store, study_id: str) -> bytes:
-    return report(store, study_id).encode()
+def _report(store: Store, study_ids: StudyIds) -> bytes:
+    return report(store, study_ids).encode()
 
 
-def _parquet(store: Store, study_id: str) -> bytes:
+def _parquet(store: Store, study_ids: StudyIds) -> bytes:
     """The lines of the CSV form, with their types."""
     import pandas as pd
 
     out = io.BytesIO()
-    pd.read_csv(io.BytesIO(_rendered("csv")(store, study_id))).to_parquet(out)
+    pd.read_csv(io.BytesIO(_rendered("csv")(store, study_ids))).to_parquet(out)
     return out.getvalue()
 
 
@@ -72,7 +73,7 @@ FILES: dict[str, Kind] = {
 }
 
 
-def as_text(store: Store, study_id: str, format: str) -> str:
+def as_text(store: Store, study_ids: StudyIds, format: str) -> str:
     """A study, or several, in one of the formats that a terminal can print.
 
     Raises:
@@ -83,5 +84,5 @@ def as_text(store: Store, study_id: str, format: str) -> str:
     if format not in known:
         raise QCompareError(unknown(gettext_noop("format"), format, known))
     if format in LAYOUTS:
-        return LAYOUTS[format](read_columns(store, study_id))
-    return report(store, study_id) if format == "html" else render(read_comparison(store, study_id), format)
+        return LAYOUTS[format](read_columns(store, study_ids))
+    return report(store, study_ids) if format == "html" else render(read_comparison(store, study_ids), format)

@@ -5,9 +5,10 @@ Every claim rests on the paired statistics of the comparison and goes no further
 
 from dataclasses import dataclass
 
+from qcompare.compare.ranking import Ranking, rank
 from qcompare.compare.table import Comparison
 from qcompare.present.details import expert_details, plain_details, what_would_settle
-from qcompare.present.finding import Finding, at_bits, find, listed, name_of, questions_to_settle
+from qcompare.present.naming import at_bits, listed, name_of
 from qcompare.present.numbers import questions
 from qcompare.words import gettext
 
@@ -41,14 +42,14 @@ def verdict(comparison: Comparison) -> Verdict:
     if best is None:
         nothing = Wording(_nothing_yet(comparison))
         return Verdict(nothing, nothing)
-    finding = find(comparison, best)
+    ranking = rank(comparison, best)
     if reference is None:
         said = _without_reference(comparison)
-        found = Wording(_so_far(comparison, _among_themselves(finding)), (said, *what_would_settle(finding)))
+        found = Wording(_so_far(comparison, _among_themselves(ranking)), (said, *what_would_settle(ranking)))
         return Verdict(found, found)
     return Verdict(
-        Wording(_so_far(comparison, _claim(finding)), plain_details(finding)[:3]),
-        Wording(_so_far(comparison, _claim(finding)), expert_details(finding)[:3]),
+        Wording(_so_far(comparison, _claim(ranking)), plain_details(ranking)[:3]),
+        Wording(_so_far(comparison, _claim(ranking)), expert_details(ranking)[:3]),
     )
 
 
@@ -74,14 +75,14 @@ def _so_far(comparison: Comparison, claim: str) -> str:
     return claim[0].upper() + claim[1:]
 
 
-def _claim(finding: Finding) -> str:
+def _claim(ranking: Ranking) -> str:
     """The first sentence. A share is named only where the questions show a difference to BF16 at all."""
-    best, paired = finding.best, finding.best.versus_bf16
-    said = {"at": at_bits(finding), "recipe": name_of(finding, best), "others": _against_others(finding)}
-    if finding.open and not finding.beaten:
-        return _cannot_tell(finding)
+    best, paired = ranking.best, ranking.best.versus_bf16
+    said = {"at": at_bits(ranking), "recipe": name_of(ranking, best), "others": _against_others(ranking)}
+    if ranking.open and not ranking.beaten:
+        return _cannot_tell(ranking)
     if paired and not paired.is_real:
-        asked = questions(finding.comparison.questions)
+        asked = questions(ranking.comparison.questions)
         return gettext("{at}{questions} cannot tell {recipe} from BF16{others}.", questions=asked, **said)
     if paired and paired.difference > 0:
         return gettext("{at}{recipe} scores higher than BF16{others}.", **said)
@@ -91,11 +92,11 @@ def _claim(finding: Finding) -> str:
     return gettext("{at}{recipe} keeps about {kept} of 100 correct answers{others}.", kept=kept, **said)
 
 
-def _cannot_tell(finding: Finding) -> str:
-    names = [name_of(finding, finding.best), *(name_of(finding, rival.row) for rival in finding.open)]
+def _cannot_tell(ranking: Ranking) -> str:
+    names = [name_of(ranking, ranking.best), *(name_of(ranking, rival.row) for rival in ranking.open)]
     which = gettext("these recipes") if len(names) > 3 else listed(names)
-    asked = questions(finding.comparison.questions)
-    needed = questions_to_settle(finding)
+    asked = questions(ranking.comparison.questions)
+    needed = ranking.questions_to_settle
     if needed is None:
         return gettext("{questions} cannot tell {recipes} apart.", questions=asked, recipes=which)
     return gettext(
@@ -104,22 +105,22 @@ def _cannot_tell(finding: Finding) -> str:
     )  # fmt: skip
 
 
-def _among_themselves(finding: Finding) -> str:
-    if finding.open and not finding.beaten:
-        return _cannot_tell(finding)
-    said = {"recipe": name_of(finding, finding.best), "others": _against_others(finding)}
-    return gettext("{at}{recipe} has the best score{others}.", at=at_bits(finding), **said)
+def _among_themselves(ranking: Ranking) -> str:
+    if ranking.open and not ranking.beaten:
+        return _cannot_tell(ranking)
+    said = {"recipe": name_of(ranking, ranking.best), "others": _against_others(ranking)}
+    return gettext("{at}{recipe} has the best score{others}.", at=at_bits(ranking), **said)
 
 
-def _against_others(finding: Finding) -> str:
+def _against_others(ranking: Ranking) -> str:
     parts = []
-    if finding.beaten:
-        names = listed([name_of(finding, rival.row) for rival in finding.beaten])
-        if finding.open:
+    if ranking.beaten:
+        names = listed([name_of(ranking, rival.row) for rival in ranking.beaten])
+        if ranking.open:
             parts.append(gettext("; it beats {recipes}, and the difference is real", recipes=names))
         else:
             parts.append(gettext("; that beats {recipes}, and the difference is real", recipes=names))
-    if finding.open:
-        names = listed([name_of(finding, rival.row) for rival in finding.open])
+    if ranking.open:
+        names = listed([name_of(ranking, rival.row) for rival in ranking.open])
         parts.append(gettext("; against {recipes} it may be chance", recipes=names))
     return "".join(parts)

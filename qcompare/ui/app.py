@@ -6,11 +6,12 @@ from typing import Any
 
 import gradio as gr
 
-from qcompare.compare.selection import BETWEEN, MAX_STUDIES, study_names
+from qcompare.compare.selection import MAX_STUDIES
 from qcompare.errors import NotFound, QCompareError
 from qcompare.jobs.submit import submit
 from qcompare.settings import Settings
 from qcompare.store import Store
+from qcompare.study.ids import format_ids, parse_ids
 from qcompare.ui.generations.tab import build_generations
 from qcompare.ui.guide import build_tour
 from qcompare.ui.header import build_header
@@ -114,7 +115,7 @@ def _when_changed(store: Store, parts: Sequence[Part], study_id: gr.Textbox, job
     stamp = gr.Textbox(visible=False)
 
     def look(study: str, job: str, known: str) -> Any:
-        place = Place(store, study or "", job or "")
+        place = Place(store, parse_ids(study or ""), job or "")
         now = str(hash(tuple(part.token(place) for part in parts)))
         return gr.skip() if now == known else now
 
@@ -127,7 +128,7 @@ def _refresher(store: Store, parts: Sequence[Part], study_id: gr.Textbox, job_id
     seen = gr.State({})
 
     def follow(study: str, job: str, known: dict[str, Any]) -> list[Any]:
-        now, values = refresh(parts, Place(store, study or "", job or ""), known)
+        now, values = refresh(parts, Place(store, parse_ids(study or ""), job or ""), known)
         return [gr.skip() if now == known else now, *values]
 
     return follow, [study_id, job_id, seen], [seen, *(component for part in parts for component in part.outputs)]
@@ -153,10 +154,11 @@ def study_of(store: Store, asked: str) -> str:
     Of several studies: their ids with commas between.
     """
     try:
-        if len(study_names(asked)) > MAX_STUDIES:
+        ids = parse_ids(asked)
+        if len(ids) > MAX_STUDIES:
             raise NotFound("the address names more than {most} studies", most=MAX_STUDIES)
-        if asked:
-            return BETWEEN.join(store.study(name).id for name in study_names(asked))
+        if ids:
+            return format_ids(tuple(store.study(name).id for name in ids))
     except NotFound as error:
         gr.Warning(escape(translate(error.message), quote=False))  # a toast shows HTML, and the address is anybody's
     return store.newest() or ""

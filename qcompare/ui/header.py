@@ -6,8 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from qcompare.compare.selection import study_names
 from qcompare.present import numbers
+from qcompare.study.ids import format_ids
 from qcompare.study.records import Status
 from qcompare.ui.pages import page
 from qcompare.ui.parts import Part, Place, markup
@@ -45,7 +45,7 @@ def build_header() -> Header:
 
 
 def _token(place: Place) -> Hashable:
-    return place.study_id, place.store.version()
+    return place.study_ids, place.store.version()
 
 
 def _show(place: Place) -> list[Any]:
@@ -55,9 +55,10 @@ def _show(place: Place) -> list[Any]:
         (f"{s.name} · {numbers.day(s.created)} · {gettext(STATUS_WORDS[s.status.value])}", s.id) for s in shown
     ]
     counts = place.store.counts()
-    if len(several := study_names(place.study_id)) > 1:
-        choices.insert(0, (gettext("{n} studies side by side", n=len(several)), place.study_id))
-    chosen = place.study_id if place.study_id in [value for _, value in choices] else None
+    shown_now = format_ids(place.study_ids)
+    if len(place.study_ids) > 1:
+        choices.insert(0, (gettext("{n} studies side by side", n=len(place.study_ids)), shown_now))
+    chosen = shown_now if shown_now in [value for _, value in choices] else None
     return [
         gr.update(choices=choices, value=chosen, visible=bool(studies)),
         page("header", running=counts[Status.RUNNING], waiting=counts[Status.QUEUED]),

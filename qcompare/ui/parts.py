@@ -10,9 +10,9 @@ from typing import Any
 
 import gradio as gr
 
-from qcompare.compare.selection import study_names
 from qcompare.errors import NotFound
 from qcompare.store import Store
+from qcompare.study.ids import StudyIds
 from qcompare.ui.shared import Memory
 from qcompare.words import language
 
@@ -22,10 +22,15 @@ class Place:
     """Where a visitor is: which store, which study, which job's log."""
 
     store: Store
-    study_id: str
-    """Empty: none; several side by side with commas between."""
+    study_ids: StudyIds
+    """None, one, or several side by side."""
     job_id: str
     """Empty: none chosen."""
+
+    @property
+    def study_id(self) -> str:
+        """The one study that is looked at; empty: none, or several."""
+        return self.study_ids[0] if len(self.study_ids) == 1 else ""
 
 
 @dataclass(frozen=True)
@@ -73,8 +78,8 @@ def study_exists(place: Place) -> bool:
 
 def job_states(place: Place) -> Hashable:
     """A token that changes when a job of the study, or of one of the studies, begins or ends."""
-    jobs = (job for name in study_names(place.study_id) for job in place.store.jobs(name))
-    return place.study_id, tuple((job.id, job.status) for job in jobs)
+    jobs = (job for study_id in place.study_ids for job in place.store.jobs(study_id))
+    return place.study_ids, tuple((job.id, job.status) for job in jobs)
 
 
 def markup(html: str = "", **options: Any) -> gr.HTML:

@@ -13,7 +13,7 @@ request (a context variable): handlers of the screen use their visitor's, everyt
 Templates use jinja's i18n extension. Files for programs, a study's records and its name are never translated.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -36,10 +36,15 @@ class Message:
 
     template: str
     values: Mapping[str, object] = field(default_factory=dict)
-    """Of the template's `{placeholders}`; a value may be a message too."""
+    """Of the template's `{placeholders}`; a value may be a message too, or a tuple of them, to be listed."""
 
     def __str__(self) -> str:
-        return self.template.format(**self.values) if self.values else self.template
+        with use_language(ENGLISH):
+            return translate(self)
+
+    def __bool__(self) -> bool:
+        """Whether it says anything."""
+        return bool(self.template)
 
 
 def language() -> str:
@@ -60,7 +65,7 @@ def use_language(name: str) -> Iterator[None]:
 def gettext(text: str, /, **values: object) -> str:
     """A text in the current language, its `{placeholders}` filled with values."""
     found = lookup(text)
-    return found.format(**values) if values else found
+    return found.format(**{name: _shown(value) for name, value in values.items()}) if values else found
 
 
 def ngettext(one: str, several: str, n: int, /, **values: object) -> str:
@@ -77,8 +82,25 @@ def translate(message: Message | str) -> str:
     """A message in the current language, the messages among its values too; a plain text is looked up as it is."""
     if isinstance(message, str):
         return lookup(message)
-    values = {name: translate(v) if isinstance(v, Message) else v for name, v in message.values.items()}
-    return gettext(message.template, **values)
+    return gettext(message.template, **message.values)
+
+
+def joined(parts: Iterable[Message | str]) -> Message:
+    """One message of several, with commas between; empty when there are none."""
+    found = tuple(parts)
+    return Message(_ALL, {"parts": found}) if found else NOTHING
+
+
+_ALL = "{parts}"
+_EMPTY = ""
+NOTHING = Message(_EMPTY)
+"""A message that says nothing; it is false."""
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, tuple):
+        return gettext(", ").join(str(_shown(part)) for part in value)
+    return translate(value) if isinstance(value, Message) else value
 
 
 def verbatim(text: str) -> Message:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qcompare.compare.questions import KINDS, answer_index, option_shares, read_questions
+from qcompare.compare.questions import Change, answer_index, option_shares, read_questions
 from qcompare.compare.table import read_comparison
 from qcompare.errors import QCompareError
 from qcompare.present.html import questions_html
@@ -26,11 +26,11 @@ def job(home: Path, recipe: str = "uniform") -> tuple[Store, str]:
 def test_counts_by_kind_are_those_of_the_table(home: Path) -> None:
     store, job_id = job(home)
     found = read_questions(store, job_id, "piqa")
-    rows = {row.job_id: row for row in read_comparison(store, job_id.split(".")[0]).rows}
+    rows = {row.job_id: row for row in read_comparison(store, (job_id.split(".")[0],)).rows}
     paired = rows[job_id].versus_bf16
     change = paired and paired.task("piqa")
     assert change is not None
-    assert (found.counts["lost"], found.counts["gained"], found.counts["both"]) == (
+    assert (found.counts[Change.LOST], found.counts[Change.GAINED], found.counts[Change.BOTH]) == (
         change.lost,
         change.gained,
         change.both,
@@ -38,12 +38,12 @@ def test_counts_by_kind_are_those_of_the_table(home: Path) -> None:
     assert sum(found.counts.values()) == found.found == 100
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_only_questions_of_the_kind_are_shown(home: Path, kind: str) -> None:
+@pytest.mark.parametrize("change", Change)
+def test_only_questions_of_the_change_are_shown(home: Path, change: Change) -> None:
     store, job_id = job(home)
-    found = read_questions(store, job_id, "piqa", kind, limit=1000)
-    assert len(found.shown) == found.found == found.counts[kind]
-    assert {question.kind for question in found.shown} <= {kind}
+    found = read_questions(store, job_id, "piqa", change, limit=1000)
+    assert len(found.shown) == found.found == found.counts[change]
+    assert {question.change for question in found.shown} <= {change}
 
 
 def test_search_looks_in_question_and_options_whatever_the_case(home: Path) -> None:
@@ -55,8 +55,8 @@ def test_search_looks_in_question_and_options_whatever_the_case(home: Path) -> N
 
 def test_every_recipe_says_how_likely_it_found_each_option(home: Path) -> None:
     store, job_id = job(home)
-    found = read_questions(store, job_id, "piqa", "lost")
-    assert found.recipes == ("BF16", "Uniform", "Head high", "Tail high", "Mixed")
+    found = read_questions(store, job_id, "piqa", Change.LOST)
+    assert tuple(map(str, found.recipes)) == ("BF16", "Uniform", "Head high", "Tail high", "Mixed")
     question = found.shown[0]
     assert [option.is_answer for option in question.options] == [True, False, False, False]
     assert question.right[:2] == (True, False)
@@ -94,7 +94,7 @@ def test_questions_answered_in_writing_show_every_recipes_answer(home: Path) -> 
         found = [samples.get(key) for key in samples.index]
         written = {"target": "#### 2", "answer": f"{each.recipe} says <b>2</b>", "options": (), "loglikelihoods": ()}
         write_samples(file, [replace(one, **written) for one in found if one])
-    questions = read_questions(store, job_id, "piqa", "lost")
+    questions = read_questions(store, job_id, "piqa", Change.LOST)
     assert questions.shown[0].written[1] == "uniform says <b>2</b>"
     assert "uniform says &lt;b&gt;2" in questions_html(questions)
     assert "#### 2" in questions_html(questions)
@@ -116,6 +116,6 @@ def test_filtering_a_full_task_takes_under_a_third_of_a_second(home: Path) -> No
             shutil.copy(file, store.folder(each.id).samples_file)
     read_questions(store, job_id, "mmlu")  # the first view reads the files
     start = time.process_time()
-    found = read_questions(store, job_id, "mmlu", "both", "ANATOMY")
+    found = read_questions(store, job_id, "mmlu", Change.BOTH, "ANATOMY")
     assert time.process_time() - start < 0.3
     assert found.found == int(right.sum())

@@ -1,5 +1,6 @@
 """Several studies of one model, side by side."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,15 @@ from qcompare.present.report import report
 from qcompare.present.side_by_side import side_by_side
 from qcompare.present.verdict import verdict
 from qcompare.store import Store
+from qcompare.study.ids import StudyIds
 from qcompare.study.records import StudyRecord
 from qcompare.study.spec import Study
+from qcompare.words import use_language
 from tests.synthetic import ENVIRONMENT, MODEL, add_study, finish_job, finished_study
 
 
-def both(home: Path, *specs: Study) -> tuple[Comparison, str]:
-    names = ",".join(finished_study(home, spec).id for spec in specs)
+def both(home: Path, *specs: Study) -> tuple[Comparison, StudyIds]:
+    names = tuple(finished_study(home, spec).id for spec in specs)
     return read_comparison(Store(home), names), names
 
 
@@ -37,8 +40,8 @@ def finished_with(home: Path, spec: Study, **changes: object) -> StudyRecord:
 
 def test_rows_of_both_stand_in_one_table_and_what_is_the_same_stands_once(home: Path) -> None:
     found, _ = both(home, Study(recipes=("bf16", "uniform", "mixed")), Study(recipes=("bf16", "uniform", "tail")))
-    assert [row.title for row in found.rows] == ["BF16", "Uniform", "Mixed", "Tail high"]
-    assert found.set_apart == ("",)
+    assert [str(row.title) for row in found.rows] == ["BF16", "Uniform", "Mixed", "Tail high"]
+    assert [*map(str, found.set_apart)] == [""]
     assert "The same in several studies, shown once: BF16, Uniform." in caveats(found)
 
 
@@ -51,29 +54,29 @@ def test_every_row_is_held_against_the_one_bf16(home: Path) -> None:
 
 def test_other_budgets_are_named(home: Path) -> None:
     found, _ = both(home, *(Study(avg_bits=(bits,), recipes=("bf16", "mixed")) for bits in (4.5, 6.0)))
-    assert [row.title for row in found.rows] == ["BF16", "Mixed · 4.5 bits", "Mixed · 6 bits"]
+    assert [str(row.title) for row in found.rows] == ["BF16", "Mixed · 4.5 bits", "Mixed · 6 bits"]
 
 
 def test_other_schemes_are_named_in_rows_and_verdict(home: Path) -> None:
     older = finished_study(home, Study(recipes=("bf16", "mixed"), limit=100))
     other = Study(recipes=("mixed",), schemes=("W4A16", "W8A16"), limit=100)
     newer = finished_with(home, other, layer_config={"model.layers.0.a": "W4A16"})
-    found = read_comparison(Store(home), f"{older.id},{newer.id}")
-    assert [row.title for row in found.rows] == ["BF16", "Mixed · MXFP4/MXFP8", "Mixed · W4A16/W8A16"]
+    found = read_comparison(Store(home), (older.id, newer.id))
+    assert [str(row.title) for row in found.rows] == ["BF16", "Mixed · MXFP4/MXFP8", "Mixed · W4A16/W8A16"]
     assert "the mixed recipe (MXFP4/MXFP8)" in verdict(found).plain.text
 
 
 def test_rows_that_only_their_study_tells_apart_bear_its_id(home: Path) -> None:
     older = finished_study(home, Study(recipes=("mixed",)))
     newer = finished_with(home, Study(recipes=("mixed",)), layer_config={"model.layers.0.a": "MXFP4"})
-    titles = [row.title for row in read_comparison(Store(home), f"{older.id},{newer.id}").rows]
+    titles = [str(row.title) for row in read_comparison(Store(home), (older.id, newer.id)).rows]
     assert titles == [f"Mixed · {study.id[-6:]}" for study in (older, newer)]
 
 
 def test_rows_measured_otherwise_stand_in_a_table_of_their_own(home: Path) -> None:
     found, _ = both(home, Study(limit=50), Study(limit=25, tasks=("piqa",)))
     assert [row.group for row in found.rows] == [0] * 5 + [1] * 5
-    assert found.set_apart[1] == "other tasks"
+    assert str(found.set_apart[1]) == "other tasks"
     html = table_html(found)
     assert html.count("<table") == 2
     assert html.rpartition("<table")[2].count('data-task="') == 5, "columns only of tasks that were asked"
@@ -83,20 +86,20 @@ def test_rows_measured_otherwise_stand_in_a_table_of_their_own(home: Path) -> No
 def test_another_revision_of_the_model_is_no_row_of_the_same_table(home: Path) -> None:
     older = finished_study(home)
     newer = finished_with(home, Study(), model=MODEL.model_copy(update={"revision": "1" * 12}))
-    found = read_comparison(Store(home), f"{older.id},{newer.id}")
-    assert found.set_apart[1] == "model revision 111111111111 instead of 000000000000"
+    found = read_comparison(Store(home), (older.id, newer.id))
+    assert str(found.set_apart[1]) == "model revision 111111111111 instead of 000000000000"
 
 
 def test_another_compute_dtype_is_named(home: Path) -> None:
     older = finished_study(home)
     newer = finished_with(home, Study(), environment=ENVIRONMENT.model_copy(update={"dtype": "bfloat16"}))
-    found = read_comparison(Store(home), f"{older.id},{newer.id}")
-    assert found.set_apart[1] == "compute dtype bfloat16 instead of float32"
+    found = read_comparison(Store(home), (older.id, newer.id))
+    assert str(found.set_apart[1]) == "compute dtype bfloat16 instead of float32"
 
 
 def test_studies_of_different_models_are_refused_in_one_line(home: Path) -> None:
     store = Store(home)
-    names = ",".join(add_study(store, Study(model=model)).id for model in ("demo", "org/other"))
+    names = tuple(add_study(store, Study(model=model)).id for model in ("demo", "org/other"))
     with pytest.raises(QCompareError, match=r"different models \(demo, org/other\): choose studies of one"):
         read_selection(store, names)
 
@@ -104,12 +107,12 @@ def test_studies_of_different_models_are_refused_in_one_line(home: Path) -> None
 def test_an_unknown_one_among_them_is_named(home: Path) -> None:
     study = finished_study(home)
     with pytest.raises(NotFound, match="unknown study 'x'"):
-        read_selection(Store(home), f"{study.id},x")
+        read_selection(Store(home), (study.id, "x"))
 
 
 def test_a_study_named_twice_is_taken_once(home: Path) -> None:
     study = finished_study(home)
-    assert read_selection(Store(home), f"{study.id},{study.id}").study.id == study.id
+    assert read_selection(Store(home), (study.id, study.id)).ids == (study.id,)
 
 
 def test_answers_maps_and_questions_are_those_of_all_studies(home: Path) -> None:
@@ -123,7 +126,8 @@ def test_answers_maps_and_questions_are_those_of_all_studies(home: Path) -> None
     maps = layer_maps(selection, read_layer_scores(store, selection))
     assert [each.title for each in maps] == ["Mixed", "Tail high"]
     tail = next(job for job in selection.jobs if job.recipe == "tail")
-    assert read_questions(store, tail.id, "piqa", among=names).recipes == ("BF16", "Mixed", "Tail high")
+    found = read_questions(store, tail.id, "piqa", among=names)
+    assert [*map(str, found.recipes)] == ["BF16", "Mixed", "Tail high"]
 
 
 def test_the_report_and_all_text_forms_hold_all_studies(home: Path) -> None:
@@ -132,3 +136,34 @@ def test_the_report_and_all_text_forms_hold_all_studies(home: Path) -> None:
     assert page.count("Study file: ") == 2
     for text in (page, *(render(found, format) for format in ("table", "md", "latex", "json"))):
         assert "Tail high" in text and "Mixed" in text
+
+
+def test_only_questions_of_rows_that_are_compared_are_counted(home: Path) -> None:
+    specs = Study(limit=50, tasks=("piqa",)), Study(limit=100, tasks=("piqa", "hellaswag", "winogrande"))
+    found, _ = both(home, *specs)
+    assert {row.group for row in found.rows} == {0, 1}
+    assert (found.questions, found.tasks) == (50, ("piqa",))
+    assert "50 questions a recipe." in caveats(found)
+    assert "300" not in verdict(found).plain.text
+
+
+def test_several_studies_are_one_in_the_stored_form(home: Path) -> None:
+    found, names = both(home, Study(recipes=("bf16", "mixed")), Study(recipes=("tail",)))
+    stored = json.loads(render(found, "json"))
+    assert stored["study_id"] == ",".join(names)
+    assert stored["name"].endswith(" and 1 other")
+    assert [row["title"] for row in stored["rows"]] == ["BF16", "Mixed", "Tail high"]
+
+
+def test_messages_are_translated_where_they_are_shown(home: Path) -> None:
+    older = finished_study(home, Study(recipes=("bf16", "mixed"), limit=50))
+    other = Study(recipes=("bf16", "mixed"), iters=20, rounding="tuned", tasks=("piqa",))
+    newer = finished_with(home, other, layer_config={"model.layers.0.a": "MXFP4"})
+    store, ids = Store(home), (older.id, newer.id)
+    store.folder(f"{older.id}.mixed-5").samples_file.unlink()
+    english = ("the answers of", "other tasks", "tuned, 20 steps", "and 1 other")
+    shown = f"{report(store, ids)} {render(read_comparison(store, ids), 'md')}"
+    assert all(text in shown for text in english)
+    with use_language("zh"):
+        shown = f"{report(store, ids)} {render(read_comparison(store, ids), 'md')}"
+    assert not any(text in shown for text in english)

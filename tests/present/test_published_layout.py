@@ -37,7 +37,7 @@ def as_measured(
 ) -> list[Comparison]:
     """Comparisons whose averages are the printed ones."""
     finished_study(home, study)
-    made_up = read_comparison(Store(home), Store(home).studies()[0].id)
+    made_up = read_comparison(Store(home), (Store(home).studies()[0].id,))
     found = []
     for model in models:
         cells = [cell for table in tables for cell in table.cells if (cell.model, cell.metric) == (model, AVERAGE)]
@@ -87,7 +87,7 @@ def test_gsm8k_stands_as_strict_and_flexible_percentages_with_the_sizes(home: Pa
     for job in store.jobs(study.id):
         score = make_result(study, job.id).tasks[0].model_copy(update={"value": 0.2267, "flexible": 0.3078})
         finish_job(store, study, job.id, tasks=[score], size_bytes=920_000_000)
-    sizes, scores = published_layout([read_comparison(store, study.id)])
+    sizes, scores = published_layout([read_comparison(store, (study.id,))])
     assert sizes.lines[0] == ("FP8_DYNAMIC without AWQ", "0.92 GB") or ("FP8_DYNAMIC", "0.92 GB") in sizes.lines
     assert scores.header == ("Model", "Strict Match", "Flexible Extract")
     assert ("FP8_DYNAMIC", "22.67%", "30.78%") in scores.lines
@@ -96,7 +96,7 @@ def test_gsm8k_stands_as_strict_and_flexible_percentages_with_the_sizes(home: Pa
 
 def test_studies_of_several_models_are_columns_of_one_table(home: Path) -> None:
     ids = [finished_study(home, Study(model=model, limit=3)).id for model in ("org/Qwen3-8B", "org/Qwen3-32B")]
-    columns = read_columns(Store(home), ",".join(ids))
+    columns = read_columns(Store(home), tuple(ids))
     assert [each.study.model for each in columns] == ["org/Qwen3-8B", "org/Qwen3-32B"]
     assert all(len(line) == 3 for table in published_layout(columns) for line in table.lines)
 
@@ -104,7 +104,7 @@ def test_studies_of_several_models_are_columns_of_one_table(home: Path) -> None:
 def test_studies_that_asked_for_something_else_are_no_columns_of_one_table(home: Path) -> None:
     ids = [finished_study(home, Study(model=f"org/model-{n}", limit=n)).id for n in (3, 4)]
     with pytest.raises(QCompareError, match="differ in limit"):
-        read_columns(Store(home), ",".join(ids))
+        read_columns(Store(home), tuple(ids))
 
 
 def test_both_forms_say_what_failed_and_let_nothing_out_of_a_cell(home: Path) -> None:
@@ -114,7 +114,7 @@ def test_both_forms_say_what_failed_and_let_nothing_out_of_a_cell(home: Path) ->
     for job in (bf16, *others):
         finish_job(store, study, job.id)
     fail_job(store, uniform.id, "no space\nleft")
-    columns = [each.model_copy(update={"model": None}) for each in read_columns(store, study.id)]
+    columns = [each.model_copy(update={"model": None}) for each in read_columns(store, (study.id,))]
     markdown, latex = as_markdown(columns), as_latex(columns)
     assert "Uniform failed: no space left" in markdown and "Uniform failed: no space left" in latex
     assert "| Pure 4-bit | – |" in markdown
@@ -125,4 +125,4 @@ def test_both_forms_say_what_failed_and_let_nothing_out_of_a_cell(home: Path) ->
 
 def test_the_layout_is_a_format_of_show(home: Path) -> None:
     study = finished_study(home)
-    assert "**Table 1** MXFP4/8 mixed accuracy" in as_text(Store(home), study.id, "published_md")
+    assert "**Table 1** MXFP4/8 mixed accuracy" in as_text(Store(home), (study.id,), "published_md")

@@ -23,7 +23,7 @@ def test_each_turn_is_marked_where_it_leaves_the_references_answer_to_that_turn(
     second = [said(talk[0], "The Nile"), said(talk, "In Asia it is"), said("Hello", "")]
     finish_job(store, study, bf16.id, generations=first)
     finish_job(store, study, uniform.id, generations=second)
-    conversation, hello = side_by_side(read_selection(store, study.id))
+    conversation, hello = side_by_side(read_selection(store, (study.id,)))
     assert (conversation.prompt, conversation.turns, hello.turns) == ("Name a river", 2, 1)
     opening, follow_up = conversation.columns[1].answers
     assert (opening.note, opening.word) == ("word for word the same", "")

@@ -3,6 +3,7 @@
 import pytest
 
 from qcompare.compare.agreement import agreement
+from qcompare.present.side_by_side import in_words
 from qcompare.present.standing import overview, standing
 from qcompare.study.records import Job, Progress, Status
 
@@ -48,7 +49,7 @@ def test_overview_counts_what_matters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reference", "text", "note", "word"),
+    ("reference", "text", "said", "word"),
     [
         ("a b c", "a b c", "word for word the same", ""),
         ("a b c", "a\n b  c", "word for word the same", ""),
@@ -58,7 +59,7 @@ def test_overview_counts_what_matters() -> None:
         ("a", "", "same for 0 words, then ends", ""),
     ],
 )
-def test_agreement_in_words(reference: str, text: str, note: str, word: str) -> None:
+def test_agreement_in_words(reference: str, text: str, said: str, word: str) -> None:
     found = agreement(reference, text)
-    assert (found.note, found.word) == (note, word)
+    assert (in_words(found), found.word) == (said, word)
     assert found.before + found.word + found.after == text

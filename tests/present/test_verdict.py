@@ -15,7 +15,7 @@ from tests.synthetic import add_study, fail_job, finish_job, finished_study
 
 def read(home: Path) -> Comparison:
     store = Store(home)
-    return read_comparison(store, store.studies()[0].id)
+    return read_comparison(store, (store.studies()[0].id,))
 
 
 def gettext(home: Path) -> Verdict:

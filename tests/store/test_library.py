@@ -77,7 +77,7 @@ def test_a_packed_study_opens_elsewhere_with_the_same_results(
     assert unpack(elsewhere, path) == study.id
     there = elsewhere.study(study.id)
     assert (there.imported, there.name, there.tags, there.created) == (True, study.name, ("paper",), study.created)
-    assert read_comparison(elsewhere, study.id) == read_comparison(store, study.id)
+    assert read_comparison(elsewhere, (study.id,)) == read_comparison(store, (study.id,))
     assert there.size_bytes == sum(elsewhere.folder(job.id).size_bytes() for job in elsewhere.jobs(study.id)) > 0
     for job in store.jobs(study.id):
         assert elsewhere.folder(job.id).log_tail() == store.folder(job.id).log_tail() != ""
@@ -165,7 +165,7 @@ def test_gc_takes_what_no_study_needs_and_nothing_else(store: Store, study: Stud
     }
     assert remove(found) == sum(each.num_bytes for each in found) > 2000
     assert find(store) == []
-    assert read_comparison(store, study.id).scored
+    assert read_comparison(store, (study.id,)).scored
 
 
 def test_gc_waits_for_running_jobs(store: Store) -> None:

@@ -95,7 +95,7 @@ def test_only_published_budgets_within_reach_are_offered() -> None:
 
 
 def test_what_has_not_changed_is_not_sent_again(home: Path) -> None:
-    place = Place(Store(home), "", "")
+    place = Place(Store(home), (), "")
     shown: list[str] = []
     part = Part("p", ["one output"], lambda place: place.study_id, lambda place: [shown.append("x")])
     seen, _ = refresh([part], place, {})

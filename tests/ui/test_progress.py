@@ -10,6 +10,7 @@ from qcompare.jobs.control import pause
 from qcompare.present.queue import read_queue
 from qcompare.settings import Settings
 from qcompare.store import Store
+from qcompare.study.ids import parse_ids
 from qcompare.study.records import Cost, Range
 from qcompare.study.spec import Study
 from qcompare.ui.parts import Place
@@ -26,7 +27,7 @@ COST = Cost(
 
 def shown(home: Path, part: Callable[[Place], list[Any]], study_id: str) -> str:
     """The HTML of a part of the tab."""
-    return str(part(Place(Store(home), study_id, ""))[0])
+    return str(part(Place(Store(home), parse_ids(study_id), ""))[0])
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_the_queue_names_all_studies_with_work_in_order(store: Store, home: Path
 def test_only_moves_that_change_something_are_offered(store: Store, home: Path) -> None:
     for name in ("a", "b", "c"):
         add_study(store, name=name)
-    place = Place(store, "", "")
+    place = Place(store, (), "")
     offered = [[action.act for action in queue_actions(place, queued)][:2] for queued in read_queue(store)]
     assert offered == [["last", "pause"], ["first", "last"], ["first", "pause"]]
 
@@ -75,7 +76,7 @@ def test_a_large_study_is_drawn_less_often(store: Store, home: Path, monkeypatch
     budgets = tuple(4 + n / 100 for n in range(1, 81))
     study = add_study(store, Study(recipes=("mixed",), avg_bits=budgets))
     run_job(store, store.jobs(study.id)[0].id)
-    place, moment = Place(store, study.id, ""), 1_000_000.0
+    place, moment = Place(store, (study.id,), ""), 1_000_000.0
     tokens = set()
     for second in range(8):
         monkeypatch.setattr(progress.time, "time", lambda now=moment + second: now)

@@ -22,7 +22,7 @@ def test_an_empty_home_opens_with_the_recording_whole_and_labelled(home: Path) -
     study = store.study(study_id)
     assert study.imported and study.status is Status.SUCCESS
     assert study.name.startswith("Recording of ")
-    found = read_comparison(store, study_id)
+    found = read_comparison(store, (study_id,))
     assert len(found.scored) == 5
     assert len(found.pairs) == 6
     assert caveats(found)[0].startswith("A recording, made by this app on ")

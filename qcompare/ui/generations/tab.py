@@ -22,13 +22,13 @@ def build_generations(settings: Settings, study_id: gr.Textbox) -> tuple[Part, P
 
 
 def _show(place: Place) -> list[Any]:
-    if not place.study_id:
+    if not place.study_ids:
         return [empty()]
     try:
-        selection = read_selection(place.store, place.study_id)
+        selection = read_selection(place.store, place.study_ids)
     except QCompareError as error:
         return [empty(translate(error.message))]
-    if not selection.study.spec.prompts:
+    if not selection.spec.prompts:
         return [empty(gettext("This study has no prompts. Add some under New and start again."))]
     if not selection.results:
         text = gettext("No answers yet: they appear here as recipes finish. See Progress for where they are.")

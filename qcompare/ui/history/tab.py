@@ -9,10 +9,11 @@ from typing import Any
 
 import gradio as gr
 
-from qcompare.compare.selection import BETWEEN, read_selection, study_names
+from qcompare.compare.selection import read_selection
 from qcompare.errors import QCompareError
 from qcompare.settings import Settings
 from qcompare.store import Store, packing
+from qcompare.study.ids import format_ids, parse_ids
 from qcompare.study.records import Status, StudyRecord
 from qcompare.ui.history.chosen import build_chosen, told
 from qcompare.ui.history.cleanup import build_cleanup
@@ -124,7 +125,7 @@ def comparer(store: Store) -> Callable[[View], list[Any]]:
 
     def compare(view: View) -> list[Any]:
         try:
-            return [read_selection(store, BETWEEN.join(view.ticked)).study.id, gr.Tabs(selected="results")]
+            return [format_ids(read_selection(store, tuple(view.ticked)).ids), gr.Tabs(selected="results")]
         except QCompareError as error:
             gr.Warning(escape(translate(error.message), quote=False))  # a toast shows HTML
             return [gr.skip(), gr.skip()]
@@ -148,7 +149,7 @@ def history_rows(store: Store, view: View, search: str, state: str, chosen: str)
         tags=sorted(tags.items(), key=lambda each: each[0].lower()),
         tag=view.tag,
         ticked=ticked,
-        chosen=study_names(chosen),
+        chosen=parse_ids(chosen),
         words=STATUS_WORDS,
         asked=asked_in_words,
     )

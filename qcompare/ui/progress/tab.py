@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from qcompare.compare.selection import read_selection, study_names
+from qcompare.compare.selection import read_selection
 from qcompare.compare.table import Row, compare
 from qcompare.errors import QCompareError
 from qcompare.present.standing import overview, read_standings
@@ -50,7 +50,7 @@ def _rows_token(place: Place) -> Hashable:
     standings = read_standings(place.store, place.study_id)
     chosen = chosen_job(standings, place.job_id)
     paused = bool(standings) and place.store.study(place.study_id).paused
-    fixed = place.study_id, paused, chosen.job_id if chosen else "", tuple((s.job_id, s.status) for s in standings)
+    fixed = place.study_ids, paused, chosen.job_id if chosen else "", tuple((s.job_id, s.status) for s in standings)
     if len(standings) > ROWS_A_SECOND:
         running = any(s.status is Status.RUNNING for s in standings)
         return *fixed, int(time.time() * ROWS_A_SECOND / len(standings)) if running else 0
@@ -79,14 +79,14 @@ def _show_rows(place: Place) -> list[Any]:
 
 def _of_several(place: Place) -> str:
     """Where several studies are looked at: the way to the jobs of each."""
-    names = study_names(place.study_id)
-    return page("several", studies=[place.store.study(name) for name in names]) if len(names) > 1 else ""
+    studies = [place.store.study(study_id) for study_id in place.study_ids]
+    return page("several", studies=studies) if len(studies) > 1 else ""
 
 
 def _scores(place: Place) -> dict[str, Row]:
     """By job id: rows that have a score. Without intervals, which take too long for every tick of the clock."""
     try:
-        comparison = compare(read_selection(place.store, place.study_id), {})
+        comparison = compare(read_selection(place.store, place.study_ids), {})
     except QCompareError:
         return {}
     return {row.job_id: row for row in comparison.scored}

@@ -90,7 +90,7 @@ def _show(place: Place) -> list[Any]:
     jobs = _exportable(place)
     if not jobs:
         return [gr.update(visible=False), gr.skip(), ""]
-    choices = [(title, job_id) for job_id, title in row_titles(jobs).items()]
+    choices = [(translate(title), job_id) for job_id, title in row_titles(jobs).items()]
     lines = list(_lines(place, choices))
     return [gr.update(visible=True), gr.update(choices=choices), page("exports", lines=lines)]
 

@@ -1,16 +1,17 @@
 """The questions behind a score: opened by a click on a cell of the table, searched and filtered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
 import gradio as gr
 
-from qcompare.compare.questions import KINDS, PAGE, read_questions
+from qcompare.compare.questions import PAGE, Change, read_questions
 from qcompare.errors import QCompareError
-from qcompare.present.html import questions_html
+from qcompare.present.html import CHANGES, questions_html
 from qcompare.store import Store
+from qcompare.study.ids import StudyIds, parse_ids
 from qcompare.study.task import TASKS
 from qcompare.ui.parts import Part, Place, markup
 from qcompare.words import gettext, translate
@@ -30,7 +31,7 @@ class Cell:
 
     job_id: str
     task: str
-    among: str
+    among: StudyIds
     """The studies that are looked at."""
     limit: int = PAGE
 
@@ -53,7 +54,7 @@ def build_questions(store: Store, table: gr.HTML, study_id: gr.Textbox) -> Part:
         return _shown(store, chosen, kind, search)
 
     def pick(event: gr.EventData, kind: str, search: str, among: str) -> list[Any]:
-        return [gr.update(visible=True), *show(Cell(str(event.job), str(event.task), among), kind, search)]
+        return [gr.update(visible=True), *show(Cell(str(event.job), str(event.task), parse_ids(among)), kind, search)]
 
     def widen(chosen: Cell | None, kind: str, search: str) -> list[Any]:
         return show(chosen and replace(chosen, limit=chosen.limit + PAGE), kind, search)
@@ -64,18 +65,18 @@ def build_questions(store: Store, table: gr.HTML, study_id: gr.Textbox) -> Part:
     table.pick(pick, [kind, search, study_id], [column, *outputs], **QUIET)
     gr.on([kind.input, search.input], again, [cell, kind, search], outputs, trigger_mode="always_last", **QUIET)
     more.click(widen, [cell, kind, search], outputs, **QUIET)
-    return Part("questions", [column], lambda place: place.study_id, _closed)
+    return Part("questions", [column], lambda place: place.study_ids, _closed)
 
 
 def _closed(place: Place) -> Sequence[Any]:
     return [gr.update(visible=False)]
 
 
-def _choices(counts: dict[str, int]) -> list[tuple[str, str]]:
+def _choices(counts: Mapping[Change, int]) -> list[tuple[str, str]]:
     total = [f" {sum(counts.values())}"] if counts else [""]
     return [
         (gettext("All") + total[0], ""),
-        *((f"{gettext(name)} {counts.get(key, '')}".strip(), key) for key, name in KINDS.items()),
+        *((f"{gettext(name)} {counts.get(key, '')}".strip(), key) for key, name in CHANGES.items()),
     ]
 
 
@@ -83,7 +84,9 @@ def _shown(store: Store, cell: Cell | None, kind: str, search: str) -> list[Any]
     if cell is None:
         return [gr.skip()] * 5
     try:
-        found = read_questions(store, cell.job_id, cell.task, kind or "", search or "", cell.limit, cell.among)
+        found = read_questions(
+            store, cell.job_id, cell.task, Change(kind) if kind else None, search or "", cell.limit, cell.among
+        )
     except QCompareError as error:
         return [
             cell,
@@ -97,7 +100,7 @@ def _shown(store: Store, cell: Cell | None, kind: str, search: str) -> list[Any]
     return [
         cell,
         f"<h3>{escape(heading)}</h3>",
-        gr.update(choices=_choices(dict(found.counts))),
+        gr.update(choices=_choices(found.counts)),
         questions_html(found),
         gr.update(visible=len(found.shown) < found.found),
     ]

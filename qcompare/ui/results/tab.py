@@ -47,10 +47,10 @@ def _figure(title: str, min_width: int = 320) -> list[gr.blocks.Block]:
 
 
 def _show(place: Place) -> list[Any]:
-    if not place.study_id:
+    if not place.study_ids:
         return _nothing(empty())
     try:
-        selection = read_selection(place.store, place.study_id)
+        selection = read_selection(place.store, place.study_ids)
     except QCompareError as error:
         return _nothing(empty(translate(error.message)))
     comparison = compare(selection, *read_all_answers(place.store, selection.results))

@@ -10,6 +10,7 @@ from qcompare.errors import NotFound
 from qcompare.present.take_away import FILES
 from qcompare.present.verdict import verdict
 from qcompare.store import Store
+from qcompare.study.ids import parse_ids
 from qcompare.ui.parts import markup
 from qcompare.words import gettext
 
@@ -43,7 +44,7 @@ def _file(store: Store, study_id: str, format: str) -> str:
     """A file as JSON: name, media type, content in base 64. Empty when the study is gone."""
     kind = FILES[format]
     try:
-        content = kind.make(store, study_id)
+        content = kind.make(store, parse_ids(study_id))
     except NotFound:
         return ""
     coded = base64.b64encode(content).decode()
@@ -52,6 +53,6 @@ def _file(store: Store, study_id: str, format: str) -> str:
 
 def _sentence(store: Store, study_id: str) -> str:
     try:
-        return verdict(read_comparison(store, study_id)).plain.text
+        return verdict(read_comparison(store, parse_ids(study_id))).plain.text
     except NotFound:
         return ""

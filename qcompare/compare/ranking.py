@@ -1,0 +1,59 @@
+"""Which quantized recipe is ahead in a comparison, and of which others that is sure.
+
+The best recipe is picked after seeing the scores, so it is compared with the others by the p-values corrected for all
+pairs.
+"""
+
+from dataclasses import dataclass
+
+from qcompare.compare.resolution import questions_needed, rounded_up
+from qcompare.compare.statistics import PairedDifference
+from qcompare.compare.table import Comparison, Row
+from qcompare.study.task import TASKS
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Another quantized recipe, as the best one stands to it."""
+
+    row: Row
+    paired: PairedDifference
+    """Of the best minus this one."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The best quantized recipe and the others."""
+
+    comparison: Comparison
+    best: Row
+    beaten: tuple[Rival, ...]
+    """Significantly behind the best; the nearest first."""
+    open: tuple[Rival, ...]
+    """Not to be told from the best by so many questions; the nearest first."""
+
+    @property
+    def questions_to_settle(self) -> int | None:
+        """Questions that would settle the best against its nearest open rival; None when its tasks do not hold as
+        many."""
+        comparison = self.comparison
+        times = questions_needed(self.open[0].paired, max(1, len(comparison.pairs)))
+        available = sum(TASKS[task].questions for task in comparison.tasks if task in TASKS)
+        if times is None or times * comparison.questions > available:
+            return None
+        return rounded_up(max(times * comparison.questions, comparison.questions + 1))
+
+
+def rank(comparison: Comparison, best: Row) -> Ranking:
+    """Compare the best recipe with the other quantized ones."""
+    rows = {row.job_id: row for row in comparison.scored}
+    rivals = []
+    for pair in comparison.pairs:
+        names, found = [pair.job_id, pair.other_job_id], pair.difference
+        if best.job_id not in names or not set(names) <= set(rows):
+            continue
+        names.remove(best.job_id)
+        rivals.append(Rival(rows[names[0]], found if pair.job_id == best.job_id else found.turned()))
+    rivals.sort(key=lambda rival: abs(rival.paired.difference))
+    beaten = tuple(rival for rival in rivals if rival.paired.is_real and rival.paired.difference > 0)
+    return Ranking(comparison, best, beaten, tuple(rival for rival in rivals if rival not in beaten))
