@@ -7,7 +7,7 @@ prompt.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, cycle
 from typing import Any
 
@@ -37,40 +37,46 @@ def generate(
         The answers in the order of the prompts, and of the turns of each; `seconds` is each one's equal share of its
         batch.
     """
+    steps = [so_far(prompt) for prompt in prompts]
+    given: list[list[Generation]] = [[] for _ in prompts]
+    config = greedy_config(model, tokenizer, max_new_tokens)
+    tokens = batch_tokens if _can_mask(model) else 1
+    for turn in range(max(map(len, steps), default=0)):
+        encoded = {
+            index: encode_prompt(tokenizer, so_fars[turn], [answer.text for answer in given[index]])
+            for index, so_fars in enumerate(steps)
+            if turn < len(so_fars)
+        }
+        for batch, outputs, seconds in _in_batches(model, config, encoded, tokens):
+            for index, output in zip(batch, outputs, strict=True):
+                text = tokenizer.decode(output, skip_special_tokens=True)
+                answer = Generation(prompt=steps[index][turn], text=text, tokens=len(output), seconds=seconds)
+                given[index].append(answer)
+            report(sum(map(len, given)), sum(map(len, steps)))
+    return [answer for answers in given for answer in answers]
+
+
+def _in_batches(
+    model: Any, config: Any, encoded: Mapping[int, list[int]], tokens: int
+) -> Iterator[tuple[list[int], list[list[int]], float]]:
+    """Prompt numbers, new tokens of each, and seconds per prompt; batches of half the size after an out-of-memory."""
     import torch
 
     from qcompare.evaluate.scoring.memory import is_out_of_memory, release_memory  # torch
 
-    asked = [so_far(prompt) for prompt in prompts]
-    given: list[list[Generation]] = [[] for _ in prompts]
-    config = greedy_config(model, tokenizer, max_new_tokens)
-    tokens = batch_tokens if _can_mask(model) else 1
-    for turn in range(max(map(len, asked), default=0)):
-        talks = [index for index, steps in enumerate(asked) if turn < len(steps)]
-        encoded = {
-            index: encode_prompt(tokenizer, asked[index][turn], [answer.text for answer in given[index]])
-            for index in talks
-        }
-        waiting = _batches({index: len(ids) + max_new_tokens for index, ids in encoded.items()}, tokens)
-        while waiting:
-            batch, started = waiting.pop(0), time.perf_counter()
-            try:
-                with torch.inference_mode():
-                    outputs = _continue(model, config, [encoded[index] for index in batch])
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or len(batch) == 1:
-                    raise
-                release_memory(error)
-                waiting = _cut([batch, *waiting], len(batch) // 2)
-                continue
-            seconds = (time.perf_counter() - started) / len(batch)
-            for index, output in zip(batch, outputs, strict=True):
-                text = tokenizer.decode(output, skip_special_tokens=True)
-                given[index].append(
-                    Generation(prompt=asked[index][turn], text=text, tokens=len(output), seconds=seconds)
-                )
-            report(sum(map(len, given)), sum(map(len, asked)))
-    return [answer for answers in given for answer in answers]
+    waiting = _batches({index: len(ids) + config.max_new_tokens for index, ids in encoded.items()}, tokens)
+    while waiting:
+        batch, started = waiting.pop(0), time.perf_counter()
+        try:
+            with torch.inference_mode():
+                outputs = _continue(model, config, [encoded[index] for index in batch])
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or len(batch) == 1:
+                raise
+            release_memory(error)
+            waiting = _cut([batch, *waiting], len(batch) // 2)
+            continue
+        yield batch, outputs, (time.perf_counter() - started) / len(batch)
 
 
 def encode_prompt(tokenizer: Any, prompt: Prompt, answers: Sequence[str] = ()) -> list[int]:
