@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from .batched import BatchedLM, Progress
 from .encode import Encoded, Pair, encode_pairs
-from .generation import GeneratingLM, Progress
 from .memory import Budget, default_row_tokens
 from .modes import ModeChoice, ScoringMode, choose_mode
 from .packed import score_plan
@@ -22,7 +22,7 @@ from .threads import Workers
 Request = tuple[Pair | None, list[int], list[int]]
 
 
-class PackedLM(GeneratingLM):
+class PackedLM(BatchedLM):
     """An lm-eval model around a loaded causal model and its tokenizer.
 
     ``mode`` is how log-likelihoods are scored, ``mode_choice`` the trial behind it, ``counts`` the requests scored in

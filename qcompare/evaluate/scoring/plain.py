@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from .generation import GeneratingLM
+from .batched import BatchedLM
 from .modes import ScoringMode
 
 
-class PlainLM(GeneratingLM):
+class PlainLM(BatchedLM):
     """HFLM's own scoring; ``mode`` says so in results."""
 
     mode: ScoringMode = ScoringMode.LM_EVAL

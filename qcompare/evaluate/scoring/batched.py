@@ -1,4 +1,4 @@
-"""``GeneratingLM``: lm-eval's HFLM whose generated answers are kept, reported step by step, and fit the memory.
+"""``BatchedLM``: lm-eval's HFLM with smaller batches after an out-of-memory, and generated answers that are kept.
 
 HFLM's own ``generate_until`` answers each batch; batches are cut here, so that each can be kept when it is done.
 """
@@ -31,7 +31,7 @@ class Answers(Protocol):
         """Keep texts, all or none."""
 
 
-class GeneratingLM(HFLM):  # type: ignore[misc]
+class BatchedLM(HFLM):  # type: ignore[misc]
     """HFLM with batches that are halved on out-of-memory, and answers that are kept batch by batch."""
 
     progress: Progress = staticmethod(lambda done, total: None)
@@ -54,16 +54,33 @@ class GeneratingLM(HFLM):  # type: ignore[misc]
             try:
                 found = super().generate_until([one.instance for one in batch], disable_tqdm=True)
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or len(batch) == 1:
-                    raise
-                release_memory(error)
-                self.batch_size_per_gpu = power_of_two(len(batch) - 1)
+                self._lower_batch_size(error, len(batch))
                 waiting = self._take_kept(waiting, texts)
                 continue
             self._keep(batch, found)
             self._finish(batch, found, texts)
             waiting = waiting[len(batch) :]
         return [texts[number] for number in range(len(requests))]
+
+    def _loglikelihood_tokens(self, requests: list[Any], *args: Any, **kwargs: Any) -> list[tuple[float, bool]]:
+        """HFLM's own scoring, from the start with smaller batches after an out-of-memory."""
+        while True:
+            try:
+                scores: list[tuple[float, bool]] = super()._loglikelihood_tokens(requests, *args, **kwargs)
+                return scores
+            except (RuntimeError, MemoryError) as error:
+                self._lower_batch_size(error, min(self.batch_size, len(requests)))
+
+    def _lower_batch_size(self, error: BaseException, tried: int) -> None:
+        """Go on with batches of at most half of what was tried.
+
+        Raises:
+            the error, where it says something else, or one request alone was too much.
+        """
+        if not is_out_of_memory(error) or tried == 1:
+            raise error
+        release_memory(error)
+        self.batch_size_per_gpu = power_of_two(tried - 1)
 
     def _request(self, number: int, instance: Any) -> "_Request":
         context, settings = instance.args

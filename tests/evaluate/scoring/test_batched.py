@@ -10,10 +10,10 @@ import torch
 from lm_eval.models.huggingface import HFLM
 
 from qcompare.evaluate.cached import CachedLM
-from qcompare.evaluate.scoring.generation import GeneratingLM
+from qcompare.evaluate.scoring.batched import BatchedLM
 from qcompare.evaluate.scoring.plain import PlainLM
-from tests.evaluate.scoring.conftest import tiny_model
-from tests.evaluate.scoring.conftest import tokenizer as tokenizer
+
+from .conftest import tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TOKENS = 7
@@ -52,14 +52,14 @@ def requests(settings: dict[str, Any] = SHORT) -> list[Any]:
     return [SimpleNamespace(args=(prompt, settings)) for prompt in PROMPTS]
 
 
-Make = Callable[..., GeneratingLM]
+Make = Callable[..., BatchedLM]
 
 
 @pytest.fixture(params=[CachedLM, PlainLM])
 def make(request: pytest.FixtureRequest, tokenizer: Any) -> Make:
-    def make_lm(batch_size: int = 3, memory: Memory | None = None) -> GeneratingLM:
+    def make_lm(batch_size: int = 3, memory: Memory | None = None) -> BatchedLM:
         given = {"pretrained": tiny_model("llama")} if request.param is PlainLM else {"model": tiny_model("llama")}
-        lm: GeneratingLM = request.param(**given, tokenizer=tokenizer, batch_size=batch_size)
+        lm: BatchedLM = request.param(**given, tokenizer=tokenizer, batch_size=batch_size)
         lm.answers_at = memory.at if memory else None
         return lm
 
@@ -125,6 +125,27 @@ def test_out_of_memory_halves_the_batch_and_goes_on(make: Make, monkeypatch: pyt
     most = 0
     with pytest.raises(torch.OutOfMemoryError):
         make(8).generate_until(requests())
+
+
+def test_out_of_memory_in_lm_evals_own_scoring_halves_the_batch(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [SimpleNamespace(args=(prompt, " fox"), task_name=None) for prompt in PROMPTS]
+    model = tiny_model("llama")
+    expected = PlainLM(pretrained=model, tokenizer=tokenizer, batch_size=8).loglikelihood(pairs)
+    lm = PlainLM(pretrained=model, tokenizer=tokenizer, batch_size=8)
+    plain, sizes = lm._model_call, []
+
+    def tight(inputs: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        sizes.append(len(inputs))
+        if len(inputs) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return plain(inputs, *args, **kwargs)
+
+    monkeypatch.setattr(lm, "_model_call", tight)
+    found = lm.loglikelihood(pairs)
+    assert [value for value, _ in found] == pytest.approx([value for value, _ in expected], abs=1e-4)
+    assert sizes == [8, 4, 2, 2, 2, 2]
 
 
 def test_progress_moves_with_every_step(make: Make) -> None:
