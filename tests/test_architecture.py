@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "qcompare"
 ROOMS = ["words", "errors", "settings", "registry", "study", "store", "demo", "models", "formats", "quantize",
-         "evaluate", "recipes", "plan", "jobs", "export", "compare", "present", "ui", "cli"]  # fmt: skip
+         "evaluate", "recipes", "export", "plan", "jobs", "compare", "present", "ui", "cli"]  # fmt: skip
 ALLOWED = {
     "study": {"words", "errors", "settings", "registry"},
     "store": {"words", "errors", "study"},

@@ -164,13 +164,15 @@ def export(
     """Write a measured recipe as a real checkpoint, load it again and compare."""
     from qcompare.cli.terminal import export_summary, watch_export
     from qcompare.export.push import check_name, push_folder, read_token
-    from qcompare.export.request import find_job, start
+    from qcompare.jobs.executors.background import watch_over
+    from qcompare.jobs.exports import find_job, queue_export
 
     token = read_token(push, _ask_unseen) if push and check_name(push) else None
     store = Store(ctx.obj.home)
     job = find_job(store, study_id, recipe)
-    process = start(store, job, format, out, ctx.obj, fused=vllm)
-    for line in watch_export(store, job.id, format, process):
+    queue_export(store, job, format, out, ctx.obj, fused=vllm)
+    watch_over(ctx.obj)
+    for line in watch_export(store, job.id, format):
         print(line, file=sys.stderr, flush=True)
     text, done = export_summary(store, job.id, format)
     print(text)

@@ -1,13 +1,12 @@
 """What the command line prints while and before a study runs. `results.render` prints its outcome."""
 
-import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from qcompare.export.model_card import agreement
-from qcompare.export.request import export_state
+from qcompare.jobs.exports import export_state
 from qcompare.plan.plan import Plan, PlannedJob
 from qcompare.present import numbers
 from qcompare.present.standing import Standing, read_standings
@@ -116,12 +115,11 @@ def _read(path: Path, position: int) -> tuple[str, int]:
     return data.decode("utf-8", errors="replace"), position + len(data)
 
 
-def watch_export(store: Store, job_id: str, format: str, process: "subprocess.Popen[bytes]") -> Iterator[str]:
-    """Lines that tell how an export goes on, until its process has ended."""
+def watch_export(store: Store, job_id: str, format: str) -> Iterator[str]:
+    """Lines that tell how an export goes on, until it has ended."""
     said = ""
-    while process.poll() is None:
-        state = export_state(store, job_id, format)
-        if state and state.stage != said:
+    while (state := export_state(store, job_id, format)) and not state.status.ended:
+        if state.stage != said:
             said = state.stage
             yield said
         time.sleep(POLL_SECONDS)

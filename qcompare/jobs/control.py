@@ -25,7 +25,9 @@ def cancel(name: str, settings: Settings) -> list[Job]:
         NotFound: there is none of that name.
     """
     store = Store(settings.home)
-    return _stop(store, settings, [job for job in jobs_of(store, name) if not job.status.ended], Status.CANCELLED)
+    return _stop(
+        store, settings, [job for job in jobs_of(store, name, exports=True) if not job.status.ended], Status.CANCELLED
+    )
 
 
 def resume(name: str, settings: Settings, changes: Mapping[str, Any] | None = None) -> list[Job]:
@@ -135,15 +137,18 @@ def _move(name: str, settings: Settings, first: bool) -> list[Job]:
     return [job for job in waiting if job.study_id == study.id]
 
 
-def jobs_of(store: Store, name: str) -> list[Job]:
+def jobs_of(store: Store, name: str, exports: bool = False) -> list[Job]:
     """The jobs of a study (its id or the beginning of it), or the one job of that id.
+
+    Args:
+        exports: also those of the study that write checkpoints.
 
     Raises:
         NotFound: there is none.
     """
     if "." in name:
         return [store.job(name)]
-    return store.jobs(store.study(name).id)
+    return store.jobs(store.study(name).id, exports=exports)
 
 
 def _stop(store: Store, settings: Settings, jobs: Sequence[Job], then: Status) -> list[Job]:

@@ -94,7 +94,7 @@ class Supervisor:
 
     def _adopt(self) -> None:
         """Take over what an earlier supervisor left: live jobs are watched, the ends of dead ones noted."""
-        for job in self.store.jobs(status=Status.RUNNING):
+        for job in self.store.jobs(status=Status.RUNNING, exports=True):
             if ended := self.executors.of(job).status(job):
                 self._note_end(job, ended)
             else:

@@ -8,6 +8,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from qcompare.export.write import Export
 from qcompare.jobs.executors.background import ensure_running
 from qcompare.jobs.executors.heartbeat import start_heartbeat
 from qcompare.jobs.executors.locks import exclusive
@@ -49,7 +50,7 @@ def _run_and_note(store: Store, job: Job, settings: Settings) -> int:
 
 
 def run_job(store: Store, job: Job, settings: Settings) -> None:
-    """Build the job's recipe, measure it, and publish the result.
+    """Build the job's recipe, then measure it or write it as a checkpoint, and publish the result.
 
     Raises:
         QCompareError: it cannot be done, and why.
@@ -58,6 +59,11 @@ def run_job(store: Store, job: Job, settings: Settings) -> None:
     os.environ.update(environment)
     folder = store.folder(job.id)
     stages = Stages(folder, job.estimate.stages if job.estimate else {})
+    if job.export:
+        report = Export(store, study, job, job.export, settings, stages.stage).run()
+        with folder.publish() as draft:
+            (draft / folder.export_file.name).write_text(report.model_dump_json(indent=2), encoding="utf-8")
+        return
     run = Run(study, job, settings, stages, folder)
     result, samples = run.result()
     with folder.publish() as draft:

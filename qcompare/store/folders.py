@@ -5,7 +5,7 @@ studies/<study id>/study.yaml, and for each job studies/<study id>/<job id>/ wit
 - log.txt: what the process printed
 - events.jsonl: one `Progress` a line
 - pulse.json: the newest `Pulse`
-- result/: published by rename; result.json, samples.parquet, and a seal over them
+- result/: published by rename; result.json and samples.parquet, or export.json of an export, and a seal over them
 - lock: held by the process that works on the job
 """
 
@@ -24,7 +24,7 @@ from qcompare.store import seal
 from qcompare.store.logs import read_since
 from qcompare.study.layers import LayerScores
 from qcompare.study.records import Progress, Pulse
-from qcompare.study.result import SCHEMA_VERSION, Result
+from qcompare.study.result import SCHEMA_VERSION, ExportReport, Result
 
 MAX_EVENT_BYTES = 4096
 
@@ -41,6 +41,7 @@ class JobFolder:
         self.result_file = self.published / "result.json"
         self.samples_file = self.published / "samples.parquet"
         self.layers_file = self.published / "layers.json"
+        self.export_file = self.published / "export.json"
 
     def progress(self) -> Progress | None:
         """The newest complete event, read from the end of the file."""
@@ -98,6 +99,13 @@ class JobFolder:
                 known=SCHEMA_VERSION,
             )
         return Result.model_validate(values)
+
+    def export_report(self) -> ExportReport | None:
+        """What came of writing a checkpoint; None until that is done."""
+        try:
+            return ExportReport.model_validate_json(self.export_file.read_text(encoding="utf-8"))
+        except (OSError, ValidationError):
+            return None
 
     def layer_scores(self) -> LayerScores | None:
         """How sensitive the model's layers are; None for recipes that do not score them, and for older results."""

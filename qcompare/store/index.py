@@ -26,7 +26,8 @@ NewJob = tuple[str | RecipeSpec, float | None] | tuple[str | RecipeSpec, float |
 """Recipe (or its name), budget, and what it is expected to take."""
 
 STUDIES = """
-SELECT study.*, group_concat(DISTINCT job.status) AS states, coalesce(sum(job.size_bytes), 0) AS size_bytes
+SELECT study.*, group_concat(DISTINCT iif(job.export IS NULL, job.status, NULL)) AS states,
+coalesce(sum(job.size_bytes), 0) AS size_bytes
 FROM study LEFT JOIN job ON job.study_id = study.id
 """
 
@@ -153,7 +154,7 @@ class Store(Queue):
                 (study_id, name, created, spec.model_dump_json(), json.dumps(list(tags))),
             )
             for job in jobs:
-                values = job.model_dump(exclude={"executor", "handle", "stopping"})
+                values = job.model_dump(exclude={"executor", "handle", "stopping", "export"})
                 values |= {
                     "changes": json.dumps(job.changes),
                     "params": json.dumps(job.params),

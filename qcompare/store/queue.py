@@ -8,12 +8,12 @@ from typing import Any
 
 from qcompare.errors import NotFound
 from qcompare.store.schema import Database
-from qcompare.study.records import Job, Status
+from qcompare.study.records import ExportRequest, Job, Status
 
 IN_ORDER = "study.priority DESC, job.created, job.study_id, job.position"
 NEXT = f"""
 SELECT job.id FROM job JOIN study ON study.id = job.study_id
-WHERE job.status = 'queued' AND NOT study.paused ORDER BY {IN_ORDER} LIMIT 1
+WHERE job.status = 'queued' AND (job.export IS NOT NULL OR NOT study.paused) ORDER BY {IN_ORDER} LIMIT 1
 """
 
 
@@ -23,11 +23,16 @@ class Queue:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def jobs(self, study_id: str | None = None, status: Status | None = None) -> list[Job]:
-        """Jobs in the order in which they will run; of one study, or in one state."""
+    def jobs(self, study_id: str | None = None, status: Status | None = None, exports: bool = False) -> list[Job]:
+        """Jobs in the order in which they will run; of one study, or in one state.
+
+        Args:
+            exports: also those that write checkpoints; else only those that measure, one per row of a study.
+        """
         wanted = {"job.study_id = ?": study_id, "job.status = ?": status}
         given = {clause: value for clause, value in wanted.items() if value is not None}
-        query = f"SELECT job.* FROM job JOIN study ON study.id = job.study_id WHERE {' AND '.join(given) or '1'}"
+        clauses = [*given, *["job.export IS NULL"][exports:]]
+        query = f"SELECT job.* FROM job JOIN study ON study.id = job.study_id WHERE {' AND '.join(clauses) or '1'}"
         with self._database.open() as db:
             rows = db.execute(f"{query} ORDER BY {IN_ORDER}", tuple(given.values())).fetchall()
         return [_job(row) for row in rows]
@@ -51,7 +56,7 @@ class Queue:
         return {status: 0 for status in Status} | {Status(status): number for status, number in rows}
 
     def work_left(self) -> bool:
-        """A job runs, or waits in a study that is not paused."""
+        """A job runs, or waits for a device."""
         with self._database.open() as db:
             running = db.execute("SELECT 1 FROM job WHERE status = 'running' LIMIT 1").fetchone()
             return bool(running or db.execute(NEXT).fetchone())
@@ -71,6 +76,20 @@ class Queue:
                 (device, time.time(), row["id"]),
             )
         return self.job(row["id"])
+
+    def add_export(self, measured: Job, request: ExportRequest) -> Job | None:
+        """Queue an export, also again after an earlier one; None when it waits or runs already."""
+        values = (request.id, measured.study_id, measured.position, measured.recipe, measured.avg_bits)
+        with self._database.change() as db:
+            done = db.execute(
+                "INSERT INTO job (id, study_id, position, recipe, avg_bits, params, status, created, export)"
+                " VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?)"
+                " ON CONFLICT (id) DO UPDATE SET status = 'queued', created = excluded.created,"
+                " export = excluded.export, error = NULL, failure = NULL, interrupted = NULL, attempts = 0,"
+                " started = NULL, finished = NULL WHERE status NOT IN ('queued', 'running')",
+                (*values, json.dumps(measured.params), time.time(), request.model_dump_json()),
+            )
+        return self.job(request.id) if done.rowcount else None
 
     def started(self, job_id: str, executor: str, handle: str) -> bool:
         """Note what runs a job that was claimed; False when the job is no longer to run.
@@ -130,7 +149,7 @@ class Queue:
 
     def stopping(self) -> list[Job]:
         """Running jobs that were asked to stop."""
-        return [job for job in self.jobs(status=Status.RUNNING) if job.stopping]
+        return [job for job in self.jobs(status=Status.RUNNING, exports=True) if job.stopping]
 
     def stopped(self, job_id: str) -> None:
         """The processes of a job that was asked to stop are gone: it is what was asked for."""
@@ -166,5 +185,6 @@ def _job(row: sqlite3.Row) -> Job:
     values = dict(row)
     values["changes"] = json.loads(values["changes"])
     values["params"] = json.loads(values["params"])
-    values["estimate"] = json.loads(values["estimate"]) if values["estimate"] else None
+    for name in ("estimate", "export"):
+        values[name] = json.loads(values[name]) if values[name] else None
     return Job.model_validate(values)

@@ -27,6 +27,36 @@ class Status(StrEnum):
         return self in (Status.SUCCESS, Status.FAILED, Status.CANCELLED)
 
 
+def _without_process(values: Any) -> Any:
+    """Records of version 0.1 name a process."""
+    if isinstance(values, Mapping):
+        return {name: value for name, value in values.items() if name not in ("pid", "pid_started")}
+    return values
+
+
+class ExportRequest(Frozen):
+    """A measured recipe that is to be written as a checkpoint."""
+
+    job_id: str
+    """Of the job that measured it."""
+    format: str
+    """A name in `CHECKPOINT_FORMATS`."""
+    folder: str
+    """Where the checkpoint is to be; absolute."""
+    fused: bool = False
+    """Layers that vLLM fuses get one scheme each."""
+
+    @property
+    def id(self) -> str:
+        """Of the job that writes it."""
+        return self.id_of(self.job_id, self.format)
+
+    @staticmethod
+    def id_of(job_id: str, format: str) -> str:
+        """The id of the job that writes a measured job in a format: one at a time, and one folder for all tries."""
+        return f"{job_id}.{format}"
+
+
 class Job(Frozen):
     """One recipe at one budget of one study, as it stands in the index."""
 
@@ -65,14 +95,13 @@ class Job(Frozen):
     """What it was expected to take when it was queued."""
     size_bytes: int | None = None
     """Of its files, when it ended."""
+    export: ExportRequest | None = None
+    """Write a checkpoint of what another job measured, with that job's recipe, instead of measuring."""
 
     @model_validator(mode="before")
     @classmethod
     def _without_process(cls, values: Any) -> Any:
-        """Records of version 0.1 name a process."""
-        if isinstance(values, Mapping):
-            return {name: value for name, value in values.items() if name not in ("pid", "pid_started")}
-        return values
+        return _without_process(values)
 
     @property
     def recipe_spec(self) -> RecipeSpec:
@@ -159,8 +188,11 @@ class ExportState(Frozen):
 
     status: Status
     stage: str
-    pid: int | None = None
-    """Its process, while it runs."""
     error: str | None = None
     """One line: why it failed."""
     report: ExportReport | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_process(cls, values: Any) -> Any:
+        return _without_process(values)

@@ -64,7 +64,7 @@ def read_gpus(store: Store, settings: Settings) -> tuple[Gpu, ...]:
         return ()
     if not devices:
         return ()
-    jobs = {job.id: job.recipe for job in store.jobs(status=Status.RUNNING)}
+    jobs = {job.id: job.recipe for job in store.jobs(status=Status.RUNNING, exports=True)}
     return tuple(_gpu(device, of_device(device), jobs, store.home) for device in devices)
 
 

@@ -45,9 +45,10 @@ class SharedStore(Store):
         super().__init__(home)
         self._memory = Memory(200)
 
-    def jobs(self, study_id: str | None = None, status: Status | None = None) -> list[Job]:
+    def jobs(self, study_id: str | None = None, status: Status | None = None, exports: bool = False) -> list[Job]:
         """As `Store.jobs`."""
-        return self._remembered(("jobs", study_id, status), lambda: Store.jobs(self, study_id, status))
+        key = ("jobs", study_id, status, exports)
+        return self._remembered(key, lambda: Store.jobs(self, study_id, status, exports))
 
     def studies(self) -> list[StudyRecord]:
         """As `Store.studies`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from qcompare.export.target import remove_draft
 from qcompare.jobs.executors.base import Executor
 from qcompare.registry import Registry
 from qcompare.settings import Settings
@@ -39,7 +40,7 @@ class Executors:
         return self._named(job.executor or self._settings.executor)
 
     def stop(self, jobs: Iterable[Job]) -> None:
-        """End jobs, and return when their processes are gone.
+        """End jobs, and return when their processes are gone, and the drafts of checkpoints too.
 
         Raises:
             JobError: one cannot be ended.
@@ -49,6 +50,9 @@ class Executors:
             of.setdefault(self.of(job), []).append(job)
         for executor, its in of.items():
             executor.stop(its)
+            for job in its:
+                if job.export:
+                    remove_draft(job.export)
 
     def close(self) -> None:
         """Free what starting jobs needs."""

@@ -11,7 +11,7 @@ import gradio as gr
 from qcompare.compare.selection import row_titles
 from qcompare.errors import NotFound, QCompareError
 from qcompare.export.model_card import agreement
-from qcompare.export.request import export_state, start
+from qcompare.jobs.exports import export_state, queue_export
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.formats import CHECKPOINT_FORMATS
@@ -58,7 +58,7 @@ def _starter(settings: Settings, store: Store) -> Callable[[str | None, str, boo
         try:
             if not job_id:
                 raise QCompareError("choose a recipe first")
-            start(store, store.job(job_id), format, target(settings, job_id, format), settings, fused)
+            queue_export(store, store.job(job_id), format, target(settings, job_id, format), settings, fused)
         except QCompareError as error:
             gr.Warning(escape(translate(error.message), quote=False))
 

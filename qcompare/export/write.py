@@ -1,31 +1,27 @@
 """A measured recipe as a real checkpoint: written, loaded again in a fresh process, compared, and only then done.
 
-`python -m qcompare.export.run JOB_ID FORMAT FOLDER [fused]` is the process that does it; `exports.start` starts
-it. Everything is written beside the target and renamed onto it at the end: what stops an export leaves nothing that
-looks done.
+Everything is written beside the target and renamed onto it at the end: what stops an export leaves nothing that looks
+done.
 """
 
+import errno
 import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qcompare.errors import JobError, QCompareError
+from qcompare.errors import JobError
 from qcompare.export.model_card import model_card
 from qcompare.export.pack import check_format
-from qcompare.export.request import check_target, note
+from qcompare.export.target import check_target, draft_of, remove_draft
 from qcompare.formats.bits import count
-from qcompare.jobs.executors.processes import child_environment
-from qcompare.jobs.failures import explain
 from qcompare.models.config import read_config
 from qcompare.models.facts import ModelFacts
 from qcompare.recipes.base import Recipe
@@ -33,7 +29,7 @@ from qcompare.recipes.groups import torn_groups
 from qcompare.recipes.lab import Lab, stored_size
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.study.records import ExportState, Job, Status
+from qcompare.study.records import ExportRequest, Job
 from qcompare.study.result import ExportReport, Result
 from qcompare.study.spec import Study
 from qcompare.words import gettext_noop
@@ -61,26 +57,34 @@ class Compared:
         return cls(float(difference.max()), float(difference.mean()), float(same))
 
 
+Stage = Callable[[str], AbstractContextManager[object]]
+
+
 class Export:
     """The steps of one export."""
 
     def __init__(
-        self, store: Store, job: Job, format: str, target: Path, settings: Settings, fused: bool = False
+        self, store: Store, study: Study, job: Job, request: ExportRequest, settings: Settings, stage: Stage
     ) -> None:
-        """``fused``: for a server such as vLLM, which wants one scheme in layers that it fuses."""
+        """
+        Args:
+            job: that writes it.
+            stage: reports a step by its name while its block runs.
+        """
         from qcompare.models.machine import pick_device, pick_dtype
 
-        self.store, self.job, self.format, self.target, self.settings = store, job, format, target, settings
-        study: Study = store.study(job.study_id).spec
-        self.study = study.model_copy(update={"shared_layers": True}) if fused else study
-        self.measured: Result = store.folder(job.id).result()
+        self.store, self.job, self.settings, self._stage = store, job, settings, stage
+        self.request, self.format, self.target = request, request.format, Path(request.folder)
+        self.study = study.model_copy(update={"shared_layers": True}) if request.fused else study
+        self.measured_folder = store.folder(request.job_id)
+        self.measured: Result = self.measured_folder.result()
         self.config = self.measured.layer_config
         self.device = pick_device(settings.device, job.device)
         # compressed-tensors keeps MX layers in bfloat16; everything else is compared in the dtype it was measured in
-        self.dtype = "bfloat16" if format == "llm_compressor" else pick_dtype(self.device, settings.dtype)
+        self.dtype = "bfloat16" if self.format == "llm_compressor" else pick_dtype(self.device, settings.dtype)
         recipe = job.recipe_spec
         assert isinstance(recipe, Recipe)
-        self.lab = Lab(self.study, recipe, job.avg_bits, settings, self.device, self.dtype, target.parent)
+        self.lab = Lab(self.study, recipe, job.avg_bits, settings, self.device, self.dtype, self.target.parent)
         self.study = self.lab.study
         self.started = time.monotonic()
 
@@ -92,14 +96,22 @@ class Export:
         """
         check_format(self.config, self.format)
         check_target(self.target, self.measured.size_bytes)
-        draft = Path(tempfile.mkdtemp(prefix=".qcompare-export-", dir=self.target.parent))
+        remove_draft(self.request)
+        draft = draft_of(self.request)
+        draft.mkdir()
         try:
             report = self._write(draft / "checkpoint", draft)
             if self.target.exists():
                 self.target.rmdir()  # empty, as checked
             os.replace(draft / "checkpoint", self.target)
+        except Exception as error:
+            if _disk_is_full(error):
+                raise JobError(
+                    "the disk of {folder} is full: free some space; nothing was kept", folder=self.target
+                ) from error
+            raise
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            remove_draft(self.request)
         return report
 
     def _write(self, folder: Path, work: Path) -> ExportReport:
@@ -145,10 +157,10 @@ class Export:
         from qcompare.models.sources import load
 
         if self.lab.recipe.writes:
-            kept = self.store.folder(self.job.id).path / "checkpoint"
+            kept = self.measured_folder.path / "checkpoint"
             if not kept.is_dir():
                 raise JobError(
-                    "the checkpoint of {job} was removed: run the study again, then export", job=self.job.id
+                    "the checkpoint of {job} was removed: run the study again, then export", job=self.measured.job_id
                 )
             shutil.copytree(kept, folder)
             return
@@ -197,7 +209,7 @@ class Export:
         words = [str(folder), self.device, self.dtype, str(work / "prompt.txt"), str(work / "reloaded")]
         done = subprocess.run(
             [sys.executable, "-m", "qcompare.export.reload", *words],
-            env=child_environment(self.settings), cwd=work, capture_output=True, text=True,
+            env=os.environ | self.settings.environment(), cwd=work, capture_output=True, text=True,
         )  # fmt: skip
         print(done.stdout, done.stderr, sep="\n", flush=True)
         if done.returncode:
@@ -227,30 +239,11 @@ class Export:
         (folder / "README.md").write_text(model_card(exported, facts.layers, report, fits, changed), encoding="utf-8")
         (folder / "study.yaml").write_text(self.study.to_yaml(), encoding="utf-8")
 
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        print(f"== {name}", flush=True)
-        note(self.store, self.job.id, self.format, ExportState(status=Status.RUNNING, stage=name, pid=os.getpid()))
-        yield
 
-
-def main(job_id: str, format: str, target: str, fused: str = "") -> int:
-    """Run an export to its end and note the outcome."""
-    settings = Settings()
-    store = Store(settings.home)
-    try:
-        report = Export(store, store.job(job_id), format, Path(target), settings, bool(fused)).run()
-    except Exception as error:
-        if not isinstance(error, QCompareError):
-            traceback.print_exc()
-        failure = explain(error)
-        full = failure.kind == "disk"
-        text = f"the disk of {target} is full: free some space; nothing was kept" if full else failure.text
-        note(store, job_id, format, ExportState(status=Status.FAILED, stage="failed", error=text))
-        return 1
-    note(store, job_id, format, ExportState(status=Status.SUCCESS, stage="done", report=report))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+def _disk_is_full(error: BaseException | None) -> bool:
+    """It, or what led to it, says so; libraries wrap the system's error, and the reloading process only prints it."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "no space left" in str(error).lower():
+            return True
+        error = error.__cause__ or error.__context__
+    return False

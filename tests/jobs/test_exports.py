@@ -12,7 +12,11 @@ import pytest
 import yaml
 
 from qcompare.errors import InvalidStudy
-from qcompare.export.request import check_target, export_state, find_job, note, start
+from qcompare.export.target import check_target
+from qcompare.jobs import exports
+from qcompare.jobs.control import cancel, resume
+from qcompare.jobs.executors.processes import alive
+from qcompare.jobs.exports import export_state, find_job, queue_export
 from qcompare.jobs.submit import submit
 from qcompare.models.sources import describe
 from qcompare.recipes.groups import torn_groups
@@ -21,6 +25,7 @@ from qcompare.store import Store
 from qcompare.study.records import ExportState, Job, Status
 from qcompare.study.result import ExportReport
 from qcompare.study.spec import Study
+from tests.jobs.conftest import ours, process_of, until
 from tests.jobs.test_running import wait
 from tests.synthetic import finished_study
 
@@ -70,11 +75,18 @@ def disk(folder: Path, size: int) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
+def ended(store: Store, job: Job, format: str, seconds: float = 300) -> ExportState:
+    """Where an export stands when it has ended."""
+    until(lambda: (state := export_state(store, job.id, format)) and state.status.ended, seconds)
+    state = export_state(store, job.id, format)
+    assert state
+    return state
+
+
 def exported(measured: Measured, recipe: str, format: str, out: Path, fused: bool = False) -> ExportReport:
     job = find_job(measured.store, measured.study_id, recipe)
-    start(measured.store, job, format, out, measured.settings, fused).wait()
-    state = export_state(measured.store, job.id, format)
-    assert state is not None
+    queue_export(measured.store, job, format, out, measured.settings, fused)
+    state = ended(measured.store, job, format)
     assert state.status is Status.SUCCESS, state.error
     assert state.report is not None
     return state.report
@@ -110,7 +122,7 @@ def test_weight_only_mixes_are_written(measure: Callable[..., Measured], tiny_ll
     report = exported(measured, "tail", "auto_round", tmp_path / "out")
     assert report.mean_difference < 0.05  # the kernel computes in half precision
     with pytest.raises(InvalidStudy, match="cannot be stored as llm_compressor: choose auto_round"):
-        start(measured.store, measured.job, "llm_compressor", tmp_path / "no", measured.settings)
+        queue_export(measured.store, measured.job, "llm_compressor", tmp_path / "no", measured.settings)
 
 
 def test_a_model_that_changed_since_leaves_no_target(tiny_llama: Path, settings: Settings, tmp_path: Path) -> None:
@@ -118,27 +130,78 @@ def test_a_model_that_changed_since_leaves_no_target(tiny_llama: Path, settings:
     study = finished_study(settings.home, Study(model=str(tiny_llama), recipes=("head",)))
     store = Store(settings.home)
     job = find_job(store, study.id, "head")
-    assert start(store, job, "auto_round", tmp_path / "out" / "x", settings).wait() == 1
-    state = export_state(store, job.id, "auto_round")
-    assert state
+    queue_export(store, job, "auto_round", tmp_path / "out" / "x", settings)
+    state = ended(store, job, "auto_round")
     assert "has changed since it was measured" in (state.error or "")
     assert list((tmp_path / "out").iterdir()) == []
     assert store.folder(job.id).result_file.exists()
 
 
-def test_an_export_whose_process_died_is_a_failed_one_and_one_that_lives_is_not_begun_again(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_states_of_version_01_are_still_read(settings: Settings) -> None:
+    """Exports kept them in files of their own; one that says it runs has lost its process."""
     study = finished_study(settings.home, Study(recipes=("head",)))
     store = Store(settings.home)
     job = find_job(store, study.id, "head")
-    note(store, job.id, "auto_round", ExportState(status=Status.RUNNING, stage="writing", pid=os.getpid()))
+    assert export_state(store, job.id, "auto_round") is None
+    folder = store.folder(job.id).path / "exports"
+    folder.mkdir()
+    folder.joinpath("auto_round.json").write_text('{"status": "running", "stage": "writing", "pid": 77}')
+    folder.joinpath("llm_compressor.json").write_text('{"status": "failed", "stage": "failed", "error": "a reason"}')
+    running = export_state(store, job.id, "auto_round")
+    assert running
+    assert (running.status, running.error) == (Status.FAILED, "its process was ended; nothing was kept")
+    failed = export_state(store, job.id, "llm_compressor")
+    assert failed
+    assert failed.error == "a reason"
+
+
+@pytest.fixture
+def no_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is queued waits."""
+    monkeypatch.setattr(exports, "ensure_running", lambda settings: None)
+
+
+@pytest.mark.usefixtures("no_supervisor")
+def test_an_export_is_a_job_in_the_queue_and_no_row_of_its_study(settings: Settings, tmp_path: Path) -> None:
+    study = finished_study(settings.home, Study(recipes=("bf16", "head")))
+    store = Store(settings.home)
+    rows, waiting = store.jobs(study.id), finished_study(settings.home, Study(recipes=("bf16",)))
+    job = find_job(store, study.id, "head")
+    queued = queue_export(store, job, "auto_round", tmp_path / "out", settings, fused=True)
+    assert store.jobs(study.id) == rows
+    assert store.study(study.id).status is Status.SUCCESS
+    assert store.study(waiting.id).status is Status.SUCCESS
+    assert store.jobs(study.id, exports=True)[-1].export == queued.export
     with pytest.raises(InvalidStudy, match="is being written as auto_round already"):
-        start(store, job, "auto_round", tmp_path / "out", settings)
-    note(store, job.id, "auto_round", ExportState(status=Status.RUNNING, stage="writing", pid=2**22 + 1))
+        queue_export(store, job, "auto_round", tmp_path / "out", settings)
+    assert [each.id for each in cancel(study.id, settings)] == [queued.id]
     state = export_state(store, job.id, "auto_round")
     assert state
-    assert (state.status, state.error) == (Status.FAILED, "its process was ended; nothing was kept")
+    assert (state.status, state.error) == (Status.CANCELLED, "it was cancelled")
+    other = queue_export(store, job, "auto_round", tmp_path / "other", settings)
+    assert other.export
+    assert (other.id, other.export.folder) == (queued.id, str(tmp_path / "other"))
+    assert (claimed := store.claim("cpu")) and claimed.id == queued.id
+
+
+def test_a_cancelled_export_leaves_no_process_and_no_file_and_can_be_resumed(
+    measure: Callable[..., Measured], tiny_llama: Path, tmp_path: Path
+) -> None:
+    measured = measure(tiny_llama, recipes=("head", "rtn_fp8_dynamic"))
+    job = find_job(measured.store, measured.study_id, "head")
+    out = tmp_path / "folder" / "out"
+    queued = queue_export(measured.store, job, "auto_round", out, measured.settings)
+    until(lambda: (state := export_state(measured.store, job.id, "auto_round")) and "writing" in state.stage, 120)
+    process = process_of(measured.store.job(queued.id))
+    cancel(queued.id, measured.settings)
+    assert not alive(process)
+    assert ours(measured.settings.home, "worker") == []
+    assert list(out.parent.iterdir()) == []
+    resume(queued.id, measured.settings)
+    state = ended(measured.store, job, "auto_round")
+    assert state.status is Status.SUCCESS, state.error
+    assert list(out.parent.iterdir()) == [out]
+    assert "== writing the checkpoint" in measured.store.folder(queued.id).log_tail()
 
 
 def test_for_vllm_layers_that_it_fuses_get_one_scheme(
@@ -172,10 +235,9 @@ def test_a_disk_that_fills_up_leaves_no_target_and_says_so(
     job = find_job(measured.store, measured.study_id, "head")
     size = measured.store.folder(job.id).result().size_bytes
     with disk(tmp_path / "disk", int(1.3 * size)) as small:
-        assert start(measured.store, job, "auto_round", small / "out", measured.settings).wait() == 1
+        queue_export(measured.store, job, "auto_round", small / "out", measured.settings)
+        state = ended(measured.store, job, "auto_round")
         assert list(small.iterdir()) == []
-    state = export_state(measured.store, job.id, "auto_round")
-    assert state
     assert (state.error or "").endswith("is full: free some space; nothing was kept")
     assert measured.store.folder(job.id).result_file.exists()
 
@@ -204,4 +266,4 @@ def test_a_recipe_is_named_with_its_budget_where_there_are_several(settings: Set
         with pytest.raises(InvalidStudy, match=says):
             find_job(store, study.id, name)
     with pytest.raises(InvalidStudy, match="nothing to export"):
-        start(store, find_job(store, study.id, "bf16"), "auto_round", tmp_path / "x", settings)
+        queue_export(store, find_job(store, study.id, "bf16"), "auto_round", tmp_path / "x", settings)
