@@ -33,6 +33,17 @@ class Rounding:
         return f"tuned ({self.iters} iters)" if self.kind == "tuned" else self.kind
 
 
+def allows_bfloat16(model: Any) -> bool:
+    """auto-round's `amp`: off for a model loaded in float32, because the job's dtype decides.
+
+    auto-round would cast it to bfloat16, rotary tables included, on a GPU or a CPU with units for bfloat16
+    (`auto_round/context/model.py: _set_amp_dtype`).
+    """
+    import torch
+
+    return model.dtype is not torch.float32
+
+
 def compressor(model: Any, tokenizer: Any, layer_config: Mapping[str, str], rounding: Rounding, device: str) -> Any:
     """auto-round's compressor for a layer config; nothing runs yet."""
     from auto_round import AutoRound
@@ -52,6 +63,7 @@ def compressor(model: Any, tokenizer: Any, layer_config: Mapping[str, str], roun
         seqlen=rounding.max_seq_length,
         device_map=device,
         seed=rounding.seed,
+        amp=allows_bfloat16(model),
         **own_text,
     )
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.formats.mxfp import Microscaling
+from qcompare.quantize.rounding import allows_bfloat16
 from qcompare.study.formats import SCHEMES
 
 LayerLosses = dict[str, dict[str, float]]
@@ -114,6 +115,7 @@ def autoscheme_compressor(
         disable_model_free=True,
         device_map=device,
         seed=scoring.seed,
+        amp=allows_bfloat16(model),
         **own_text,
     )
 

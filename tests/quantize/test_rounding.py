@@ -21,11 +21,8 @@ def text(tmp_path: Path) -> str:
     return str(path)
 
 
-def load(folder: Path) -> tuple[Any, Any]:
-    return (
-        AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(),
-        AutoTokenizer.from_pretrained(folder),
-    )
+def load(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval(), AutoTokenizer.from_pretrained(folder)
 
 
 def layer_config(model: Any) -> dict[str, str]:
@@ -51,6 +48,22 @@ def test_the_three_roundings_differ_and_plain_rounding_is_the_simulated_one(
     assert errors["opt_rtn"] < errors["rtn"]
     assert not torch.equal(found["tuned"], found["rtn"])
     assert not torch.equal(found["tuned"], found["opt_rtn"])
+
+
+@pytest.mark.parametrize("units", [True, False], ids=["bfloat16 units", "no bfloat16 units"])
+@pytest.mark.parametrize("kind", ["rtn", "opt_rtn"])
+def test_a_model_keeps_the_dtype_of_its_job_on_every_kind_of_cpu(
+    kind: str, units: bool, tiny_llama: Path, text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """auto-round alone would cast a float32 model to bfloat16 where the CPU has units for it."""
+    from auto_round.utils.device_manager import CpuARDevice
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(CpuARDevice, "supports_bf16", lambda device: units)
+    model, tokenizer = load(tiny_llama)
+    rounding = Rounding(kind, 1, text, num_samples=4, max_seq_length=32, seed=42)
+    rounded = round_in_memory(model, tokenizer, layer_config(model), rounding, "cpu")
+    assert {weight.dtype for weight in rounded.parameters()} == {torch.float32}
 
 
 def test_a_rounding_says_what_it_is() -> None:

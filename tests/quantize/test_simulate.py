@@ -20,13 +20,19 @@ MIXED = {"self_attn.v_proj": "MXFP8", "self_attn.k_proj": "MXFP8", "mlp.down_pro
 """Layers that the mixed configuration raises; q and k get different schemes for one input."""
 
 
-def load(folder: Path) -> tuple[Any, Any]:
+@pytest.fixture(params=[torch.bfloat16, torch.float32], ids=["bfloat16 units", "no bfloat16 units"])
+def dtype(request: Any, monkeypatch: pytest.MonkeyPatch) -> torch.dtype:
+    """The dtype to which auto-round casts a model on a CPU with units for bfloat16, and on one without."""
+    from auto_round.utils.device_manager import CpuARDevice
+
+    monkeypatch.setattr(CpuARDevice, "supports_bf16", lambda device: request.param is torch.bfloat16)
+    return request.param
+
+
+def load(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    return (
-        AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(),
-        AutoTokenizer.from_pretrained(folder),
-    )
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval(), AutoTokenizer.from_pretrained(folder)
 
 
 def linear_names(model: Any) -> list[str]:
@@ -43,9 +49,11 @@ def logits(model: Any, tokenizer: Any) -> torch.Tensor:
         return model(**tokenizer(text, return_tensors="pt")).logits
 
 
-def auto_round_logits(folder: Path, scheme: str, raised: dict[str, str]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits of the model that auto-round returns, and of ours, for the same configuration."""
-    model, tokenizer = load(folder)
+def auto_round_logits(
+    folder: Path, scheme: str, raised: dict[str, str], dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits of the model that auto-round returns, and of ours, for the same configuration and dtype."""
+    model, tokenizer = load(folder, dtype)
     config = config_for(model, scheme, raised)
     changed = {name: dict(library_scheme(s)) for name, s in config.items() if s != scheme}
     rounder = AutoRound(
@@ -53,13 +61,14 @@ def auto_round_logits(folder: Path, scheme: str, raised: dict[str, str]) -> tupl
         disable_model_free=True, device_map="cpu",
     )  # fmt: skip
     reference, _ = rounder.quantize()
-    ours, _ = load(folder)
+    assert reference.dtype is dtype
+    ours, _ = load(folder, dtype)
     simulate(ours, config)
     return logits(reference, tokenizer), logits(ours, tokenizer)
 
 
 def test_all_weight_only_schemes_equal_auto_rounds_own(
-    make_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    make_model: Callable[..., Path], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """One model whose layers hold whole groups of 128, every scheme in some of its layers."""
     monkeypatch.chdir(tmp_path)
@@ -67,7 +76,7 @@ def test_all_weight_only_schemes_equal_auto_rounds_own(
     schemes = [name for name, scheme in SCHEMES.items() if scheme.format == "int"]
     raised = dict(zip(linear_names(load(folder)[0]), schemes, strict=False))
     assert len(raised) == len(schemes)
-    reference, ours = auto_round_logits(folder, "W4A16", raised)
+    reference, ours = auto_round_logits(folder, "W4A16", raised, dtype)
     assert torch.equal(reference, ours)
 
 
@@ -84,24 +93,34 @@ def test_all_weight_only_schemes_equal_auto_rounds_own(
     ],
 )
 def test_tiny_model_equals_auto_rounds_own(
-    folder: str, scheme: str, raised: dict[str, str], request: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    folder: str,
+    scheme: str,
+    raised: dict[str, str],
+    dtype: torch.dtype,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)  # auto-round leaves a work folder behind
     if raised is MIXED:
         raised = {end: high + scheme.removeprefix("MXFP4") for end, high in raised.items()}
-    reference, ours = auto_round_logits(request.getfixturevalue(folder), scheme, raised)
+    reference, ours = auto_round_logits(request.getfixturevalue(folder), scheme, raised, dtype)
     assert torch.equal(reference, ours)
 
 
 @pytest.mark.demo
 @pytest.mark.parametrize("raised", [{}, MIXED], ids=["uniform", "mixed"])
 def test_demo_model_equals_auto_rounds_own(
-    demo_settings: Settings, raised: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    demo_settings: Settings,
+    raised: dict[str, str],
+    dtype: torch.dtype,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """The same weights, roundings and matrix products: not even the order of additions differs."""
     monkeypatch.chdir(tmp_path)
     folder = ensure_bundle(demo_settings).model
-    reference, ours = auto_round_logits(folder, "MXFP4", raised)
+    reference, ours = auto_round_logits(folder, "MXFP4", raised, dtype)
     assert (reference - ours).abs().max().item() == 0.0
 
 
