@@ -74,3 +74,11 @@ def test_screens_and_commands_load_no_torch(module: str) -> None:
     code = f"import sys, {module}; print([m for m in {sorted(HEAVY)} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if room_of(path) == "compare"], ids=lambda p: p.name)
+def test_compare_translates_nothing(path: Path) -> None:
+    """It returns numbers and messages; `present` says them in the visitor's language."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    taken = {alias.name for node in nodes if node.module == "qcompare.words" for alias in node.names}
+    assert taken <= {"Message", "NOTHING", "gettext_noop", "joined", "verbatim"}

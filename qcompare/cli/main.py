@@ -127,14 +127,14 @@ def list_studies(
 @app.command()
 def status(ctx: typer.Context, study_id: StudyId) -> None:
     """Show where a study's jobs stand."""
-    from qcompare.cli.terminal import standing_line
-    from qcompare.present.standing import read_standings
+    from qcompare.cli.terminal import progress_line
+    from qcompare.present.job_progress import read_job_progress
 
     store = Store(ctx.obj.home)
     study = store.study(study_id)
     print(f"{study.id}  {study.status}  {study.name}")
-    for standing in read_standings(store, study.id):
-        print("  " + standing_line(standing))
+    for progress in read_job_progress(store, study.id):
+        print("  " + progress_line(progress))
 
 
 @app.command()

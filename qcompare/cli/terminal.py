@@ -9,7 +9,7 @@ from qcompare.export.model_card import agreement
 from qcompare.jobs.exports import export_state
 from qcompare.plan.plan import Plan, PlannedJob
 from qcompare.present import numbers
-from qcompare.present.standing import Standing, read_standings
+from qcompare.present.job_progress import JobProgress, read_job_progress
 from qcompare.store import Store
 from qcompare.study.records import Job, Range, Status
 
@@ -58,28 +58,28 @@ def size_range(num_bytes: Range) -> str:
     return f"{numbers.size(num_bytes.likely)} ({numbers.size(num_bytes.low)}–{numbers.size(num_bytes.high)})"
 
 
-def standing_line(standing: Standing) -> str:
+def progress_line(progress: JobProgress) -> str:
     """One line for a job: "Mixed · 5 bits     running    37%  1:02  hellaswag 40/100"."""
-    fraction = f"{standing.fraction:4.0%}" if standing.status is Status.RUNNING else "    "
-    words = standing.error or " · ".join(filter(None, [standing.words, standing.vitals]))
-    if standing.status is Status.SUCCESS and standing.estimate:
-        words += f"; estimated {numbers.clock(standing.estimate.seconds.likely)}"
-    return f"{standing.title:<18} {standing.status:<9} {fraction} {numbers.clock(standing.elapsed):>7}  {words}"
+    fraction = f"{progress.fraction:4.0%}" if progress.status is Status.RUNNING else "    "
+    words = progress.error or " · ".join(filter(None, [progress.words, progress.vitals]))
+    if progress.status is Status.SUCCESS and progress.estimate:
+        words += f"; estimated {numbers.clock(progress.estimate.seconds.likely)}"
+    return f"{progress.title:<18} {progress.status:<9} {fraction} {numbers.clock(progress.elapsed):>7}  {words}"
 
 
 def watch(store: Store, study_id: str) -> Iterator[str]:
     """Lines that tell how a study goes on, until all its jobs have ended."""
     said: dict[str, tuple[str, float]] = {}
     while True:
-        standings = read_standings(store, study_id)
-        for standing in standings:
-            news = f"{standing.status} {standing.words.split(' ')[0]}"
-            before, when = said.get(standing.job_id, ("", 0.0))
-            stale = standing.status is Status.RUNNING and time.monotonic() - when > LINE_EVERY_SECONDS
-            if (news != before or stale) and standing.status is not Status.QUEUED:
-                said[standing.job_id] = (news, time.monotonic())
-                yield standing_line(standing)
-        if all(standing.status.ended for standing in standings):
+        jobs = read_job_progress(store, study_id)
+        for progress in jobs:
+            news = f"{progress.status} {progress.words.split(' ')[0]}"
+            before, when = said.get(progress.job_id, ("", 0.0))
+            stale = progress.status is Status.RUNNING and time.monotonic() - when > LINE_EVERY_SECONDS
+            if (news != before or stale) and progress.status is not Status.QUEUED:
+                said[progress.job_id] = (news, time.monotonic())
+                yield progress_line(progress)
+        if all(progress.status.ended for progress in jobs):
             return
         time.sleep(POLL_SECONDS)
 

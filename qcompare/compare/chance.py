@@ -39,9 +39,9 @@ def holm(values: Mapping[Key, float]) -> dict[Key, float]:
 def holm_levels(values: Mapping[Key, float]) -> dict[Key, float]:
     """Confidence at which Holm's rule tests each comparison, by the keys of its p-value.
 
-    The smallest p is tested as one of all, the next as one of those left, and so on to the first that is not real;
-    that one's level holds for all others. An interval of this level leaves zero out exactly where `holm` is below
-    `1 - LEVEL`, and is never narrower than one of `LEVEL`.
+    The smallest p is tested as one of all, the next as one of those left, and so on to the first that is not
+    significant; that one's level holds for all others. An interval of this level leaves zero out exactly where `holm`
+    is below `1 - LEVEL`, and is never narrower than one of `LEVEL`.
 
     >>> holm_levels({"x": 0.001, "y": 0.04, "z": 0.03})
     {'x': 0.9833333333333333, 'z': 0.975, 'y': 0.975}

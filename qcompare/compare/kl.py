@@ -22,7 +22,7 @@ class KLDifference:
     which overstates the error, since both recipes read the same text."""
 
     @property
-    def is_real(self) -> bool:
+    def is_significant(self) -> bool:
         """The interval excludes zero."""
         return abs(self.difference) > self.half
 

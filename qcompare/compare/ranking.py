@@ -55,5 +55,5 @@ def rank(comparison: Comparison, best: Row) -> Ranking:
         names.remove(best.job_id)
         rivals.append(Rival(rows[names[0]], found if pair.job_id == best.job_id else found.turned()))
     rivals.sort(key=lambda rival: abs(rival.paired.difference))
-    beaten = tuple(rival for rival in rivals if rival.paired.is_real and rival.paired.difference > 0)
+    beaten = tuple(rival for rival in rivals if rival.paired.is_significant and rival.paired.difference > 0)
     return Ranking(comparison, best, beaten, tuple(rival for rival in rivals if rival not in beaten))

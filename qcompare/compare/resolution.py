@@ -25,21 +25,21 @@ def questions_needed(found: PairedDifference, comparisons: int = 1) -> float | N
     """
     if abs(found.difference) < 0.001:
         return None
-    needed = _deviations(1 - (1 - LEVEL) / comparisons) + Z_POWER
-    return max(1.0, (needed * deviation(found) / found.difference) ** 2)
+    needed = _half_width(1 - (1 - LEVEL) / comparisons) + Z_POWER
+    return max(1.0, (needed * standard_error(found) / found.difference) ** 2)
 
 
-def deviation(found: PairedDifference) -> float:
+def standard_error(found: PairedDifference) -> float:
     """Standard error of a difference, as its interval implies it."""
-    return (found.high - found.low) / (2 * _deviations(found.level))
+    return (found.high - found.low) / (2 * _half_width(found.level))
 
 
-def shown_difference(found: PairedDifference, comparisons: int = 1) -> float:
+def resolved_difference(found: PairedDifference, comparisons: int = 1) -> float:
     """The difference from which these questions would show one: half the width of its interval."""
-    return deviation(found) * _deviations(1 - (1 - LEVEL) / comparisons)
+    return standard_error(found) * _half_width(1 - (1 - LEVEL) / comparisons)
 
 
-def _deviations(level: float) -> float:
+def _half_width(level: float) -> float:
     """Half the width of a normal interval, in standard errors."""
     return NormalDist().inv_cdf((1 + level) / 2)
 
@@ -54,7 +54,7 @@ def rounded_up(number: float) -> int:
     return int(ceil(number / unit) * unit)
 
 
-def visible_difference(tasks: Sequence[str], limit: int | None) -> float:
+def detectable_difference(tasks: Sequence[str], limit: int | None) -> float:
     """The smallest difference of averages that so many questions can usually show, as a share (0.04 = 4 points).
 
     A rule of thumb for choosing a number of questions, before anything ran: half the width of a 95 % interval when

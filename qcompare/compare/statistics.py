@@ -9,7 +9,7 @@ their difference. What is used where:
 - KL divergence: paired by passage of the held-out text (`kl`).
 - Several recipes: Holm's correction, so that all claims of one kind are right together 95 times in 100. An interval
   is as wide as Holm's rule asks of its comparison: at least 95 %, and it leaves zero out exactly where the difference
-  is called real.
+  is called significant.
 
 Inside a task all questions weigh the same, as in lm-eval's mmlu (`weight_by_size`); tasks weigh the same in the
 average.
@@ -43,7 +43,7 @@ class TaskDifference(Frozen):
     """Corrected for all tasks and recipes of the table."""
 
     @property
-    def is_real(self) -> bool:
+    def is_significant(self) -> bool:
         """Chance alone would hardly do this."""
         return self.p_holm < 1 - LEVEL
 
@@ -71,7 +71,7 @@ class PairedDifference(Frozen):
     tasks: tuple[TaskDifference, ...]
 
     @property
-    def is_real(self) -> bool:
+    def is_significant(self) -> bool:
         """The interval excludes zero: also with several recipes, chance alone would hardly do this."""
         return self.p_holm < 1 - LEVEL
 

@@ -2,7 +2,7 @@
 
 from qcompare.compare.kl import kl_difference
 from qcompare.compare.ranking import Ranking
-from qcompare.compare.resolution import shown_difference
+from qcompare.compare.resolution import resolved_difference
 from qcompare.compare.statistics import PairedDifference
 from qcompare.compare.table import Row
 from qcompare.present.naming import name_of
@@ -40,7 +40,7 @@ def _closest(ranking: Ranking) -> tuple[str, ...]:
         return ()
     (nearest, kl), (second, second_kl) = sorted(measured, key=lambda found: found[1].kl)[:2]
     found = kl_difference(kl, second_kl)
-    if found is None or not found.is_real:
+    if found is None or not found.is_significant:
         return ()
     said = {
         "recipe": name_of(ranking, nearest), "kl": divergence(kl.kl),
@@ -105,7 +105,7 @@ def expert_details(ranking: Ranking) -> tuple[str, ...]:
         "Paired bootstrap stratified by task; intervals are at least 95 % wide, as Holm’s rule asks, and leave zero "
         "out just where p < 0.05. On this study’s questions a difference to BF16 shows from about {points} points."
     )
-    said.append(gettext(text, points=f"{100 * shown_difference(paired):.1f}"))
+    said.append(gettext(text, points=f"{100 * resolved_difference(paired):.1f}"))
     return tuple(said)
 
 

@@ -55,7 +55,10 @@ def change_heatmap(comparison: Comparison) -> "Figure":
     cells = [[row.versus_bf16.task(task) if row.versus_bf16 else None for task in tasks] for row in rows]
     values = [[None if cell is None else 100 * cell.difference for cell in line] for line in cells]
     texts = [
-        ["" if cell is None else f"{numbers.points(cell.difference)}{'' if cell.is_real else ' ?'}" for cell in line]
+        [
+            "" if cell is None else f"{numbers.points(cell.difference)}{'' if cell.is_significant else ' ?'}"
+            for cell in line
+        ]
         for line in cells
     ]
     hovers = [["" if cell is None else _counts(cell) for cell in line] for line in cells]

@@ -61,7 +61,7 @@ TERMS: tuple[tuple[str, str], ...] = (
         ),
     ),
     (
-        gettext_noop("real"),
+        gettext_noop("significant|significantly"),
         gettext_noop("Chance alone would do this in fewer than 5 of 100 studies, also counting all comparisons."),
     ),
     (

@@ -41,7 +41,7 @@ HINTS: dict[str, str] = {
     "versus": gettext_noop(
         "Difference of the averages on the same questions, in percentage points, with an interval that holds "
         "at least 95 times in 100. The more recipes are compared, the wider it is made (Holm), so that it excludes "
-        "zero just where the difference is real: where chance alone would hardly do it."
+        "zero exactly where the difference is significant: where chance alone would hardly do it."
     ),
     "kl": gettext_noop(
         "How far the predictions are from the original's on held-out text (Kullback–Leibler divergence per token, "

@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
-from qcompare.present.standing import Standing, read_standings, study_remaining
+from qcompare.present.job_progress import JobProgress, read_job_progress, study_remaining
 from qcompare.store import Store
 from qcompare.study.records import Status, StudyRecord
 
@@ -42,16 +42,16 @@ def _studies_of(store: Store, status: Status, known: Container[str]) -> list[str
 
 
 def _queued(store: Store, study: StudyRecord, order: list[str]) -> Queued:
-    standings = read_standings(store, study.id)
-    running, waiting, ended = _counts(standings)
+    jobs = read_job_progress(store, study.id)
+    running, waiting, ended = _counts(jobs)
     return Queued(
-        study, running, waiting, ended, study_remaining(standings),
+        study, running, waiting, ended, study_remaining(jobs),
         is_first=order[:1] == [study.id] or study.id not in order,
         is_last=order[-1:] == [study.id] or study.id not in order,
     )  # fmt: skip
 
 
-def _counts(standings: tuple[Standing, ...]) -> Iterator[int]:
-    yield sum(1 for s in standings if s.status is Status.RUNNING)
-    yield sum(1 for s in standings if s.status is Status.QUEUED)
-    yield sum(1 for s in standings if s.status.ended)
+def _counts(jobs: tuple[JobProgress, ...]) -> Iterator[int]:
+    yield sum(1 for s in jobs if s.status is Status.RUNNING)
+    yield sum(1 for s in jobs if s.status is Status.QUEUED)
+    yield sum(1 for s in jobs if s.status.ended)

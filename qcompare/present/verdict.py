@@ -81,7 +81,7 @@ def _claim(ranking: Ranking) -> str:
     said = {"at": at_bits(ranking), "recipe": name_of(ranking, best), "others": _against_others(ranking)}
     if ranking.open and not ranking.beaten:
         return _cannot_tell(ranking)
-    if paired and not paired.is_real:
+    if paired and not paired.is_significant:
         asked = questions(ranking.comparison.questions)
         return gettext("{at}{questions} cannot tell {recipe} from BF16{others}.", questions=asked, **said)
     if paired and paired.difference > 0:
@@ -116,10 +116,7 @@ def _against_others(ranking: Ranking) -> str:
     parts = []
     if ranking.beaten:
         names = listed([name_of(ranking, rival.row) for rival in ranking.beaten])
-        if ranking.open:
-            parts.append(gettext("; it beats {recipes}, and the difference is real", recipes=names))
-        else:
-            parts.append(gettext("; that beats {recipes}, and the difference is real", recipes=names))
+        parts.append(gettext("; it is significantly better than {recipes}", recipes=names))
     if ranking.open:
         names = listed([name_of(ranking, rival.row) for rival in ranking.open])
         parts.append(gettext("; against {recipes} it may be chance", recipes=names))

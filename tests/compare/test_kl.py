@@ -31,9 +31,9 @@ PASSAGES = [0.2, 0.9, 0.5, 1.4, 0.3, 0.8]
 def test_what_passages_share_cancels() -> None:
     ours, theirs = measured(PASSAGES), measured([kl + 0.02 + 0.001 * n for n, kl in enumerate(PASSAGES)])
     found = kl_difference(ours, theirs)
-    assert found is not None and found.paired and found.is_real
+    assert found is not None and found.paired and found.is_significant
     alone = kl_difference(ours.model_copy(update={"passages": ()}), theirs)
-    assert alone is not None and not alone.is_real
+    assert alone is not None and not alone.is_significant
 
 
 def test_passages_of_equal_length_give_students_paired_test() -> None:

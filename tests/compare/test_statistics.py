@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from qcompare.compare.answers import Answers, read_answers
 from qcompare.compare.chance import holm, holm_levels, mcnemar
 from qcompare.compare.resampling import Counts, averages, resample
-from qcompare.compare.resolution import questions_needed, rounded_up, visible_difference
+from qcompare.compare.resolution import detectable_difference, questions_needed, rounded_up
 from qcompare.compare.statistics import PairedDifference, paired_difference, paired_differences
 from qcompare.errors import QCompareError
 
@@ -83,15 +83,15 @@ def test_a_recipe_that_knows_nothing_has_no_share_to_be_measured_against() -> No
     assert (found.percent, found.percent_low, found.percent_high) == (None, None, None)
 
 
-def test_a_handful_of_lost_answers_is_not_called_real() -> None:
+def test_a_handful_of_lost_answers_is_not_called_significant() -> None:
     found = paired_difference(answers(a=[0] * 4 + [1] * 96), answers(a=[1] * 100), ["a"])
     assert found.tasks[0].p == pytest.approx(0.125)
-    assert not found.is_real
+    assert not found.is_significant
 
 
-def test_a_large_loss_is_called_real() -> None:
+def test_a_large_loss_is_called_significant() -> None:
     found = paired_difference(answers(a=[0] * 30 + [1] * 70), answers(a=[1] * 100), ["a"])
-    assert found.is_real
+    assert found.is_significant
     assert found.high < 0
     assert found.p < 0.001
 
@@ -128,19 +128,19 @@ def test_intervals_hold_the_truth_as_often_as_they_say(cells: Cells) -> None:
     assert 0.93 <= share_held / STUDIES <= 0.97
 
 
-def test_studies_of_equal_recipes_rarely_call_any_difference_real() -> None:
-    """Four recipes that are no better or worse than BF16: one of them called real is a false alarm of the study."""
+def test_studies_of_equal_recipes_rarely_call_any_difference_significant() -> None:
+    """Four recipes that are no better or worse than BF16: one called significant is a false alarm of the study."""
     random, alarms, cell_alarms = np.random.default_rng(11), 0, 0
     for _ in range(STUDIES // 2):
         table = {n: counted(random, SIZES, TRUTHS["no difference"]) for n in range(4)}
         found = paired_differences(table).values()
-        alarms += any(paired.is_real for paired in found)
-        cell_alarms += any(each.is_real for paired in found for each in paired.tasks)
+        alarms += any(paired.is_significant for paired in found)
+        cell_alarms += any(each.is_significant for paired in found for each in paired.tasks)
     assert alarms / (STUDIES // 2) <= 0.06
     assert cell_alarms / (STUDIES // 2) <= 0.06
 
 
-def test_an_interval_leaves_zero_out_just_where_the_difference_is_called_real() -> None:
+def test_an_interval_leaves_zero_out_just_where_the_difference_is_called_significant() -> None:
     """And is never narrower than that of the recipe alone, so it holds at least as often."""
     random, seen = np.random.default_rng(5), set()
     truths = [*TRUTHS.values(), (0.40, 0.11, 0.09, 0.40)]
@@ -149,10 +149,10 @@ def test_an_interval_leaves_zero_out_just_where_the_difference_is_called_real() 
         for name, paired in paired_differences(table).items():
             alone = paired_differences({name: table[name]})[name]
             zero_outside = not paired.low <= 0 <= paired.high
-            assert zero_outside is paired.is_real
-            assert (not (paired.percent_low or 0) <= 100 <= (paired.percent_high or 0)) is paired.is_real
+            assert zero_outside is paired.is_significant
+            assert (not (paired.percent_low or 0) <= 100 <= (paired.percent_high or 0)) is paired.is_significant
             assert paired.low <= alone.low and alone.high <= paired.high
-            seen.add((alone.is_real, paired.is_real))
+            seen.add((alone.is_significant, paired.is_significant))
     assert seen == {(True, True), (True, False), (False, False)}
 
 
@@ -175,17 +175,17 @@ MANY = 300
 def test_among_many_comparisons_a_large_loss_is_still_significant() -> None:
     table = {n: {"a": (40, 10, 10, 40)} for n in range(MANY)} | {-1: {"a": (10, 60, 2, 28)}}
     found = paired_differences(table)
-    assert found[-1].is_real
+    assert found[-1].is_significant
     assert found[-1].high < 0
     assert found[-1].percent_high is not None and found[-1].percent_high < 100
-    assert not any(found[n].is_real for n in range(MANY))
+    assert not any(found[n].is_significant for n in range(MANY))
 
 
 def test_a_thousand_large_losses_are_all_significant() -> None:
     random = np.random.default_rng(17)
     table = {n: counted(random, SIZES, TRUTHS["a large loss"]) for n in range(60)}
     repeated = {(n, again): counts for n, counts in table.items() for again in range(20)}
-    assert all(paired.is_real and paired.high < 0 for paired in paired_differences(repeated).values())
+    assert all(paired.is_significant and paired.high < 0 for paired in paired_differences(repeated).values())
 
 
 @settings(max_examples=60, deadline=None)
@@ -273,7 +273,7 @@ def test_as_many_questions_as_are_called_for_show_the_difference_four_times_in_f
     times = questions_needed(first.model_copy(update={"difference": -0.04}))
     assert times is not None
     sizes = {"a": round(200 * times), "b": round(200 * times)}
-    shown = sum(drawn(random, sizes, cells).is_real for _ in range(60))
+    shown = sum(drawn(random, sizes, cells).is_significant for _ in range(60))
     assert 0.65 <= shown / 60 <= 0.95
 
 
@@ -348,6 +348,6 @@ def test_answers_that_are_not_right_or_wrong_are_refused(tmp_path: Path) -> None
 
 def test_more_questions_show_smaller_differences() -> None:
     four = ["lambada_openai", "hellaswag", "piqa", "winogrande"]
-    assert visible_difference(four, 100) == pytest.approx(0.044, abs=0.001)
-    assert visible_difference([*four, "mmlu"], None) == pytest.approx(0.007, abs=0.001)
-    assert visible_difference([], 100) == 1.0
+    assert detectable_difference(four, 100) == pytest.approx(0.044, abs=0.001)
+    assert detectable_difference([*four, "mmlu"], None) == pytest.approx(0.007, abs=0.001)
+    assert detectable_difference([], 100) == 1.0

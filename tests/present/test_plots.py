@@ -139,7 +139,7 @@ def test_heatmap_marks_what_may_be_chance(finished: Comparison) -> None:
     for task, text in zip(finished.study.tasks, heat.text[0], strict=True):
         change = row.versus_bf16.task(task)
         assert change is not None
-        assert text.endswith("?") is not change.is_real
+        assert text.endswith("?") is not change.is_significant
 
 
 FIVE_TASKS = ("lambada_openai", "hellaswag", "piqa", "winogrande", "mmlu")

@@ -51,12 +51,12 @@ def measured(home: Path, scores: dict[str, tuple[float, PairedDifference | None]
     return found.model_copy(update={"rows": tuple(rows), "pairs": tuple(pairs)})
 
 
-def test_a_real_winner_is_said_to_beat_the_others(home: Path) -> None:
+def test_a_significant_winner_is_said_to_be_better_than_the_others(home: Path) -> None:
     finished_study(home, Study(limit=100))
     said = gettext(home).plain
     assert said.claim == (
         "At 5 bits the mixed recipe keeps about 93 of 100 correct answers; "
-        "that beats the tail high, head high and uniform recipes, and the difference is real."
+        "it is significantly better than the tail high, head high and uniform recipes."
     )
     assert said.details[0].startswith("It gives ")
 
@@ -74,15 +74,15 @@ def test_recipes_that_so_few_questions_cannot_tell_apart_are_not_ranked(home: Pa
     finished_study(home, Study(limit=3, tasks=("piqa",), recipes=("bf16", "tail", "mixed")))
     for said in (gettext(home).plain, gettext(home).expert):
         assert said.claim.startswith("3 questions cannot tell the ")
-        assert "beats" not in said.text
+        assert "better" not in said.text
 
 
-def test_without_a_real_loss_no_share_is_claimed(home: Path) -> None:
+def test_without_a_significant_loss_no_share_is_claimed(home: Path) -> None:
     found = measured(home, {"bf16": (0.6, None), "uniform": (0.5, paired(-10, 4, 0.001)),
                             "mixed": (0.59, paired(-1, 4, 0.8))}, p_of_pairs=0.001)  # fmt: skip
     assert verdict(found).plain.claim == (
         "At 5 bits 100 questions cannot tell the mixed recipe from BF16; "
-        "that beats the uniform recipe, and the difference is real."
+        "it is significantly better than the uniform recipe."
     )
 
 
@@ -136,7 +136,7 @@ def test_an_unfinished_study_says_so(home: Path) -> None:
 def test_without_bf16_no_share_is_claimed(home: Path) -> None:
     finished_study(home, Study(recipes=("uniform", "mixed"), limit=100))
     said = gettext(home).plain
-    assert said.claim.startswith("At 5 bits the mixed recipe has the best score; that beats the uniform recipe")
+    assert said.claim.startswith("At 5 bits the mixed recipe has the best score; it is significantly better")
     assert said.details[0].startswith("Without BF16")
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qcompare.present.standing import overview, standing, study_remaining, vital_signs
+from qcompare.present.job_progress import job_progress, overview, study_remaining, vital_signs
 from qcompare.study.records import Cost, Job, Progress, Pulse, Range, Status
 
 COST = Cost(
@@ -43,18 +43,18 @@ def test_no_sign_of_life_is_said() -> None:
 
 
 def test_remaining_time_begins_with_the_estimate_and_ends_with_the_pace() -> None:
-    early = standing(job(), progress(1001, fraction=0.01), 1001).remaining
-    late = standing(job(), progress(1190, fraction=0.95), 1190).remaining
+    early = job_progress(job(), progress(1001, fraction=0.01), 1001).remaining
+    late = job_progress(job(), progress(1190, fraction=0.95), 1190).remaining
     assert early == pytest.approx(99, rel=0.02)
     assert late == pytest.approx(190 * 0.05 / 0.95, rel=0.1)
 
 
 def test_a_study_is_done_when_all_jobs_are() -> None:
-    running = standing(job(), progress(1050, fraction=0.5), 1050)
-    waiting = standing(job(Status.QUEUED, started=None), None, 1050)
-    done = standing(job(Status.SUCCESS, finished=1050), None, 1050)
+    running = job_progress(job(), progress(1050, fraction=0.5), 1050)
+    waiting = job_progress(job(Status.QUEUED, started=None), None, 1050)
+    done = job_progress(job(Status.SUCCESS, finished=1050), None, 1050)
     assert study_remaining([done, running, waiting]) == pytest.approx(150, rel=0.05)
     assert overview([done, running, waiting]) == "1 of 3 recipes done, 1 running; about 2 min left"
     assert study_remaining([done]) is None
-    unknown = standing(job(Status.QUEUED, started=None, estimate=None), None, 1050)
+    unknown = job_progress(job(Status.QUEUED, started=None, estimate=None), None, 1050)
     assert study_remaining([running, unknown]) is None

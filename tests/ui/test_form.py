@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcompare.errors import InvalidStudy
-from qcompare.present.standing import read_standings
+from qcompare.present.job_progress import read_job_progress
 from qcompare.store import Store
 from qcompare.study.presets import SIZES
 from qcompare.study.prompts import as_prompt, from_lines, to_lines
@@ -108,13 +108,13 @@ def test_the_log_shown_is_the_picked_one_or_that_of_what_runs_or_failed(home: Pa
     store = Store(home)
     study = add_study(store)
     jobs = store.jobs(study.id)
-    assert chosen_job(read_standings(store, study.id), "") is None
+    assert chosen_job(read_job_progress(store, study.id), "") is None
     finish_job(store, study, jobs[0].id)
     fail_job(store, jobs[1].id, "no")
-    failed = chosen_job(read_standings(store, study.id), "")
+    failed = chosen_job(read_job_progress(store, study.id), "")
     run_job(store, jobs[2].id)
-    running = chosen_job(read_standings(store, study.id), "")
-    picked = chosen_job(read_standings(store, study.id), jobs[0].id)
+    running = chosen_job(read_job_progress(store, study.id), "")
+    picked = chosen_job(read_job_progress(store, study.id), jobs[0].id)
     assert [s.job_id for s in (failed, running, picked) if s] == [jobs[1].id, jobs[2].id, jobs[0].id]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from qcompare.compare.resolution import visible_difference
+from qcompare.compare.resolution import detectable_difference
 from qcompare.present import numbers
 from qcompare.settings import Settings
 from qcompare.store import Store
@@ -192,7 +192,7 @@ def _size_choices(sizes: Sequence[SizeTime]) -> list[tuple[str, str]]:
 def _size_text(sized: SizeTime) -> str:
     size = sized.size
     time = gettext("time not known yet") if sized.seconds is None else numbers.about(sized.seconds)
-    points = f"{100 * visible_difference(size.tasks, size.limit):.1g}"
+    points = f"{100 * detectable_difference(size.tasks, size.limit):.1g}"
     if size.limit is None:
         text = gettext("All questions, shows gaps over {points} points", points=points)
     else:

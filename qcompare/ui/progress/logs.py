@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from qcompare.errors import NotFound
-from qcompare.present.standing import Standing, read_standings
+from qcompare.present.job_progress import JobProgress, read_job_progress
 from qcompare.store import Store
 from qcompare.store.logs import find_lines, in_pieces, read_since
 from qcompare.study.records import Status
@@ -29,7 +29,7 @@ def build_log() -> Part:
     return Part("log", [log], _token, _show)
 
 
-def chosen_job(standings: Sequence[Standing], job_id: str) -> Standing | None:
+def chosen_job(standings: Sequence[JobProgress], job_id: str) -> JobProgress | None:
     """The job whose log is shown: the picked one, else a running one, else a failed one, else the last that began."""
     order = (Status.RUNNING, Status.FAILED)
     candidates = [s for s in standings if s.job_id == job_id]
@@ -39,12 +39,12 @@ def chosen_job(standings: Sequence[Standing], job_id: str) -> Standing | None:
 
 
 def _token(place: Place) -> Hashable:
-    chosen = chosen_job(read_standings(place.store, place.study_id), place.job_id)
+    chosen = chosen_job(read_job_progress(place.store, place.study_id), place.job_id)
     return chosen and (chosen.job_id, chosen.title)
 
 
 def _show(place: Place) -> list[Any]:
-    chosen = chosen_job(read_standings(place.store, place.study_id), place.job_id)
+    chosen = chosen_job(read_job_progress(place.store, place.study_id), place.job_id)
     if chosen is None:
         return [""]
     if chosen.status.ended and not place.store.folder(chosen.job_id).log.exists():

@@ -10,7 +10,7 @@ import gradio as gr
 from qcompare.compare.selection import read_selection
 from qcompare.compare.table import Row, compare
 from qcompare.errors import QCompareError
-from qcompare.present.standing import overview, read_standings
+from qcompare.present.job_progress import overview, read_job_progress
 from qcompare.settings import Settings
 from qcompare.study.records import Status
 from qcompare.ui.devices import build_devices
@@ -47,7 +47,7 @@ def picked_job(event: gr.EventData) -> str:
 
 
 def _rows_token(place: Place) -> Hashable:
-    standings = read_standings(place.store, place.study_id)
+    standings = read_job_progress(place.store, place.study_id)
     chosen = chosen_job(standings, place.job_id)
     paused = bool(standings) and place.store.study(place.study_id).paused
     fixed = place.study_ids, paused, chosen.job_id if chosen else "", tuple((s.job_id, s.status) for s in standings)
@@ -59,7 +59,7 @@ def _rows_token(place: Place) -> Hashable:
 
 
 def _show_rows(place: Place) -> list[Any]:
-    standings = read_standings(place.store, place.study_id)
+    standings = read_job_progress(place.store, place.study_id)
     if not standings:
         return [_of_several(place) or empty()]
     chosen = chosen_job(standings, place.job_id)

@@ -30,7 +30,7 @@ COUNTED = {
 
 
 @dataclass(frozen=True)
-class Standing:
+class JobProgress:
     """One job, now."""
 
     job_id: str
@@ -54,7 +54,7 @@ class Standing:
     """What it was expected to take."""
 
 
-def read_standings(store: Store, study_id: str, now: float | None = None) -> tuple[Standing, ...]:
+def read_job_progress(store: Store, study_id: str, now: float | None = None) -> tuple[JobProgress, ...]:
     """The jobs of a study, in their order.
 
     Args:
@@ -66,19 +66,19 @@ def read_standings(store: Store, study_id: str, now: float | None = None) -> tup
     return tuple(_read(store, job, moment, titles[job.id]) for job in jobs)
 
 
-def _read(store: Store, job: Job, now: float, title: Message) -> Standing:
+def _read(store: Store, job: Job, now: float, title: Message) -> JobProgress:
     if job.status is not Status.RUNNING:
-        return standing(job, None, now, title)
+        return job_progress(job, None, now, title)
     folder, began = store.folder(job.id), job.started or 0
     progress, pulse = folder.progress(), folder.pulse()
     # what an earlier process of this job left says nothing of this one
     progress = progress if progress and progress.time >= began else None
-    return standing(job, progress, now, title, pulse if pulse and pulse.time >= began else None)
+    return job_progress(job, progress, now, title, pulse if pulse and pulse.time >= began else None)
 
 
-def standing(
+def job_progress(
     job: Job, progress: Progress | None, now: float, title: Message | None = None, pulse: Pulse | None = None
-) -> Standing:
+) -> JobProgress:
     """Where a job stands.
 
     Args:
@@ -90,7 +90,7 @@ def standing(
     fraction = 1.0 if job.status is Status.SUCCESS else (progress.fraction if progress else 0.0)
     elapsed = None if job.started is None else max(0.0, (job.finished or now) - job.started)
     vitals, silent = vital_signs(job, progress, pulse, now)
-    return Standing(
+    return JobProgress(
         job_id=job.id,
         recipe=job.recipe,
         title=translate(title or row_titles([job])[job.id]),
@@ -159,22 +159,22 @@ def _words(job: Job, progress: Progress | None) -> str:
     return f"{stage} {progress.done}/{progress.total}" if progress.total else stage
 
 
-def study_remaining(standings: Sequence[Standing]) -> float | None:
+def study_remaining(jobs: Sequence[JobProgress]) -> float | None:
     """Seconds until all jobs are done, running one after another where one runs; None when nothing can be said."""
-    running = [s.remaining for s in standings if s.status is Status.RUNNING]
-    waiting = [s.estimate.seconds.likely if s.estimate else None for s in standings if s.status is Status.QUEUED]
+    running = [s.remaining for s in jobs if s.status is Status.RUNNING]
+    waiting = [s.estimate.seconds.likely if s.estimate else None for s in jobs if s.status is Status.QUEUED]
     known = [seconds for seconds in running + waiting if seconds is not None]
     if len(known) < len(running) + len(waiting) or not known:
         return None
     return sum(known) / max(1, len(running))
 
 
-def overview(standings: Sequence[Standing]) -> str:
+def overview(jobs: Sequence[JobProgress]) -> str:
     """One line on a whole study: `3 of 5 recipes done, 1 running, 1 failed; about 4 min left`."""
-    counts = {status: sum(1 for s in standings if s.status is status) for status in Status}
-    parts = [gettext("{n} of {total} recipes done", n=counts[Status.SUCCESS], total=len(standings))]
+    counts = {status: sum(1 for s in jobs if s.status is status) for status in Status}
+    parts = [gettext("{n} of {total} recipes done", n=counts[Status.SUCCESS], total=len(jobs))]
     parts += [gettext(text, n=counts[status]) for status, text in COUNTED.items() if counts[status]]
-    left = study_remaining(standings)
+    left = study_remaining(jobs)
     if left is None:
         return gettext(", ").join(parts)
     return gettext("{counts}; {time} left", counts=gettext(", ").join(parts), time=numbers.about(left))

@@ -3,8 +3,8 @@
 import pytest
 
 from qcompare.compare.agreement import agreement
+from qcompare.present.job_progress import job_progress, overview
 from qcompare.present.side_by_side import in_words
-from qcompare.present.standing import overview, standing
 from qcompare.study.records import Job, Progress, Status
 
 
@@ -15,13 +15,13 @@ def job(status: Status, **changes: object) -> Job:
 
 def test_a_running_job_says_its_stage_and_the_time_left() -> None:
     progress = Progress(time=1.0, stage="hellaswag", done=10, total=25, fraction=0.25)
-    found = standing(job(Status.RUNNING, started=100.0), progress, now=130.0)
+    found = job_progress(job(Status.RUNNING, started=100.0), progress, now=130.0)
     assert (found.words, found.elapsed, found.remaining) == ("hellaswag 10/25", 30.0, pytest.approx(90.0))
 
 
 def test_the_time_left_is_not_guessed_from_the_first_steps() -> None:
     progress = Progress(time=1.0, stage="loading", fraction=0.01)
-    assert standing(job(Status.RUNNING, started=100.0), progress, now=130.0).remaining is None
+    assert job_progress(job(Status.RUNNING, started=100.0), progress, now=130.0).remaining is None
 
 
 @pytest.mark.parametrize(
@@ -34,16 +34,17 @@ def test_the_time_left_is_not_guessed_from_the_first_steps() -> None:
     ],
 )
 def test_every_status_has_words(status: Status, words: str) -> None:
-    assert standing(job(status), None, now=0.0).words == words
+    assert job_progress(job(status), None, now=0.0).words == words
 
 
 def test_a_finished_job_stops_its_clock() -> None:
-    assert standing(job(Status.SUCCESS, started=10.0, finished=15.0), None, now=99.0).elapsed == 5.0
+    assert job_progress(job(Status.SUCCESS, started=10.0, finished=15.0), None, now=99.0).elapsed == 5.0
 
 
 def test_overview_counts_what_matters() -> None:
     jobs = [
-        standing(job(status), None, 0.0) for status in (Status.SUCCESS, Status.RUNNING, Status.FAILED, Status.QUEUED)
+        job_progress(job(status), None, 0.0)
+        for status in (Status.SUCCESS, Status.RUNNING, Status.FAILED, Status.QUEUED)
     ]
     assert overview(jobs) == "1 of 4 recipes done, 1 running, 1 failed"
 
