@@ -4,12 +4,12 @@ Plain rounding for evaluation is `simulate`'s, which gives the same weights in a
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from qcompare.formats.library import library_scheme
+from qcompare.quantize.auto_round_patches import reported_progress
 from qcompare.study.formats import quantized
 
 
@@ -77,25 +77,8 @@ def round_in_memory(
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Any:
     """A model that behaves as if stored in these schemes, rounded by auto-round. The one given is consumed."""
-    with _progress(report):
-        found, _ = compressor(model, tokenizer, layer_config, rounding, device).quantize()
-    return found.to(device).eval()
-
-
-@contextmanager
-def _progress(report: Callable[[int, int], None]) -> Iterator[None]:
-    """Listen to the progress bar over blocks: auto-round has no callback for it."""
     from auto_round.compressors import orchestrator
 
-    class ReportingBar(orchestrator.tqdm):  # type: ignore[misc]
-        def update(self, n: float | None = 1) -> bool | None:
-            shown: bool | None = super().update(n)
-            report(int(self.n), int(self.total or 0))
-            return shown
-
-    before = orchestrator.tqdm
-    orchestrator.tqdm = ReportingBar
-    try:
-        yield
-    finally:
-        orchestrator.tqdm = before
+    with reported_progress(orchestrator, report):
+        found, _ = compressor(model, tokenizer, layer_config, rounding, device).quantize()
+    return found.to(device).eval()

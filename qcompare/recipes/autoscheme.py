@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from qcompare.formats.mxfp import Microscaling
+from qcompare.quantize.auto_round_patches import captured_scores, our_roundings, reported_progress
 from qcompare.quantize.rounding import allows_bfloat16
 from qcompare.study.formats import SCHEMES
 
@@ -72,10 +72,12 @@ def _score(
     folder: Path,
     report: Callable[[int, int], None],
 ) -> LayerLosses:
+    from auto_round.auto_scheme import delta_loss
+
     # Any budget in reach will do; with one scheme there is no other.
     middle = sum(SCHEMES[scheme].bits for scheme in schemes) / len(schemes)
     model, tokenizer = load_model()
-    with _score_cache(folder), _progress(report), _our_roundings(), _captured_scores() as captured:
+    with _score_cache(folder), reported_progress(delta_loss, report), our_roundings(), captured_scores() as captured:
         autoscheme_compressor(model, tokenizer, schemes, scoring, middle, True, device).post_init()
     found: LayerLosses = {scheme: {} for scheme in schemes}
     for options in captured[-1].values():
@@ -148,79 +150,3 @@ def _score_cache(folder: Path) -> Iterator[None]:
             del os.environ["AR_AUTO_SCHEME_CACHE"]
         else:
             os.environ["AR_AUTO_SCHEME_CACHE"] = before
-
-
-@contextmanager
-def _captured_scores() -> Iterator[list[dict[str, list[Any]]]]:
-    """Overhear what auto-round hands its own allocation: group → [scheme index, bits, loss, layer names] each."""
-    from auto_round.auto_scheme import delta_loss
-
-    captured: list[dict[str, list[Any]]] = []
-    before = delta_loss.choose_bits_per_layer_with_path
-
-    def overhearing(layers: dict[str, list[Any]], *args: Any, **kwargs: Any) -> Any:
-        captured.append(layers)
-        return before(layers, *args, **kwargs)
-
-    delta_loss.choose_bits_per_layer_with_path = overhearing
-    try:
-        yield captured
-    finally:
-        delta_loss.choose_bits_per_layer_with_path = before
-
-
-@contextmanager
-def _our_roundings() -> Iterator[None]:
-    """Let auto-round's scoring round to microscaling floats by our functions: the same values, a third less time."""
-    from auto_round import wrapper
-
-    before = wrapper.get_quant_func
-
-    def ours(*args: Any, **kwargs: Any) -> Any:
-        function, data_type = before(*args, **kwargs)
-        return _ours_where_plain(function), data_type
-
-    wrapper.get_quant_func = ours
-    try:
-        yield
-    finally:
-        wrapper.get_quant_func = before
-
-
-def _ours_where_plain(function: Callable[..., Any]) -> Callable[..., Any]:
-    """auto-round's function, or ours where it is plain rounding: nothing to learn, no offset, no changed scale."""
-    import torch
-
-    def rounded(x: Any, bits: int, group_size: int, data_type: str, **kwargs: Any) -> Any:
-        plain = all(_is(kwargs.get(name), value) for name, value in (("v", 0), ("max_scale", 1), ("init_scale", 1)))
-        if plain and not (torch.is_grad_enabled() and x.requires_grad):
-            found = Microscaling.of(function, data_type, bits, group_size)
-            if found:
-                return found.round(x), None, None
-        return function(x, bits=bits, group_size=group_size, data_type=data_type, **kwargs)
-
-    return rounded
-
-
-def _is(setting: Any, value: float) -> bool:
-    """Whether a setting, a number or a tensor of one, is left out or has this value."""
-    return setting is None or (getattr(setting, "numel", lambda: 1)() == 1 and float(setting) == value)
-
-
-@contextmanager
-def _progress(report: Callable[[int, int], None]) -> Iterator[None]:
-    """Listen to the progress bar of the scoring: auto-round has no callback for it."""
-    from auto_round.auto_scheme import delta_loss
-
-    class ReportingBar(delta_loss.tqdm):  # type: ignore[misc]
-        def update(self, n: float | None = 1) -> bool | None:
-            shown: bool | None = super().update(n)
-            report(int(self.n), int(self.total or 0))
-            return shown
-
-    before = delta_loss.tqdm
-    delta_loss.tqdm = ReportingBar
-    try:
-        yield
-    finally:
-        delta_loss.tqdm = before

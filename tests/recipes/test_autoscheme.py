@@ -93,7 +93,7 @@ def test_what_was_scored_once_is_not_scored_again(
         layer_losses(never, ("MXFP4", "MXFP8"), scoring(text), "cpu", tmp_path / "scores")
 
 
-def test_our_roundings_are_used_and_change_no_loss(
+def testour_roundings_are_used_and_change_no_loss(
     tiny_llama: Path, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -106,7 +106,7 @@ def test_our_roundings_are_used_and_change_no_loss(
 
     ours = losses("ours")
     assert rounded
-    monkeypatch.setattr(autoscheme, "_our_roundings", nullcontext)
+    monkeypatch.setattr(autoscheme, "our_roundings", nullcontext)
     rounded.clear()
     assert losses("theirs") == ours
     assert not rounded
