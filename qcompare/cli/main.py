@@ -255,5 +255,5 @@ def main() -> None:
     except (OSError, sqlite3.Error) as error:  # a home that cannot be written, an index that is none, a full disk
         from qcompare.jobs.failures import explain
 
-        print(f"qcompare: {explain(error).text}", file=sys.stderr)
+        print(f"qcompare: {explain(error).message}", file=sys.stderr)
         sys.exit(2)

@@ -14,6 +14,7 @@ from qcompare.compare.statistics import PairedDifference
 from qcompare.store import Store
 from qcompare.study.frozen import Frozen
 from qcompare.study.ids import StudyIds, format_ids, parse_ids
+from qcompare.study.messages import EnglishMessage
 from qcompare.study.recipe import is_baseline
 from qcompare.study.records import Job, Status
 from qcompare.study.result import (
@@ -60,7 +61,7 @@ class Row(Frozen):
     avg_bits: float | None
     """Budget; None for recipes that take none."""
     status: Status
-    error: str | None
+    error: EnglishMessage | None
     """One line: why it failed."""
     bits: Bits | None = None
     """Average bits of the quantized weights, asked and achieved, without and with scales."""

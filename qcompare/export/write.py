@@ -32,7 +32,7 @@ from qcompare.store import Store
 from qcompare.study.records import ExportRequest, Job
 from qcompare.study.result import ExportReport, Result
 from qcompare.study.spec import Study
-from qcompare.words import gettext_noop
+from qcompare.study.stage import Stage
 
 PROMPT = "The capital of France is Paris, and it is famous for the Eiffel Tower, its museums and its food."
 SAME = 0.9
@@ -57,19 +57,19 @@ class Compared:
         return cls(float(difference.max()), float(difference.mean()), float(same))
 
 
-Stage = Callable[[str], AbstractContextManager[object]]
+EnterStage = Callable[[Stage], AbstractContextManager[object]]
 
 
 class Export:
     """The steps of one export."""
 
     def __init__(
-        self, store: Store, study: Study, job: Job, request: ExportRequest, settings: Settings, stage: Stage
+        self, store: Store, study: Study, job: Job, request: ExportRequest, settings: Settings, stage: EnterStage
     ) -> None:
         """
         Args:
             job: that writes it.
-            stage: reports a step by its name while its block runs.
+            stage: enters a stage for the time of its block.
         """
         from qcompare.models.machine import pick_device, pick_dtype
 
@@ -115,7 +115,7 @@ class Export:
         return report
 
     def _write(self, folder: Path, work: Path) -> ExportReport:
-        with self._stage(gettext_noop("fetching the model")):
+        with self._stage(Stage.FETCHING):
             self.lab.fetch()
         facts = self.lab.facts
         if self.lab.local.revision != self.measured.model.revision:
@@ -123,15 +123,15 @@ class Export:
                 "{model} has changed since it was measured: run the study again, then export", model=facts.title
             )
         if self.study.shared_layers and torn_groups(facts.layers, self.config):
-            with self._stage(gettext_noop("giving layers that are fused one scheme")):
+            with self._stage(Stage.FUSING):
                 self.config = self.lab.recipe.choose(self.lab)
-        with self._stage(gettext_noop("computing the measured model's answer")):
+        with self._stage(Stage.MEASURED):
             expected = self._expected(work)
-        with self._stage(gettext_noop("writing the checkpoint")):
+        with self._stage(Stage.WRITING):
             self._pack(folder)
-        with self._stage(gettext_noop("loading it in a fresh process")):
+        with self._stage(Stage.RELOADING):
             report = self._reloaded(folder, work, expected, facts)
-        with self._stage(gettext_noop("writing the model card")):
+        with self._stage(Stage.CARD):
             self._document(folder, report, facts)
         return report
 

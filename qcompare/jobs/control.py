@@ -79,7 +79,7 @@ def remedy_of(store: Store, job: Job) -> Remedy | None:
     progress = store.folder(job.id).progress()
     study, _, _ = changed(store.study(job.study_id).spec, Settings(), job.changes)
     row_tokens = StudyBudget(store.folder(job.id).path.parent).read()
-    return remedy(job, study, progress.stage if progress else "", job.device or "", row_tokens)
+    return remedy(job, study, progress, job.device or "", row_tokens)
 
 
 def pause(name: str, settings: Settings) -> list[Job]:

@@ -11,7 +11,8 @@ from qcompare.jobs.executors.background import ensure_running
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import ExportRequest, ExportState, Job, Status
-from qcompare.words import gettext_noop
+from qcompare.study.stage import Stage
+from qcompare.words import Message, gettext_noop
 
 
 def queue_export(store: Store, job: Job, format: str, target: Path, settings: Settings, fused: bool = False) -> Job:
@@ -57,18 +58,16 @@ def export_state(store: Store, job_id: str, format: str) -> ExportState | None:
     match job.status:
         case Status.QUEUED:
             busy = store.counts()[Status.RUNNING]
-            return ExportState(
-                status=job.status, stage=gettext_noop("waiting for a device") if busy else gettext_noop("starting")
-            )
+            return ExportState(status=job.status, stage=Stage.WAITING if busy else Stage.STARTING)
         case Status.RUNNING:
             progress = folder.progress()
             begun = progress and progress.time >= (job.started or 0)
-            return ExportState(status=job.status, stage=progress.stage if progress and begun else "starting")
+            return ExportState(status=job.status, stage=progress.stage if progress and begun else Stage.STARTING)
         case Status.SUCCESS:
-            return ExportState(status=job.status, stage="done", report=folder.export_report())
+            return ExportState(status=job.status, stage=Stage.DONE, report=folder.export_report())
         case Status.CANCELLED:
-            return ExportState(status=job.status, stage="cancelled", error=gettext_noop("it was cancelled"))
-    return ExportState(status=job.status, stage="failed", error=job.error)
+            return ExportState(status=job.status, stage=Stage.CANCELLED, error=Message("it was cancelled"))
+    return ExportState(status=job.status, stage=Stage.FAILED, error=job.error)
 
 
 def _state_of_version_01(store: Store, job_id: str, format: str) -> ExportState | None:
@@ -81,7 +80,7 @@ def _state_of_version_01(store: Store, job_id: str, format: str) -> ExportState 
     if state.status.ended:
         return state
     return ExportState(
-        status=Status.FAILED, stage="failed", error=gettext_noop("its process was ended; nothing was kept")
+        status=Status.FAILED, stage=Stage.FAILED, error=Message("its process was ended; nothing was kept")
     )
 
 

@@ -19,7 +19,7 @@ from qcompare.study.records import Job
 from qcompare.study.result import ModelRef, Result, TaskScore
 from qcompare.study.samples import Sample
 from qcompare.study.spec import Study
-from qcompare.words import gettext_noop
+from qcompare.study.stage import Stage
 
 if TYPE_CHECKING:
     from qcompare.evaluate.cached import CachedLM
@@ -54,10 +54,10 @@ class Run:
         from qcompare.models.environment import environment, peak_memory_bytes
         from qcompare.study.formats import quantized
 
-        with self.stages.stage(gettext_noop("fetching the model")):
+        with self.stages.stage(Stage.FETCHING):
             self.lab.fetch()
         facts = self.lab.facts
-        with self.stages.stage(gettext_noop("choosing layers")) as self.lab.report:
+        with self.stages.stage(Stage.CHOOSING) as self.lab.report:
             config = self.lab.recipe.choose(self.lab)
         model, tokenizer = self._quantized_model(config)
         scores, samples = self._evaluate(model, tokenizer, config)
@@ -105,15 +105,15 @@ class Run:
     def _quantized_model(self, config: dict[str, str]) -> tuple[Any, Any]:
         from qcompare.evaluate.benchmarks import choose_scoring_mode
 
-        with self.stages.stage(gettext_noop("loading the model")):
+        with self.stages.stage(Stage.LOADING):
             model, tokenizer = self.lab.load()
             if self.study.tasks and self.study.scorer == "packed":
                 self.mode_choice = choose_scoring_mode(model, tokenizer)
         if self.study.divergence:
-            with self.stages.stage(gettext_noop("reading held-out text")) as report:
+            with self.stages.stage(Stage.REFERENCE) as report:
                 self.reference = self._reference(model, tokenizer, report)
         if config:
-            with self.stages.stage(gettext_noop("quantizing layers")) as self.lab.report:
+            with self.stages.stage(Stage.QUANTIZING) as self.lab.report:
                 model, tokenizer = self.lab.recipe.build(self.lab, model, tokenizer, config)
         return model, tokenizer
 
@@ -136,7 +136,7 @@ class Run:
 
         if self.reference is None:
             return None
-        with self.stages.stage(gettext_noop("comparing predictions")) as report:
+        with self.stages.stage(Stage.DIVERGENCE) as report:
             text, states = self.reference
             return divergence(model, states, text, report)
 
@@ -162,7 +162,7 @@ class Run:
         lm = benchmarks.language_model(self.study.scorer, model, tokenizer, options, budget, self.mode_choice)
         self._keep(lm, config)
         for task in self.study.tasks:
-            with self.stages.stage(task) as report:
+            with self.stages.stage(Stage.EVALUATING, task) as report:
                 lm.progress = report
                 request = benchmarks.TaskRequest(task, tasks.data[task], self.study.examples(task))
                 score, answered = benchmarks.run_task(lm, request, tasks.manager, options)
@@ -214,5 +214,5 @@ class Run:
     def _generate(self, model: Any, tokenizer: Any) -> list[Any]:
         from qcompare.evaluate.generate import generate
 
-        with self.stages.stage(gettext_noop("answering prompts")) as report:
+        with self.stages.stage(Stage.GENERATING) as report:
             return generate(model, tokenizer, self.study.prompts, self.study.max_new_tokens, report)

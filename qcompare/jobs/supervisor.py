@@ -16,7 +16,7 @@ from qcompare.jobs.executors.base import Ended
 from qcompare.jobs.executors.locks import exclusive
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.study.records import Job, Status
+from qcompare.study.records import FailureKind, Job, Status
 
 POLL_SECONDS = 0.2
 IDLE_SECONDS = 5.0
@@ -122,7 +122,7 @@ class Supervisor:
         elif job.attempts < MAX_ATTEMPTS:
             self.store.interrupted(job.id, ended.cause)
         else:
-            self.store.finish(job.id, Status.FAILED, ended.cause, "killed", folder.size_bytes())
+            self.store.finish(job.id, Status.FAILED, ended.cause, FailureKind.KILLED, folder.size_bytes())
 
 
 if __name__ == "__main__":

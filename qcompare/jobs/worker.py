@@ -42,8 +42,8 @@ def _run_and_note(store: Store, job: Job, settings: Settings) -> int:
     except Exception as error:
         traceback.print_exc()
         failure = explain(error)
-        print(failure.text, file=sys.stderr, flush=True)
-        store.finish(job.id, Status.FAILED, failure.text, failure.kind, folder.size_bytes())
+        print(failure.message, file=sys.stderr, flush=True)
+        store.finish(job.id, Status.FAILED, failure.message, failure.kind, folder.size_bytes())
         return 1
     store.finish(job.id, Status.SUCCESS, size=folder.size_bytes())
     return 0

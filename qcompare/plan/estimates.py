@@ -1,8 +1,8 @@
 """What a job will cost: from what this home's finished jobs of the same model took, else from the model's size.
 
-A job is a row of stages. Each has an amount of work that follows from the study (questions, tokens), so what was
-measured on one study tells about another. Stages whose outcome is kept (layer scores, the original's predictions,
-scores of questions) cost nothing a second time.
+A job is a sequence of stages, and evaluates each task in one of its own. Each has an amount of work that follows from
+the study (questions, tokens), so what was measured on one study tells about another. Stages whose outcome is kept
+(layer scores, the original's predictions, scores of questions) cost nothing a second time.
 """
 
 import os
@@ -20,15 +20,14 @@ from qcompare.study.prompts import turns
 from qcompare.study.records import Cost, Job, Range, Status
 from qcompare.study.result import Result
 from qcompare.study.spec import Study
+from qcompare.study.stage import Stage
 from qcompare.study.task import TASKS
-from qcompare.words import gettext_noop
+from qcompare.words import Message, gettext_noop
 
 CPU_FLOPS_PER_CORE = 70e9
 GPU_FLOPS = 1e14
 SIMULATION_FACTOR = 1.1
 """Time of a simulated format over that of the original model."""
-START = gettext_noop("starting")
-"""What passes before the first stage: Python and its libraries."""
 START_SECONDS = 6.0
 COPY_BYTES_PER_SECOND = 100e6
 WORKER_BYTES = 900_000_000
@@ -37,7 +36,7 @@ HISTORY_JOBS = 30
 SHARES = {"own": 0.25, "other": 0.5, "none": 2.0}
 """How far off an estimate may be that rests on the same recipe's runs, other recipes' runs, none."""
 MEMORY_SHARES = {"own": 0.12, "other": 0.25, "none": 0.4}
-ONCE = {"fetching the model": 1.0, "choosing layers": 10.0, "reading held-out text": 1.0}
+ONCE: dict[str, float] = {Stage.FETCHING: 1.0, Stage.CHOOSING: 10.0, Stage.REFERENCE: 1.0}
 """Stages whose outcome later jobs use, and the seconds that takes them at most."""
 BASIS = {
     "own": gettext_noop("this machine's earlier runs of this model"),
@@ -59,7 +58,7 @@ class Past:
         """Of each stage, the start included."""
         whole = (self.job.finished or 0) - (self.job.started or 0)
         start = max(0.0, whole - sum(self.result.seconds.values()))
-        return {START: start} | self.result.seconds
+        return {Stage.STARTING: start} | self.result.seconds
 
     @property
     def reads_weights(self) -> bool:
@@ -90,7 +89,7 @@ class Estimates:
             memory_bytes=memory,
             ram_bytes=ram if on_gpu else memory,
             disk_bytes=2_000_000 + (self._facts.num_params if recipe.writes else 0),
-            basis=BASIS[grade],
+            basis=Message(BASIS[grade]),
             stages={stage: round(value, 2) for stage, value in stages.items()},
         )
 
@@ -125,7 +124,7 @@ class Estimates:
             if stage in past.seconds and not (stage in TASKS and past.result.reused_requests)
         ]
         own = [past for past in measured if past.result.recipe == recipe.name]
-        if own or (stage == "choosing layers" and recipe.reads_weights):
+        if own or (stage == Stage.CHOOSING and recipe.reads_weights):
             return own
         return [past for past in measured if not past.reads_weights] or measured
 
@@ -153,15 +152,15 @@ class Estimates:
         per_byte = self._facts.size_bytes / COPY_BYTES_PER_SECOND
         cost = recipe.cost(self._study.of_recipe(recipe))
         text = self._study.calibration.num_samples * self._study.calibration.max_seq_length
-        rules = {
-            START: START_SECONDS,
-            "loading the model": 1 + per_byte,
-            "quantizing layers": 5 + per_byte + token * cost.quantizing,
-            "fetching the model": 0.0 if self._facts.source == "folder" else 10 * per_byte,
-            "choosing layers": token * cost.choosing / text if recipe.reads_weights else 0.1,
-            "reading held-out text": token,
-            "comparing predictions": 2 * token,
-            "answering prompts": 25 * token,  # one token at a time reads all weights
+        rules: dict[str, float] = {
+            Stage.STARTING: START_SECONDS,
+            Stage.LOADING: 1 + per_byte,
+            Stage.QUANTIZING: 5 + per_byte + token * cost.quantizing,
+            Stage.FETCHING: 0.0 if self._facts.source == "folder" else 10 * per_byte,
+            Stage.CHOOSING: token * cost.choosing / text if recipe.reads_weights else 0.1,
+            Stage.REFERENCE: token,
+            Stage.DIVERGENCE: 2 * token,
+            Stage.GENERATING: 25 * token,  # one token at a time reads all weights
         }
         return rules.get(stage, 1.0)
 
@@ -178,44 +177,44 @@ class Estimates:
 
 
 def job_stages(recipe: Recipe, study: Study) -> Iterator[str]:
-    """The stages of a job, in their order, as `jobs.run` names them."""
-    yield from (START, "fetching the model", "choosing layers", "loading the model")
+    """The stages and tasks of a job, in their order: the keys of `Cost.stages`."""
+    yield from (Stage.STARTING, Stage.FETCHING, Stage.CHOOSING, Stage.LOADING)
     if study.divergence:
-        yield "reading held-out text"
+        yield Stage.REFERENCE
     if not recipe.is_baseline:
-        yield "quantizing layers"
+        yield Stage.QUANTIZING
     yield from study.tasks
     if study.divergence:
-        yield "comparing predictions"
+        yield Stage.DIVERGENCE
     if study.prompts:
-        yield "answering prompts"
+        yield Stage.GENERATING
 
 
 def work(stage: str, study: Study, recipe: Recipe) -> float:
     """The amount of work in a stage: questions, tokens, or 1."""
     if task := TASKS.get(stage):
         return task.questions if study.limit is None else min(task.questions, study.limit * task.subjects)
-    if stage in ("reading held-out text", "comparing predictions") and study.divergence:
+    if stage in (Stage.REFERENCE, Stage.DIVERGENCE) and study.divergence:
         return study.divergence.num_samples * study.divergence.max_seq_length
-    if stage == "choosing layers" and recipe.reads_weights:
+    if stage == Stage.CHOOSING and recipe.reads_weights:
         return study.calibration.num_samples * study.calibration.max_seq_length
-    if stage == "answering prompts":
+    if stage == Stage.GENERATING:
         return sum(len(turns(prompt)) for prompt in study.prompts) * study.max_new_tokens
     return 1
 
 
 def _scores_layers(stages: Mapping[str, float]) -> bool:
     """The job computes the scores of layers; finding those of an earlier job takes less."""
-    return stages.get("choosing layers", 0.0) > ONCE["choosing layers"]
+    return stages.get(Stage.CHOOSING, 0.0) > ONCE[Stage.CHOOSING]
 
 
 def _alike(stage: str, one: Study, other: Study) -> bool:
     """What the stage of one study left serves the other."""
-    fields: Sequence[str] = {
-        "choosing layers": ("calibration", "schemes"),
-        "reading held-out text": ("divergence",),
-    }.get(stage, ())
-    return all(getattr(one, field) == getattr(other, field) for field in fields)
+    fields: dict[str, tuple[str, ...]] = {
+        Stage.CHOOSING: ("calibration", "schemes"),
+        Stage.REFERENCE: ("divergence",),
+    }
+    return all(getattr(one, field) == getattr(other, field) for field in fields.get(stage, ()))
 
 
 def history(facts: ModelFacts, settings: Settings) -> tuple[Past, ...]:

@@ -7,13 +7,14 @@ from qcompare.formats.bits import bit_range, count, stored_bytes
 from qcompare.models.devices import job_devices
 from qcompare.models.facts import ModelFacts
 from qcompare.models.sources import describe
-from qcompare.plan.estimates import Estimates, Past, history
+from qcompare.plan.estimates import BASIS, Estimates, Past, history
 from qcompare.recipes.base import BuildContext, Recipe
 from qcompare.settings import Settings
 from qcompare.study.records import Cost, Range
 from qcompare.study.result import Bits
 from qcompare.study.spec import Study
 from qcompare.study.task import TASKS
+from qcompare.words import Message
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,11 @@ class Plan:
         return sum(job.cost.disk_bytes for job in self.jobs)
 
     @property
-    def basis(self) -> str:
-        """Where the estimates come from, in words: the weakest of the jobs'."""
-        return min((job.cost.basis for job in self.jobs), key=lambda basis: basis.startswith("this"))
+    def basis(self) -> Message:
+        """Where the estimates come from: the weakest of the jobs'."""
+        return max(
+            (job.cost.basis for job in self.jobs), key=lambda basis: list(BASIS.values()).index(basis.template)
+        )
 
 
 def make_plan(study: Study, settings: Settings) -> Plan:

@@ -10,7 +10,7 @@ from qcompare.plan.capacity import Capacity, free_disk, of_device, ram
 from qcompare.plan.plan import Plan, PlannedJob
 from qcompare.settings import Settings
 from qcompare.study.records import Range
-from qcompare.words import gettext
+from qcompare.words import gettext, translate
 
 BUNDLE_BYTES = 1_000_000_000
 """What fetching the demo bundle takes at most, its wheels and drafts included."""
@@ -103,7 +103,7 @@ def _memory(plan: Plan, kind: str, has: Capacity, needs: Callable[[PlannedJob], 
             low=_size(need.low),
             high=_size(need.high),
             kind=kind,
-            basis=gettext(job.cost.basis),
+            basis=translate(job.cost.basis),
             total=_size(has.total_bytes),
             suggestion=_suggestion(plan, too_large, has, need),
         )

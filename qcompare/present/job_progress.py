@@ -1,4 +1,4 @@
-"""How the jobs of a study stand, in words and times: what Progress and `status` show."""
+"""How the jobs of a study stand, in text and times: what Progress and `status` show."""
 
 import time
 from collections.abc import Sequence
@@ -99,7 +99,7 @@ def job_progress(
         fraction=fraction,
         elapsed=elapsed,
         remaining=_remaining(job, fraction, elapsed),
-        error=job.error,
+        error=translate(job.error) if job.error else None,
         vitals=vitals,
         silent=silent,
         estimate=job.estimate,
@@ -135,7 +135,7 @@ def vital_signs(job: Job, progress: Progress | None, pulse: Pulse | None, now: f
             gettext("{size} GPU memory", size=numbers.size(pulse.gpu_bytes)),
             *parts,
         ]
-    expected = job.estimate.stages.get(progress.stage) if job.estimate and progress else None
+    expected = job.estimate.stages.get(progress.key) if job.estimate and progress else None
     if progress and progress.stage_began and expected is not None:
         slow = now - progress.stage_began > max(SLOW_SECONDS, 2.5 * expected)
         parts.append(gettext("longer than usual for this stage") if slow else gettext("normal for this stage"))
@@ -155,7 +155,7 @@ def _words(job: Job, progress: Progress | None) -> str:
         return gettext("stopping")
     if progress is None:
         return gettext("starting")
-    stage = gettext(progress.stage)
+    stage = progress.task or gettext(progress.stage)
     return f"{stage} {progress.done}/{progress.total}" if progress.total else stage
 
 

@@ -189,7 +189,9 @@ def flips(paired: PairedDifference | TaskDifference | None) -> str:
 def problems(comparison: Comparison) -> list[str]:
     """What failed, could not be compared, or stands apart, a line each."""
     failed = [
-        f"{translate(row.title)} {gettext(row.status.value)}: {row.error}" for row in comparison.rows if row.error
+        f"{translate(row.title)} {gettext(row.status.value)}: {translate(row.error)}"
+        for row in comparison.rows
+        if row.error
     ]
     unpaired = [
         f"{translate(row.title)}: {translate(row.unpaired_because)}"

@@ -15,12 +15,13 @@ from qcompare.errors import InvalidStudy, NotFound, unknown
 from qcompare.store.folders import JobFolder
 from qcompare.store.queue import Queue
 from qcompare.store.schema import Database
+from qcompare.study.messages import message_column
 from qcompare.study.reading import parse_study
 from qcompare.study.recipe import RecipeSpec
 from qcompare.study.records import Cost, Job, Status, StudyRecord
 from qcompare.study.result import Result
 from qcompare.study.spec import Study
-from qcompare.words import gettext, gettext_noop
+from qcompare.words import Message, gettext_noop
 
 NewJob = tuple[str | RecipeSpec, float | None] | tuple[str | RecipeSpec, float | None, Cost]
 """Recipe (or its name), budget, and what it is expected to take."""
@@ -159,6 +160,8 @@ class Store(Queue):
                     "changes": json.dumps(job.changes),
                     "params": json.dumps(job.params),
                     "estimate": _json(job.estimate),
+                    "error": message_column(job.error),
+                    "interrupted": message_column(job.interrupted),
                 }
                 columns = ", ".join(values)
                 db.execute(
@@ -220,7 +223,7 @@ def _readable(row: sqlite3.Row) -> StudyRecord | None:
 
 def _study(row: sqlite3.Row) -> StudyRecord:
     values: dict[str, Any] = dict(row)
-    spec = parse_study(json.loads(values.pop("spec")), gettext("stored study {id}", id=values["id"]))
+    spec = parse_study(json.loads(values.pop("spec")), Message("stored study {id}", {"id": values["id"]}))
     states = [Status(state) for state in (values.pop("states") or "").split(",") if state]
     values["tags"] = json.loads(values["tags"])
     return StudyRecord(**values, spec=spec, status=overall(states))

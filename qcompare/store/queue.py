@@ -8,7 +8,9 @@ from typing import Any
 
 from qcompare.errors import NotFound
 from qcompare.store.schema import Database
-from qcompare.study.records import ExportRequest, Job, Status
+from qcompare.study.messages import message_column
+from qcompare.study.records import ExportRequest, FailureKind, Job, Status
+from qcompare.words import Message
 
 IN_ORDER = "study.priority DESC, job.created, job.study_id, job.position"
 NEXT = f"""
@@ -109,14 +111,13 @@ class Queue:
         self,
         job_id: str,
         status: Status,
-        error: str | None = None,
-        failure: str | None = None,
+        error: Message | str | None = None,
+        failure: FailureKind | None = None,
         size: int | None = None,
     ) -> None:
         """Note how a job ended. A job that has ended stays as it is; one that is being stopped does not fail.
 
         Args:
-            failure: kind of the failure, a key of `jobs.failures`.
             size: bytes of the job's files.
         """
         with self._database.change() as db:
@@ -124,7 +125,7 @@ class Queue:
                 "UPDATE job SET status = ?1, error = ?2, failure = ?3, size_bytes = ?4, finished = ?5, handle = NULL,"
                 " stopping = NULL WHERE id = ?6 AND status IN ('queued', 'running')"
                 " AND NOT (stopping IS NOT NULL AND ?1 = 'failed')",
-                (status, error, failure, size, time.time(), job_id),
+                (status, message_column(error), failure, size, time.time(), job_id),
             )
 
     # stopping and starting again
@@ -160,13 +161,13 @@ class Queue:
                 (time.time(), job_id),
             )
 
-    def interrupted(self, job_id: str, cause: str) -> None:
+    def interrupted(self, job_id: str, cause: Message | str) -> None:
         """Let a job whose process died wait again, in its old place."""
         with self._database.change() as db:
             db.execute(
                 "UPDATE job SET status = 'queued', interrupted = ?, handle = NULL"
                 " WHERE id = ? AND status = 'running'",
-                (cause, job_id),
+                (message_column(cause), job_id),
             )
 
     def queue_again(self, job_ids: Iterable[str], changes: Mapping[str, Any] | None = None) -> None:

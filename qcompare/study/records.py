@@ -7,9 +7,11 @@ from typing import Any
 from pydantic import model_validator
 
 from qcompare.study.frozen import Frozen
+from qcompare.study.messages import StoredMessage
 from qcompare.study.recipe import RecipeSpec, recipe_of
 from qcompare.study.result import ExportReport
 from qcompare.study.spec import Study
+from qcompare.study.stage import Stage
 
 
 class Status(StrEnum):
@@ -25,6 +27,18 @@ class Status(StrEnum):
     def ended(self) -> bool:
         """Nothing more will happen."""
         return self in (Status.SUCCESS, Status.FAILED, Status.CANCELLED)
+
+
+class FailureKind(StrEnum):
+    """Why a job failed, as far as it is understood; the values are stored."""
+
+    MEMORY = "memory"
+    KILLED = "killed"
+    ACCESS = "access"
+    DISK = "disk"
+    NAN = "nan"
+    COMPILER = "compiler"
+    NETWORK = "network"
 
 
 def _without_process(values: Any) -> Any:
@@ -79,13 +93,13 @@ class Job(Frozen):
     created: float
     started: float | None = None
     finished: float | None = None
-    error: str | None = None
+    error: StoredMessage | None = None
     """One line: why it failed."""
-    failure: str | None = None
-    """Kind of the failure, a key of `jobs.failures.REMEDIES`; None when it is of no known kind."""
+    failure: FailureKind | None = None
+    """None when it is of no known kind."""
     attempts: int = 0
     """Times that it was started since a person queued it."""
-    interrupted: str | None = None
+    interrupted: StoredMessage | None = None
     """How its last process died, when it was continued by itself after that."""
     stopping: Status | None = None
     """What it will be when its processes are gone: cancelled, or queued again (paused)."""
@@ -150,10 +164,10 @@ class Cost(Frozen):
     ram_bytes: Range
     """Peak of RAM; the same on a CPU."""
     disk_bytes: int
-    basis: str
-    """Where the figures come from, in words."""
+    basis: StoredMessage
+    """Where the figures come from."""
     stages: dict[str, float]
-    """Stage → seconds."""
+    """Seconds by stage, or by the name of a task."""
 
 
 class Progress(Frozen):
@@ -161,13 +175,27 @@ class Progress(Frozen):
 
     time: float
     stage_began: float | None = None
-    stage: str
-    """A few words: "loading the model", "hellaswag"."""
+    stage: Stage
+    task: str | None = None
+    """Of the stage `EVALUATING`."""
     done: int = 0
     total: int = 0
     """Steps of this stage; 0 when not countable."""
     fraction: float = 0.0
     """Of the whole job, 0 to 1."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_task(cls, values: Any) -> Any:
+        """Events of version 0.1 name a task as a stage."""
+        if isinstance(values, Mapping) and values.get("stage") not in list(Stage):
+            return {**values, "stage": Stage.EVALUATING, "task": values.get("stage")}
+        return values
+
+    @property
+    def key(self) -> str:
+        """As in `Cost.stages` and `Result.seconds`: the stage, or the name of the task."""
+        return self.task or self.stage
 
 
 class Pulse(Frozen):
@@ -187,12 +215,15 @@ class ExportState(Frozen):
     """Where an export stands."""
 
     status: Status
-    stage: str
-    error: str | None = None
+    stage: Stage
+    error: StoredMessage | None = None
     """One line: why it failed."""
     report: ExportReport | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _without_process(cls, values: Any) -> Any:
+    def _as_in_version_01(cls, values: Any) -> Any:
+        """It named a process, and stages of its own."""
+        if isinstance(values, Mapping) and values.get("stage") not in list(Stage):
+            values = {**values, "stage": Stage.WRITING}
         return _without_process(values)

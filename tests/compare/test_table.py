@@ -52,7 +52,7 @@ def test_jobs_without_a_result_keep_their_row_and_reason(home: Path) -> None:
     run_job(store, head.id)
     rows = read(home).rows
     assert [row.status for row in rows[:4]] == [Status.SUCCESS, Status.FAILED, Status.RUNNING, Status.QUEUED]
-    assert rows[1].error == "out of memory"
+    assert str(rows[1].error) == "out of memory"
     assert rows[1].average is None
     assert "Failed and left out: Uniform." in caveats(read(home))
 

@@ -21,6 +21,7 @@ from qcompare.store import Store
 from qcompare.study.records import Job, StudyRecord
 from qcompare.study.result import Bits, Environment, ModelRef, Result
 from qcompare.study.spec import Study
+from qcompare.study.stage import Stage
 
 if TYPE_CHECKING:
     import pytest
@@ -63,7 +64,7 @@ def run_job(store: Store, job: Job, settings: Settings) -> None:
     children = [subprocess.Popen([sys.executable, "-c", code], start_new_session=True) for code in script.children]
     kept = folder.path / "kept.txt"
     stages = Stages(folder, {"stepping": 1.0})
-    with stages.stage("stepping") as report:
+    with stages.stage(Stage.EVALUATING, "stepping") as report:
         while len(done := kept.read_text().split() if kept.exists() else []) < script.steps:
             time.sleep(script.seconds)
             with kept.open("a") as file:

@@ -103,7 +103,7 @@ def test_a_killed_worker_is_continued_once_with_its_children_gone(store: Store, 
     process_of(job).kill()
     until(lambda: store.job(job.id).attempts == 2)
     assert len(ours(settings.home, "time.sleep(600)")) <= 1
-    assert "killed by the system" in (store.job(job.id).interrupted or "")
+    assert "killed by the system" in str(store.job(job.id).interrupted)
     assert succeeded(wait(store, study.id))
 
 
@@ -112,7 +112,7 @@ def test_a_job_that_dies_twice_has_failed_and_says_how(store: Store, settings: S
     ensure_running(settings)
     (job,) = wait(store, study.id)
     assert (job.status, job.failure, job.attempts) == (Status.FAILED, "killed", 2)
-    assert "memory" in (job.error or "")
+    assert "memory" in str(job.error)
 
 
 def kill(*processes: psutil.Process) -> None:

@@ -132,7 +132,7 @@ def test_a_model_that_changed_since_leaves_no_target(tiny_llama: Path, settings:
     job = find_job(store, study.id, "head")
     queue_export(store, job, "auto_round", tmp_path / "out" / "x", settings)
     state = ended(store, job, "auto_round")
-    assert "has changed since it was measured" in (state.error or "")
+    assert "has changed since it was measured" in str(state.error)
     assert list((tmp_path / "out").iterdir()) == []
     assert store.folder(job.id).result_file.exists()
 
@@ -149,10 +149,10 @@ def test_states_of_version_01_are_still_read(settings: Settings) -> None:
     folder.joinpath("llm_compressor.json").write_text('{"status": "failed", "stage": "failed", "error": "a reason"}')
     running = export_state(store, job.id, "auto_round")
     assert running
-    assert (running.status, running.error) == (Status.FAILED, "its process was ended; nothing was kept")
+    assert (running.status, str(running.error)) == (Status.FAILED, "its process was ended; nothing was kept")
     failed = export_state(store, job.id, "llm_compressor")
     assert failed
-    assert failed.error == "a reason"
+    assert str(failed.error) == "a reason"
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_an_export_is_a_job_in_the_queue_and_no_row_of_its_study(settings: Setti
     assert [each.id for each in cancel(study.id, settings)] == [queued.id]
     state = export_state(store, job.id, "auto_round")
     assert state
-    assert (state.status, state.error) == (Status.CANCELLED, "it was cancelled")
+    assert (state.status, str(state.error)) == (Status.CANCELLED, "it was cancelled")
     other = queue_export(store, job, "auto_round", tmp_path / "other", settings)
     assert other.export
     assert (other.id, other.export.folder) == (queued.id, str(tmp_path / "other"))
@@ -238,7 +238,7 @@ def test_a_disk_that_fills_up_leaves_no_target_and_says_so(
         queue_export(measured.store, job, "auto_round", small / "out", measured.settings)
         state = ended(measured.store, job, "auto_round")
         assert list(small.iterdir()) == []
-    assert (state.error or "").endswith("is full: free some space; nothing was kept")
+    assert str(state.error).endswith("is full: free some space; nothing was kept")
     assert measured.store.folder(job.id).result_file.exists()
 
 

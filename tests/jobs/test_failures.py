@@ -7,7 +7,7 @@ import pytest
 from qcompare.errors import InvalidStudy, ModelUnavailable
 from qcompare.jobs.failures import ADVICE, KINDS, SIGNS, changed, explain, remedy
 from qcompare.settings import Settings
-from qcompare.study.records import Job, Status
+from qcompare.study.records import FailureKind, Job, Progress, Status
 from qcompare.study.spec import Study
 
 
@@ -39,8 +39,8 @@ class OutOfMemoryError(RuntimeError):
 def test_a_failure_is_one_line_that_says_what_to_do(error: Exception, kind: str | None, says: str) -> None:
     found = explain(error)
     assert found.kind == kind
-    assert says in found.text
-    assert "\n" not in found.text
+    assert says in str(found.message)
+    assert "\n" not in str(found.message)
 
 
 def test_the_cause_counts_when_a_library_wraps_it() -> None:
@@ -54,7 +54,11 @@ def test_the_cause_counts_when_a_library_wraps_it() -> None:
 
 
 def test_every_sign_and_advice_is_of_a_known_kind() -> None:
-    assert {kind for kind, _ in SIGNS} | set(ADVICE) | {"killed"} == set(KINDS)
+    assert {kind for kind, _ in SIGNS} | set(ADVICE) | {FailureKind.KILLED} == set(KINDS) == set(FailureKind)
+
+
+def at(stage: str) -> Progress:
+    return Progress(time=0, stage=stage)
 
 
 def failed(kind: str | None) -> Job:
@@ -77,20 +81,22 @@ def failed(kind: str | None) -> Job:
     ],
 )
 def test_a_retry_changes_the_one_setting_that_helps(kind: str, stage: str, device: str, changes: object) -> None:
-    found = remedy(failed(kind), Study(tasks=("piqa", "gsm8k")), stage, device, row_tokens=1024)
+    found = remedy(failed(kind), Study(tasks=("piqa", "gsm8k")), at(stage), device, row_tokens=1024)
     assert found and dict(found.changes) == changes
     changed(Study(), Settings(), found.changes)  # can be applied
 
 
 def test_a_retry_lowers_what_the_scorer_uses() -> None:
     job, study = failed("memory"), Study(tasks=("piqa",))
-    assert remedy(job, study, "piqa", "cpu", row_tokens=256).changes == {"dtype": "bfloat16"}  # no row gets smaller
+    assert remedy(job, study, at("piqa"), "cpu", row_tokens=256).changes == {
+        "dtype": "bfloat16"
+    }  # no row gets smaller
     with_lm_eval = study.model_copy(update={"scorer": "lm_eval"})
-    assert remedy(job, with_lm_eval, "piqa", "cpu", row_tokens=None).changes == {"batch_size": 8}
+    assert remedy(job, with_lm_eval, at("piqa"), "cpu", row_tokens=None).changes == {"batch_size": 8}
 
 
 def test_what_is_not_understood_has_no_remedy() -> None:
-    assert remedy(failed(None), Study(), "piqa", "cpu") is None
+    assert remedy(failed(None), Study(), at("piqa"), "cpu") is None
 
 
 def test_changes_reach_study_settings_and_environment() -> None:

@@ -50,7 +50,7 @@ def test_an_ended_job_stays_as_it_ended(store: Store) -> None:
     job = store.jobs(add(store, 1))[0]
     store.finish(job.id, Status.FAILED, "out of memory")
     store.finish(job.id, Status.SUCCESS)
-    assert (store.job(job.id).status, store.job(job.id).error) == (Status.FAILED, "out of memory")
+    assert (store.job(job.id).status, str(store.job(job.id).error)) == (Status.FAILED, "out of memory")
 
 
 def test_a_study_is_found_by_the_beginning_of_its_id(store: Store) -> None:

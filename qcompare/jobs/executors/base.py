@@ -12,14 +12,15 @@ from qcompare.models.devices import job_devices
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job
+from qcompare.words import Message
 
 
 @dataclass(frozen=True)
 class Ended:
     """A job that runs no more."""
 
-    cause: str
-    """How its process ended, in words; shown only when the job could not publish a result or an error itself."""
+    cause: Message
+    """How its process ended; shown only when the job could not publish a result or an error itself."""
 
 
 class Executor(ABC):

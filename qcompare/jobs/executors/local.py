@@ -14,7 +14,7 @@ from qcompare.jobs.executors.processes import alive, find_worker, handle_of, sta
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job
-from qcompare.words import gettext_noop
+from qcompare.words import Message
 
 
 class LocalExecutor(Executor):
@@ -55,16 +55,16 @@ class LocalExecutor(Executor):
         self._server.close()
 
 
-def cause(code: int | None) -> str:
-    """How a process ended that could not say so itself, in words.
+def cause(code: int | None) -> Message:
+    """How a process ended that could not say so itself.
 
     Args:
         code: of its exit; None when nobody knows it.
     """
     if code is None:
-        return gettext_noop("its process is gone: killed, or the machine was restarted")
+        return Message("its process is gone: killed, or the machine was restarted")
     if code in (-9, 137):
-        return gettext_noop("its process was killed by the system, most likely because memory ran out")
+        return Message("its process was killed by the system, most likely because memory ran out")
     if code < 0:
-        return f"its process was ended by signal {-code}"
-    return f"its process ended with code {code} before the result was complete"
+        return Message("its process was ended by signal {signal}", {"signal": -code})
+    return Message("its process ended with code {code} before the result was complete", {"code": code})

@@ -56,7 +56,7 @@ def job_actions(store: Store, job: Job, title: str) -> list[Action]:
     found = control.remedy_of(store, job)
     actions = [Action("resume", job.id, gettext("Resume"), gettext("Resume {title}", title=title))]
     if found and found.changes:
-        actions.insert(0, Action("retry", job.id, found.words, f"{found.words}: {title}"))
+        actions.insert(0, Action("retry", job.id, label := translate(found.label), f"{label}: {title}"))
     return actions
 
 
