@@ -28,7 +28,8 @@ from qcompare.study.result import (
     TaskScore,
 )
 from qcompare.study.spec import Study
-from qcompare.words import NOTHING, Message, verbatim
+from qcompare.study.text import Text
+from qcompare.words import NOTHING, Message
 
 SAME_FIELDS = (
     *("bits", "size_bytes", "average", "average_stderr", "simulated", "rounding", "calibration", "seconds"),
@@ -37,16 +38,8 @@ SAME_FIELDS = (
 """Fields that a row takes from a result as they are."""
 
 
-def _message(value: object) -> object:
-    return (verbatim(value) if value else NOTHING) if isinstance(value, str) else value
-
-
 def _ids(value: object) -> object:
     return parse_ids(value) if isinstance(value, str) else value
-
-
-Text = Annotated[Message, BeforeValidator(_message), PlainSerializer(str, return_type=str)]
-"""A message; in JSON in English."""
 
 
 class Row(Frozen):

@@ -51,7 +51,7 @@ def change_heatmap(comparison: Comparison) -> "Figure":
     import plotly.graph_objects as go
 
     rows = [row for row in comparison.scored if row.versus_bf16]
-    tasks = comparison.study.tasks
+    tasks = comparison.tasks
     cells = [[row.versus_bf16.task(task) if row.versus_bf16 else None for task in tasks] for row in rows]
     values = [[None if cell is None else 100 * cell.difference for cell in line] for line in cells]
     texts = [
