@@ -93,6 +93,10 @@ class Selection:
                 found[job.id] = _with_suffix(found[job.id], job.study_id.rpartition("-")[2])
         return found | {job_id: found[same] for job_id, same in self.repeats.items()}
 
+    def schemes(self, result: Result) -> tuple[str, ...]:
+        """Those that a recipe chose from, lowest bits first."""
+        return result.schemes or next(study.spec.schemes for study in self.studies if study.id == result.study_id)
+
     def _label(self, job: Job) -> Message | None:
         common = is_baseline(job.recipe) or job.id in self.repeats.values()
         return None if common else self.labels.get(job.study_id)

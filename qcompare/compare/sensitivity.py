@@ -36,13 +36,14 @@ def chosen_by_scores(recipe: str) -> bool:
 
 
 def read_layer_scores(store: Store, selection: Selection) -> dict[str, LayerScores]:
-    """By study id: the scores by which one of its recipes chose. Studies without such a recipe are left out."""
+    """By job id: layer scores for its schemes, its own or those of another recipe of its study; else left out."""
+    stored = [(job, store.folder(job.id).layer_scores()) for job in selection.jobs if chosen_by_scores(job.recipe)]
     found: dict[str, LayerScores] = {}
-    for job in selection.jobs:
-        if chosen_by_scores(job.recipe) and job.study_id not in found:
-            scores = store.folder(job.id).layer_scores()
-            if scores:
-                found[job.study_id] = scores
+    for result in selection.results:
+        schemes = {*selection.schemes(result)}
+        for job, scores in sorted(stored, key=lambda found: found[0].id != result.job_id):  # its own first
+            if scores and job.study_id == result.study_id and schemes <= scores.bits.keys():
+                found.setdefault(result.job_id, scores)
     return found
 
 
@@ -52,7 +53,7 @@ def sensitivities(
     """All scored layers of a recipe, the one where a bit buys most first.
 
     Args:
-        schemes: the study's, low to high.
+        schemes: those that the recipe chose from, low to high.
         by_scores: the recipe was chosen by these scores.
     """
     low, high = schemes[0], schemes[-1]

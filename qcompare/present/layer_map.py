@@ -32,7 +32,7 @@ class LayerMap:
     schemes: Mapping[tuple[str, int], str]
     """Scheme by (projection, block)."""
     asked: tuple[str, ...]
-    """The schemes of its study, low to high."""
+    """The schemes that it chose from, low to high."""
     sensitivity: Mapping[tuple[str, int], Sensitivity]
     """Scores by (projection, block); empty where none were stored."""
 
@@ -93,13 +93,12 @@ def layer_maps(selection: Selection, scores: Mapping[str, LayerScores]) -> tuple
     """Maps of the recipes that mix schemes: one scheme everywhere needs no map.
 
     Args:
-        scores: by study id; may lack some.
+        scores: by job id; may lack some.
     """
-    asked = {study.id: study.spec.schemes for study in selection.studies}
     titles = selection.titles
     mixing = (result for result in selection.results if len(set(result.layer_config.values())) > 1)
     return tuple(
-        layer_map(result, translate(titles[result.job_id]), asked[result.study_id], scores.get(result.study_id))
+        layer_map(result, translate(titles[result.job_id]), selection.schemes(result), scores.get(result.job_id))
         for result in mixing
         if result.job_id not in selection.repeats
     )

@@ -15,7 +15,7 @@ from qcompare.store import Store
 from qcompare.study.recipe import RECIPES as ALL_RECIPES
 from qcompare.study.records import StudyRecord
 from qcompare.study.spec import Study
-from tests.synthetic import RECIPES, finished_study
+from tests.synthetic import RECIPES, add_study, finish_job, finished_study, layer_config
 
 
 @pytest.fixture
@@ -76,6 +76,21 @@ def test_a_layer_says_what_it_costs_its_rank_and_what_a_bit_buys(home: Path) -> 
     assert "a bit would buy" in reason(mixed.ranked[-1]) and "a bit buys" in reason(first)
     assert losses(first) in str(layer_map_figure((mixed,)).data[0].customdata)
     assert f"A bit buys most in {first.layer}" in mixed.text
+
+
+def test_a_row_with_schemes_of_its_own_is_shown_with_these(home: Path) -> None:
+    store = Store(home)
+    study = add_study(store, Study(recipes=("head", "mixed")))
+    head, mixed = store.jobs(study.id)
+    finish_job(store, study, mixed.id)
+    config = {
+        name: {"MXFP4": "W2A16G64", "MXFP8": "W4A16G64"}[scheme] for name, scheme in layer_config("head").items()
+    }
+    finish_job(store, study, head.id, layer_config=config, schemes=("W2A16G64", "W4A16G64"))
+    first, second = maps_of(home, study)
+    assert (first.asked, second.asked) == (("W2A16G64", "W4A16G64"), ("MXFP4", "MXFP8"))
+    assert "at W4A16G64, in blocks 22 to 29" in first.text
+    assert (len(first.sensitivity), len(second.sensitivity)) == (0, 210), "scores of other schemes say nothing here"
 
 
 def test_recipes_that_were_not_chosen_by_scores_show_them_but_no_reason(home: Path) -> None:
