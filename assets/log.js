@@ -1,7 +1,7 @@
 // Follows the log of the chosen job on Progress: asks for what is new since an offset, once a second while it is seen.
 (() => {
   const KEPT = 200000; // characters in the page: longer texts have stalled browsers
-  let now = null; // the log that is shown: its element, what was read, whether it is paused or searched
+  let now = null; // the log that is shown: its element, its job, what was read, whether it is paused or searched
 
   const address = (query) => new URL(`log/${encodeURIComponent(now.job)}?${query}`, document.baseURI);
   const say = (key, n) => {
@@ -16,7 +16,7 @@
     const answer = await fetch(address(query));
     if (!answer.ok) throw new Error(await answer.text());
     const found = await answer.json();
-    return asked === now ? found : null; // another log was chosen meanwhile
+    return asked === now && asked.job === asked.box.dataset.log ? found : null; // another log was chosen meanwhile
   }
 
   async function follow() {
@@ -42,31 +42,33 @@
     say(found.more ? "last" : found.lines.length ? "found" : "none", found.lines.length);
   }
 
-  function pause() {
-    now.paused = !now.paused;
-    const button = now.box.querySelector(".qc-pause");
+  function label(button) {
     button.setAttribute("aria-pressed", now.paused);
     button.textContent = now.paused ? button.dataset.follow : button.dataset.pause;
+  }
+
+  function pause() {
+    now.paused = !now.paused;
+    label(now.box.querySelector(".qc-pause"));
     if (now.paused) return say("paused");
     now.stale = true;
     tick();
   }
 
+  // Gradio keeps the elements when another job is chosen: what was typed, pressed and drawn for the last one goes.
   function take(box) {
     now = { box, job: box.dataset.log, lines: "", next: 0, size: -1, stale: true, cut: false, paused: false, word: "" };
-    let typed;
-    box.querySelector(".qc-pause").addEventListener("click", pause);
-    box.querySelector("input").addEventListener("input", (event) => {
-      clearTimeout(typed);
-      typed = setTimeout(() => search(event.target.value.trim()).catch(() => {}), 300);
-    });
+    box.querySelector("input").value = "";
+    label(box.querySelector(".qc-pause"));
+    draw("");
+    say("");
   }
 
   let asking = false;
   async function tick() {
     const box = document.querySelector("#qc-log [data-log]");
     if (!box) return void (now = null);
-    if (now?.box !== box) take(box);
+    if (now?.box !== box || now.job !== box.dataset.log) take(box);
     if (asking || document.hidden || !box.offsetParent || now.paused || now.word) return;
     asking = true;
     try {
@@ -78,6 +80,15 @@
     }
   }
   setInterval(tick, 1000);
-  // a row was chosen: its log is shown at once
-  document.addEventListener("click", () => setTimeout(tick, 300));
+  document.addEventListener("click", (event) => {
+    if (now && event.target.closest("#qc-log .qc-pause")) return pause();
+    setTimeout(tick, 300); // a row was chosen: its log is shown at once
+  });
+  let typed;
+  document.addEventListener("input", (event) => {
+    if (!now || !event.target.closest("#qc-log")) return;
+    const asked = now;
+    clearTimeout(typed);
+    typed = setTimeout(() => asked === now && search(event.target.value.trim()).catch(() => {}), 300);
+  });
 })();

@@ -75,7 +75,12 @@ def _build(settings: Settings, store: Store) -> SpeakingBlocks:
         _when_changed(store, seldom, study_id, job_id)
         _open_address(app, store, study_id, tabs)
         build_tour(tabs)
-        app.load(lambda *values: shown(estimate(Asked(*values), settings)), new.inputs, new.follow, **QUIET)
+        app.load(
+            lambda *values: shown(estimate(Asked(*values), settings)),
+            new.inputs,
+            new.follow,
+            **QUIET | {"preprocess": False},
+        )
         header.picker.input(lambda chosen: chosen or "", header.picker, study_id, **QUIET)
         progress.rows.pick(picked_job, None, job_id, **QUIET)
         for rows in (progress.rows, progress.queue.rows):
@@ -87,7 +92,7 @@ def _build(settings: Settings, store: Store) -> SpeakingBlocks:
         gr.on([study_id.change, job_id.change], *clock, **QUIET)
         new.start.click(
             _starter(settings), [new.start, *new.inputs], [study_id, tabs, new.estimate],
-            show_progress="minimal", api_visibility="private",
+            show_progress="minimal", api_visibility="private", preprocess=False,
         )  # fmt: skip
     return app
 

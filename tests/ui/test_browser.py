@@ -56,6 +56,15 @@ def test_what_cannot_be_done_is_one_line_beside_a_dead_button(app: str, open_pag
     expect(page.locator("#qc-go")).to_be_enabled()
 
 
+def test_a_budget_that_cannot_be_reached_is_one_line(app: str, open_page: Open) -> None:
+    page = open_page(app)
+    expect(page.locator("#qc-go")).to_be_enabled()
+    with page.expect_response(lambda response: "9" in (response.request.post_data or "")) as answer:
+        page.locator("#qc-budget input[type=number]").fill("9")
+    assert answer.value.ok
+    expect(page.locator("#qc-estimate")).to_contain_text("avg_bits 9 is out of reach")
+
+
 def test_the_study_file_follows_the_widgets(app: str, open_page: Open) -> None:
     page = open_page(app)
     page.get_by_role("button", name="6 bits").click()
@@ -114,6 +123,15 @@ def test_a_cell_opens_its_questions_which_can_be_filtered_and_searched(
     page.locator("#qc-questions").get_by_role("radio", name="All").check()
     expect(questions).to_have_count(1)
     expect(questions).to_contain_text("Question 3 of piqa: <b>which</b>")
+
+
+def test_the_questions_behind_a_score_scroll_inside_their_panel(app: str, shared_home: Path, open_page: Open) -> None:
+    study = finished_study(shared_home, Study(limit=100))
+    page = open_page(f"{app}?study={study.id}&tab=results")
+    page.locator("#qc-table tbody tr").nth(1).locator(".qc-cell").nth(2).click()
+    expect(page.locator(".qc-question").first).to_be_visible()
+    below = "list => list.scrollHeight > list.clientHeight && getComputedStyle(list).overflowY"
+    assert page.locator("#qc-question-list").evaluate(below) == "auto"
 
 
 def test_the_report_is_downloaded_and_opens_without_the_app(
@@ -190,6 +208,31 @@ def test_a_blind_vote_hides_names_until_they_are_revealed(app: str, shared_home:
     expect(page.locator(".qc-tally")).to_have_text(f"Your votes: {voted} 1.")
 
 
+def test_a_blind_vote_goes_on_when_another_recipe_finishes(app: str, shared_home: Path, open_page: Open) -> None:
+    store = Store(shared_home)
+    study = add_study(store)
+    *first, last = store.jobs(study.id)
+    for job in first:
+        finish_job(store, study, job.id)
+    page = open_page(f"{app}?study={study.id}&tab=generations")
+    page.get_by_role("button", name="Blind vote").click()
+    columns = page.locator(".qc-prompt").first.locator("article")
+    titles = "all => all.map(each => each.dataset.title)"
+    order = columns.evaluate_all(titles)
+    voted = columns.nth(1).get_attribute("data-title")
+    columns.nth(1).get_by_role("button", name="This one is best").click()
+    finish_job(store, study, last.id)
+    expect(columns).to_have_count(5)
+    assert columns.evaluate_all(titles)[:4] == order
+    assert columns.evaluate_all("all => new Set(all.map(each => each.querySelector('h4').dataset.letter)).size") == 5
+    expect(page.locator(".qc-columns h4 span").first).to_be_hidden()
+    expect(page.locator('.qc-vote[aria-pressed="true"]')).to_have_count(1)
+    expect(columns.nth(1).locator(".qc-vote")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".qc-tally")).to_have_text("1 of 2 voted.")
+    page.get_by_role("button", name="Reveal names").click()
+    expect(page.locator(".qc-tally")).to_have_text(f"Your votes: {voted} 1.")
+
+
 def test_a_reload_opens_the_same_study_on_the_same_tab(app: str, shared_home: Path, open_page: Open) -> None:
     older = finished_study(shared_home, Study(recipes=("bf16", "uniform")))
     finished_study(shared_home)
@@ -226,8 +269,15 @@ def test_progress_shows_stages_errors_and_the_log_of_the_chosen_row(
     expect(rows.nth(1)).to_contain_text("out of memory: <choose> a smaller batch_size")
     expect(rows.nth(2)).to_contain_text("hellaswag 10/25")
     expect(page.locator("#qc-log")).to_contain_text("line 59: scoring hellaswag")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    page.get_by_label("Search the whole log").fill("line 7")
+    store.folder(uniform.id).log.write_text("only this\n")
     rows.nth(1).get_by_role("button", name="Show the log").click()
     expect(page.locator("#qc-log")).to_contain_text("Log of Uniform")
+    expect(page.locator("#qc-log pre")).to_have_text("only this")
+    expect(page.get_by_label("Search the whole log")).to_have_value("")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    expect(page.get_by_role("button", name="Follow", exact=True)).to_be_visible()
 
 
 def test_a_log_is_followed_searched_and_paused_and_the_queue_is_moved(

@@ -32,6 +32,9 @@ element.addEventListener('click', (event) => {
   if (tick) trigger('pick', {budget: Number(tick.dataset.budget)});
 });
 """
+EVENT: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private", "preprocess": False}
+"""Values as the browser sends them: Gradio answers a budget beyond the slider's ends with a server error, the form
+with a sentence."""
 START, START_ANYWAY = gettext_noop("Start study"), gettext_noop("Start anyway")
 COMPRESS = gettext_noop(
     "A recipe chooses a format for each layer; what they take on average is the budget of bits per weight. "
@@ -141,9 +144,7 @@ def _compress_card(default: Study) -> tuple[gr.HTML, list[gr.components.Componen
         value=[recipe.name for recipe in default.recipes], label=gettext("Recipes"),
         elem_classes=["qc-choices", "qc-pairs"],
     )  # fmt: skip
-    schemes.input(
-        form.budget_within, [schemes, budget], budget, queue=False, show_progress="hidden", api_visibility="private"
-    )
+    schemes.input(form.budget_within, [schemes, budget], budget, **EVENT)
     ticks.pick(_picked_budget, None, budget, queue=False, show_progress="hidden", api_visibility="private")
     return ticks, [schemes, budget, recipes]
 
@@ -176,9 +177,8 @@ def _measure_card(default: Study) -> tuple[gr.Radio, list[gr.components.Componen
         lines=3,
         max_lines=8,
     )
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    size.input(_size_values, size, [tasks, limit, details], **quiet)
-    gr.on([tasks.change, limit.change], form.size_of, [tasks, limit], size, **quiet)
+    size.input(_size_values, size, [tasks, limit, details], **EVENT)
+    gr.on([tasks.change, limit.change], form.size_of, [tasks, limit], size, **EVENT)
     return size, [tasks, limit, prompts]
 
 
@@ -213,13 +213,12 @@ def _follow_changes(
     """Recompute the estimate when a value changes; of many changes in a row only the last counts."""
     source, name, schemes, budget, recipes, tasks, limit, prompts = inputs
     triggers = [widget.change for widget in (source, schemes, budget, recipes, tasks, limit, prompts)]
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
     def follow_up(*values: Any) -> list[Any]:
         return shown(estimate(form.Asked(*values), settings))
 
-    gr.on([*triggers, name.submit, name.blur], follow_up, inputs, follow, trigger_mode="always_last", **quiet)
-    picks.pick(picked_model, None, [name, picks], **quiet).then(follow_up, inputs, follow, **quiet)
+    gr.on([*triggers, name.submit, name.blur], follow_up, inputs, follow, trigger_mode="always_last", **EVENT)
+    picks.pick(picked_model, None, [name, picks], **EVENT).then(follow_up, inputs, follow, **EVENT)
 
 
 def shown(found: Estimate) -> list[Any]:
