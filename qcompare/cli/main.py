@@ -73,6 +73,17 @@ def run(ctx: typer.Context, study_file: StudyFile, model: Model = None, anyway: 
     _run(load_studies(study_file, model), ctx.obj, anyway)
 
 
+@app.command("app")
+def open_app(
+    ctx: typer.Context,
+    browser: Annotated[bool, typer.Option("--browser", help="Open a browser window on it.")] = False,
+) -> None:
+    """Open the app and serve it until interrupted."""
+    from qcompare.ui.launch import launch  # imports gradio, which no other command needs
+
+    launch(ctx.obj, open_browser=browser)
+
+
 @app.command()
 def demo(ctx: typer.Context) -> None:
     """Run the demo study (SmolLM2-135M, five recipes) and print its table."""

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import gradio as gr
 
-ASSETS = Path(__file__).parents[2] / "assets"
+PACKAGE = Path(__file__).parents[1]
+ASSETS = next(path for path in (PACKAGE / "assets", PACKAGE.parent / "assets") if path.is_dir())
+"""In the package where it is installed; beside it in a checkout."""
 FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 
