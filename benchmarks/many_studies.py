@@ -17,7 +17,7 @@ from qcompare.store.logs import find_lines, read_since
 from qcompare.study.records import Progress
 from qcompare.study.spec import Study
 from qcompare.ui.history.tab import ANY, View, history_rows
-from qcompare.ui.parts import Place
+from qcompare.ui.parts import PageState
 from tests.synthetic import add_study, finish_job, run_job
 
 
@@ -69,10 +69,10 @@ def measure(store: Store, study_id: str) -> list[dict[str, Cell]]:
     with store.folder(job.id).log.open("w") as log:
         log.writelines(f"line {n}: {'x' * 90}\n" for n in range(1_000_000))
     store.folder(job.id).report(Progress(time=time.time(), stage="hellaswag", done=1, total=2, fraction=0.5))
-    place = Place(store, (large.id,), "")
+    state = PageState(store, (large.id,), "")
     path = store.folder(job.id).log
-    tick = median_ms(lambda: (_rows_token(place), read_since(path, path.stat().st_size - 1000)))
-    shown = median_ms(lambda: (_show_rows(place), read_since(path, 0)))
+    tick = median_ms(lambda: (_rows_token(state), read_since(path, path.stat().st_size - 1000)))
+    shown = median_ms(lambda: (_show_rows(state), read_since(path, 0)))
     jobs = len(store.jobs(large.id))
     rows.append({"what": f"look for news: {jobs} jobs, 100 MB log", "ms": tick, "at most": 50})
     rows.append({"what": f"draw: {jobs} jobs, 100 MB log", "ms": shown, "at most": 200})

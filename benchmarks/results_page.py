@@ -43,12 +43,12 @@ def fill(home: Path, questions: int) -> str:
 
 def first_view(home: Path, study_id: str) -> dict[str, float]:
     """Verdict, table and figures, as the app's handler makes them."""
-    from qcompare.ui.parts import Place
+    from qcompare.ui.parts import PageState
     from qcompare.ui.results.tab import _show
     from qcompare.ui.shared import SharedStore
 
-    place = Place(SharedStore(home), (study_id,), "")
-    return {"first": _seconds(lambda: _show(place)), "again": _seconds(lambda: _show(place))}
+    state = PageState(SharedStore(home), (study_id,), "")
+    return {"first": _seconds(lambda: _show(state)), "again": _seconds(lambda: _show(state))}
 
 
 def drill_down(home: Path, study_id: str) -> dict[str, float]:

@@ -13,7 +13,7 @@ from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Status
 from qcompare.ui.pages import page
-from qcompare.ui.parts import Part, Place, markup
+from qcompare.ui.parts import PageState, Panel, markup
 from qcompare.ui.shared import Memory
 
 LOOK_SECONDS = 5.0
@@ -43,17 +43,17 @@ class Gpu:
     others: tuple[Holding, ...]
 
 
-def build_devices(settings: Settings) -> Part:
+def build_devices(settings: Settings) -> Panel:
     """Lay out the lines in the current page."""
 
-    def look(place: Place) -> tuple[Gpu, ...]:
+    def look(state: PageState) -> tuple[Gpu, ...]:
         moment = int(time.monotonic() / LOOK_SECONDS)
-        return LOOKS.answer((settings.home, moment), lambda: read_gpus(place.store, settings))
+        return LOOKS.answer((settings.home, moment), lambda: read_gpus(state.store, settings))
 
-    def show(place: Place) -> list[Any]:
-        return [page("devices", gpus=look(place), named=NAMED)]
+    def show(state: PageState) -> list[Any]:
+        return [page("devices", gpus=look(state), named=NAMED)]
 
-    return Part("devices", [markup(elem_id="qc-devices")], look, show)
+    return Panel("devices", [markup(elem_id="qc-devices")], look, show, live=True)
 
 
 def read_gpus(store: Store, settings: Settings) -> tuple[Gpu, ...]:

@@ -10,7 +10,7 @@ from qcompare.present import numbers
 from qcompare.study.ids import format_ids
 from qcompare.study.records import Status
 from qcompare.ui.pages import page
-from qcompare.ui.parts import Part, Place, markup
+from qcompare.ui.parts import PageState, Panel, markup
 from qcompare.ui.texts import PRODUCT, STATUS_WORDS
 from qcompare.words import gettext
 
@@ -23,7 +23,7 @@ class Header:
     """The components that others listen to."""
 
     picker: gr.Dropdown
-    part: Part
+    panel: Panel
 
 
 def build_header() -> Header:
@@ -41,23 +41,23 @@ def build_header() -> Header:
             min_width=200,
         )
         running = markup(page("header", running=0, waiting=0), elem_id="qc-status", scale=0, min_width=120)
-    return Header(picker, Part("header", [picker, running], _token, _show))
+    return Header(picker, Panel("header", [picker, running], _token, _show))
 
 
-def _token(place: Place) -> Hashable:
-    return place.study_ids, place.store.version()
+def _token(state: PageState) -> Hashable:
+    return state.study_ids, state.store.version()
 
 
-def _show(place: Place) -> list[Any]:
-    studies = place.store.studies()
-    shown = studies[:PICKED_FROM] + [study for study in studies[PICKED_FROM:] if study.id == place.study_id]
+def _show(state: PageState) -> list[Any]:
+    studies = state.store.studies()
+    shown = studies[:PICKED_FROM] + [study for study in studies[PICKED_FROM:] if study.id == state.study_id]
     choices = [
         (f"{s.name} · {numbers.day(s.created)} · {gettext(STATUS_WORDS[s.status.value])}", s.id) for s in shown
     ]
-    counts = place.store.counts()
-    shown_now = format_ids(place.study_ids)
-    if len(place.study_ids) > 1:
-        choices.insert(0, (gettext("{n} studies side by side", n=len(place.study_ids)), shown_now))
+    counts = state.store.counts()
+    shown_now = format_ids(state.study_ids)
+    if len(state.study_ids) > 1:
+        choices.insert(0, (gettext("{n} studies side by side", n=len(state.study_ids)), shown_now))
     chosen = shown_now if shown_now in [value for _, value in choices] else None
     return [
         gr.update(choices=choices, value=chosen, visible=bool(studies)),

@@ -1,24 +1,31 @@
 """The pieces of the screen that follow the store, and the one handler that keeps them current.
 
-Each tab hands over a `Part`: what to look at (cheap), and what to show (only when that has changed). Nothing of a
+Each tab hands over a `Panel`: what to look at (cheap), and what to show (only when that has changed). Nothing of a
 study is kept in the browser or the session but its id, so a reload, a second window and a closed one see the same.
 """
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from html import escape
+from typing import Any, TypeVar
 
 import gradio as gr
 
-from qcompare.errors import NotFound
+from qcompare.errors import NotFound, QCompareError
 from qcompare.store import Store
 from qcompare.study.ids import StudyIds
 from qcompare.ui.shared import Memory
-from qcompare.words import language
+from qcompare.words import language, translate
+
+T = TypeVar("T")
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+"""Of events that only bring the screen up to date: no queue that a closing browser could cut, no spinner."""
+WITH_MESSAGES = QUIET | {"queue": True}
+"""Of events whose handler may show a message: Gradio shows one only through its queue."""
 
 
 @dataclass(frozen=True)
-class Place:
+class PageState:
     """Where a visitor is: which store, which study, which job's log."""
 
     store: Store
@@ -34,15 +41,17 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Part:
+class Panel:
     """Some components that show something of a study."""
 
     name: str
     outputs: Sequence[gr.blocks.Block]
-    token: Callable[[Place], Hashable]
+    token: Callable[[PageState], Hashable]
     """Changes whenever what is shown would change."""
-    show: Callable[[Place], Sequence[Any]]
+    show: Callable[[PageState], Sequence[Any]]
     """New values of the outputs."""
+    live: bool = False
+    """Changes all the time while jobs run; the others are looked at only when something in the store has changed."""
 
 
 DRAWN = Memory(64)
@@ -52,34 +61,48 @@ Seen = dict[str, Hashable]
 """The token of each part as last shown to this visitor."""
 
 
-def refresh(parts: Sequence[Part], place: Place, seen: Seen) -> tuple[Seen, list[Any]]:
+def refresh(parts: Sequence[Panel], state: PageState, seen: Seen) -> tuple[Seen, list[Any]]:
     """Values for the outputs of all parts; what has not changed is skipped, so that nothing moves on screen."""
     now: Seen = dict(seen)
     values: list[Any] = []
     for part in parts:
-        token = part.token(place)
+        token = part.token(state)
         if seen.get(part.name) == token:
             values += [gr.skip()] * len(part.outputs)
             continue
         now[part.name] = token
-        key = (language(), place.store.home, part.name, token)
-        shown = DRAWN.answer(key, lambda part=part: list(part.show(place)))  # type: ignore[misc]
+        key = (language(), state.store.home, part.name, token)
+        shown = DRAWN.answer(key, lambda part=part: list(part.show(state)))  # type: ignore[misc]
         values += [dict(value) if isinstance(value, dict) else value for value in shown]
     return now, values
 
 
-def study_exists(place: Place) -> bool:
+def warn(error: QCompareError) -> None:
+    """Show an error as a message that goes away by itself."""
+    gr.Warning(escape(translate(error.message), quote=False))  # Gradio shows a message as HTML
+
+
+def warn_on_error(act: Callable[[], T], otherwise: T) -> T:
+    """What an action returns; `otherwise` where it fails, after showing the error."""
+    try:
+        return act()
+    except QCompareError as error:
+        warn(error)
+        return otherwise
+
+
+def study_exists(state: PageState) -> bool:
     """The study that the address names is in the store."""
     try:
-        return bool(place.study_id) and place.store.study(place.study_id).id == place.study_id
+        return bool(state.study_id) and state.store.study(state.study_id).id == state.study_id
     except NotFound:
         return False
 
 
-def job_states(place: Place) -> Hashable:
+def job_states(state: PageState) -> Hashable:
     """A token that changes when a job of the study, or of one of the studies, begins or ends."""
-    jobs = (job for study_id in place.study_ids for job in place.store.jobs(study_id))
-    return place.study_ids, tuple((job.id, job.status) for job in jobs)
+    jobs = (job for study_id in state.study_ids for job in state.store.jobs(study_id))
+    return state.study_ids, tuple((job.id, job.status) for job in jobs)
 
 
 def markup(html: str = "", **options: Any) -> gr.HTML:

@@ -18,11 +18,11 @@ from qcompare.study.spec import Study
 from qcompare.study.task import TASKS
 from qcompare.ui.app import study_of
 from qcompare.ui.new import form
-from qcompare.ui.parts import Part, Place, refresh
+from qcompare.ui.parts import PageState, Panel, refresh
 from qcompare.ui.progress.tab import chosen_job
 from tests.synthetic import add_study, fail_job, finish_job, run_job
 
-DEFAULT = form.Asked(
+DEFAULT = form.StudyForm(
     source=form.DEMO,
     name=None,
     schemes=form.DEFAULT_SCHEMES,
@@ -95,11 +95,11 @@ def test_only_published_budgets_within_reach_are_offered() -> None:
 
 
 def test_what_has_not_changed_is_not_sent_again(home: Path) -> None:
-    place = Place(Store(home), (), "")
+    state = PageState(Store(home), (), "")
     shown: list[str] = []
-    part = Part("p", ["one output"], lambda place: place.study_id, lambda place: [shown.append("x")])
-    seen, _ = refresh([part], place, {})
-    _, values = refresh([part], place, seen)
+    part = Panel("p", ["one output"], lambda state: state.study_id, lambda state: [shown.append("x")])
+    seen, _ = refresh([part], state, {})
+    _, values = refresh([part], state, seen)
     assert shown == ["x"]
     assert values == [gr.skip()]
 

@@ -13,7 +13,7 @@ from qcompare.store import Store
 from qcompare.study.ids import parse_ids
 from qcompare.study.records import Cost, Range
 from qcompare.study.spec import Study
-from qcompare.ui.parts import Place
+from qcompare.ui.parts import PageState
 from qcompare.ui.progress import queue
 from qcompare.ui.progress import tab as progress
 from qcompare.ui.progress.queue import queue_actions
@@ -25,9 +25,9 @@ COST = Cost(
 )  # fmt: skip
 
 
-def shown(home: Path, part: Callable[[Place], list[Any]], study_id: str) -> str:
+def shown(home: Path, part: Callable[[PageState], list[Any]], study_id: str) -> str:
     """The HTML of a part of the tab."""
-    return str(part(Place(Store(home), parse_ids(study_id), ""))[0])
+    return str(part(PageState(Store(home), parse_ids(study_id), ""))[0])
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def test_the_queue_names_all_studies_with_work_in_order(store: Store, home: Path
 def test_only_moves_that_change_something_are_offered(store: Store, home: Path) -> None:
     for name in ("a", "b", "c"):
         add_study(store, name=name)
-    place = Place(store, (), "")
-    offered = [[action.act for action in queue_actions(place, queued)][:2] for queued in read_queue(store)]
+    state = PageState(store, (), "")
+    offered = [[action.act for action in queue_actions(state, queued)][:2] for queued in read_queue(store)]
     assert offered == [["last", "pause"], ["first", "last"], ["first", "pause"]]
 
 
@@ -76,9 +76,9 @@ def test_a_large_study_is_drawn_less_often(store: Store, home: Path, monkeypatch
     budgets = tuple(4 + n / 100 for n in range(1, 81))
     study = add_study(store, Study(recipes=("mixed",), avg_bits=budgets))
     run_job(store, store.jobs(study.id)[0].id)
-    place, moment = Place(store, (study.id,), ""), 1_000_000.0
+    state, moment = PageState(store, (study.id,), ""), 1_000_000.0
     tokens = set()
     for second in range(8):
         monkeypatch.setattr(progress.time, "time", lambda now=moment + second: now)
-        tokens.add(progress._rows_token(place))
+        tokens.add(progress._rows_token(state))
     assert len(tokens) == 4, "80 rows every two seconds"

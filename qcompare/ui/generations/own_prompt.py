@@ -3,7 +3,6 @@
 A prompt may follow up on one of the study's: then the small study asks the conversation so far, and the new turn.
 """
 
-from html import escape
 from typing import Any
 
 import gradio as gr
@@ -15,8 +14,8 @@ from qcompare.store import Store
 from qcompare.study.prompts import Prompt, turns
 from qcompare.study.reading import parse_study
 from qcompare.study.spec import Study
-from qcompare.ui.parts import Part, Place, study_exists
-from qcompare.words import gettext, translate
+from qcompare.ui.parts import PageState, Panel, study_exists, warn
+from qcompare.words import gettext
 
 NAME_LETTERS = 40
 """Of a prompt, in the name of its study."""
@@ -26,7 +25,7 @@ NEW = ""
 """Where a prompt follows up on nothing."""
 
 
-def build_own_prompt(settings: Settings, study_id: gr.Textbox) -> Part:
+def build_own_prompt(settings: Settings, study_id: gr.Textbox) -> Panel:
     """Lay out the fold in the current page; when a prompt is asked, its study is opened."""
     with gr.Accordion(gettext("Ask your own prompt"), open=False, visible=False, elem_id="qc-own") as fold:
         prompt = gr.Textbox(label=gettext("Prompt"), lines=2, max_lines=8, elem_id="qc-own-prompt")
@@ -40,11 +39,11 @@ def build_own_prompt(settings: Settings, study_id: gr.Textbox) -> Part:
             asked = prompt_study(spec, text, chosen, spec.prompts[int(follows)] if follows else None)
             return submit(asked, settings, name=f"Prompt: {' '.join(text.split())[:NAME_LETTERS]}").id
         except QCompareError as error:
-            gr.Warning(escape(translate(error.message), quote=False))  # a toast shows HTML
+            warn(error)
             return gr.skip()
 
     ask.click(start, [study_id, prompt, before, recipes], study_id, show_progress="minimal", api_visibility="private")
-    return Part("own prompt", [fold, before, recipes], lambda place: place.study_id, _offered)
+    return Panel("own prompt", [fold, before, recipes], lambda state: state.study_id, _offered)
 
 
 def prompt_study(study: Study, prompt: str, recipes: list[str], before: Prompt | None = None) -> Study:
@@ -59,16 +58,16 @@ def prompt_study(study: Study, prompt: str, recipes: list[str], before: Prompt |
     if not prompt.strip():
         raise InvalidStudy("the prompt is empty: type one")
     asked = prompt if before is None else (*turns(before), prompt)
-    chosen = [study.recipes[int(place)] for place in recipes]
+    chosen = [study.recipes[int(index)] for index in recipes]
     changes = {"prompts": [asked], "recipes": chosen, "tasks": [], "divergence": None}
     return parse_study(study.model_dump() | changes, gettext("prompt"))
 
 
-def _offered(place: Place) -> list[Any]:
-    if not study_exists(place):
+def _offered(state: PageState) -> list[Any]:
+    if not study_exists(state):
         return [gr.update(visible=False), gr.skip(), gr.skip()]
-    spec = place.store.study(place.study_id).spec
-    choices = [(recipe.title or gettext(recipe.label), str(place)) for place, recipe in enumerate(spec.recipes)]
+    spec = state.store.study(state.study_id).spec
+    choices = [(recipe.title or gettext(recipe.label), str(index)) for index, recipe in enumerate(spec.recipes)]
     talks = [(" › ".join(map(_shortened, turns(prompt))), str(number)) for number, prompt in enumerate(spec.prompts)]
     return [
         gr.update(visible=True),

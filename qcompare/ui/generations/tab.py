@@ -2,30 +2,31 @@
 
 from typing import Any
 
-import gradio as gr
-
 from qcompare.compare.selection import read_selection
 from qcompare.errors import QCompareError
 from qcompare.present.side_by_side import side_by_side
-from qcompare.settings import Settings
 from qcompare.ui.generations.own_prompt import build_own_prompt
 from qcompare.ui.pages import empty, page
-from qcompare.ui.parts import Part, Place, job_states, markup
-from qcompare.words import gettext, translate
+from qcompare.ui.parts import PageState, Panel, job_states, markup
+from qcompare.ui.tabs import Tab, TabContext
+from qcompare.words import gettext, gettext_noop, translate
 
 
-def build_generations(settings: Settings, study_id: gr.Textbox) -> tuple[Part, Part]:
+def build_generations(context: TabContext) -> list[Panel]:
     """Lay out the tab in the current page."""
-    own = build_own_prompt(settings, study_id)
+    own = build_own_prompt(context.settings, context.study_id)
     answers = markup(empty(), elem_id="qc-generations")
-    return own, Part("generations", [answers], job_states, _show)
+    return [own, Panel("generations", [answers], job_states, _show)]
 
 
-def _show(place: Place) -> list[Any]:
-    if not place.study_ids:
+TAB = Tab(gettext_noop("Generations"), build_generations)
+
+
+def _show(state: PageState) -> list[Any]:
+    if not state.study_ids:
         return [empty()]
     try:
-        selection = read_selection(place.store, place.study_ids)
+        selection = read_selection(state.store, state.study_ids)
     except QCompareError as error:
         return [empty(translate(error.message))]
     if not selection.spec.prompts:

@@ -2,14 +2,11 @@
 
 import tempfile
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from qcompare.errors import QCompareError
 from qcompare.jobs import library
 from qcompare.present import numbers
 from qcompare.settings import Settings
@@ -17,25 +14,15 @@ from qcompare.store import Store, packing
 from qcompare.study.spec import Study
 from qcompare.ui.new.fill import FIELDS, fill
 from qcompare.ui.pages import page
-from qcompare.ui.parts import Part, Place, markup, study_exists
+from qcompare.ui.parts import QUIET, WITH_MESSAGES, PageState, Panel, markup, study_exists, warn_on_error
+from qcompare.ui.tabs import TabContext
 from qcompare.ui.texts import STATUS_WORDS
-from qcompare.words import gettext, translate
-
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-SPOKEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-"""Of events that may show a message, for which gradio needs its queue."""
+from qcompare.words import gettext
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """The components that others listen to."""
-
-    clone: gr.Button
-    part: Part
-
-
-def build_chosen(settings: Settings, study_id: gr.Textbox) -> Chosen:
-    """Lay out the panel in the current page and wire what stays inside it."""
+def build_chosen(context: TabContext) -> Panel:
+    """Lay out the panel in the current page."""
+    settings, study_id = context.settings, context.study_id
     store = Store(settings.home)
     with gr.Column(visible=False, elem_id="qc-chosen", elem_classes="qc-card") as box:
         title = markup()
@@ -50,35 +37,31 @@ def build_chosen(settings: Settings, study_id: gr.Textbox) -> Chosen:
         file = gr.File(visible=False, label=gettext("Packed study"), interactive=False)
     gr.on(
         [save.click, name.submit, tags.submit],
-        lambda *values: told(lambda: _save(settings, *values)), [study_id, name, tags], None, **SPOKEN,
+        lambda *values: warn_on_error(lambda: _save(settings, *values), None), [study_id, name, tags], None,
+        **WITH_MESSAGES,
     )  # fmt: skip
-    pack.click(lambda study: told(lambda: _pack(store, study), gr.skip()), study_id, file, **SPOKEN)
+    pack.click(lambda study: warn_on_error(lambda: _pack(store, study), gr.skip()), study_id, file, **WITH_MESSAGES)
     delete.click(lambda study: _ask(store, study), study_id, sure, **QUIET)
-    sure.click(lambda study: told(lambda: _delete(settings, study), gr.skip()), study_id, study_id, **SPOKEN)
-    return Chosen(clone, Part("chosen", [box, title, name, tags, file, sure], _token, _show))
+    sure.click(
+        lambda study: warn_on_error(lambda: _delete(settings, study), gr.skip()), study_id, study_id, **WITH_MESSAGES
+    )
+    if context.form_inputs:
+        clone.click(_cloner(settings), study_id, [*context.form_inputs, context.tabs], **WITH_MESSAGES)
+    return Panel("chosen", [box, title, name, tags, file, sure], _token, _show)
 
 
-def told(act: Callable[[], Any], otherwise: Any = None) -> Any:
-    """The outcome of an act; what goes wrong is said in a message."""
-    try:
-        return act()
-    except QCompareError as error:
-        gr.Warning(escape(translate(error.message), quote=False))  # a toast shows HTML
-        return otherwise
-
-
-def _token(place: Place) -> Hashable:
-    if not study_exists(place):
-        return place.study_id
-    study = place.store.study(place.study_id)
+def _token(state: PageState) -> Hashable:
+    if not study_exists(state):
+        return state.study_id
+    study = state.store.study(state.study_id)
     return study.id, study.name, study.tags, study.status
 
 
-def _show(place: Place) -> list[Any]:
-    if not study_exists(place):
+def _show(state: PageState) -> list[Any]:
+    if not study_exists(state):
         return [gr.update(visible=False), *[gr.skip()] * 5]
-    study = place.store.study(place.study_id)
-    size = library.size_of(place.store, study.id)
+    study = state.store.study(state.study_id)
+    size = library.size_of(state.store, study.id)
     return [
         gr.update(visible=True),
         page("chosen", study=study, size=size, word=gettext(STATUS_WORDS[study.status.value])),
@@ -112,14 +95,11 @@ def _spec(settings: Settings, study_id: str) -> Study:
     return Store(settings.home).study(study_id).spec
 
 
-def cloner(settings: Settings) -> Callable[[str], list[Any]]:
+def _cloner(settings: Settings) -> Callable[[str], list[Any]]:
     """The handler that fills the form of New with the chosen study, and opens it."""
 
     def clone(study_id: str) -> list[Any]:
         nothing = [gr.skip()] * (FIELDS + 1)
-        filled: list[Any] = told(
-            lambda: [*fill(_spec(settings, study_id), settings), gr.Tabs(selected="new")], nothing
-        )
-        return filled
+        return warn_on_error(lambda: [*fill(_spec(settings, study_id), settings), gr.Tabs(selected="new")], nothing)
 
     return clone

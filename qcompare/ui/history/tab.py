@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,13 @@ from qcompare.settings import Settings
 from qcompare.store import Store, packing
 from qcompare.study.ids import format_ids, parse_ids
 from qcompare.study.records import Status, StudyRecord
-from qcompare.ui.history.chosen import build_chosen, told
+from qcompare.ui.history.chosen import build_chosen
 from qcompare.ui.history.cleanup import build_cleanup
 from qcompare.ui.pages import page
-from qcompare.ui.parts import Part, Place, markup
+from qcompare.ui.parts import QUIET, WITH_MESSAGES, PageState, Panel, markup, warn, warn_on_error
+from qcompare.ui.tabs import Tab, TabContext
 from qcompare.ui.texts import STATUS_WORDS
-from qcompare.words import gettext, ngettext, translate
+from qcompare.words import gettext, gettext_noop, ngettext
 
 SHOWN = 50
 """Studies of the list; so many more at a press."""
@@ -35,7 +35,6 @@ window.qcompare.presses(element, '[data-study], [data-look], [data-compare]', (p
   else trigger('compare', {});
 });
 """
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -63,18 +62,9 @@ class View:
         return self
 
 
-@dataclass(frozen=True)
-class HistoryTab:
-    """The components that others listen to."""
-
-    rows: gr.HTML
-    view: gr.State
-    clone: gr.Button
-    parts: tuple[Part, Part]
-
-
-def build_history(settings: Settings, store: Store, study_id: gr.Textbox) -> HistoryTab:
-    """Lay out the tab in the current page and wire what stays inside it."""
+def build_history(context: TabContext) -> list[Panel]:
+    """Lay out the tab in the current page."""
+    settings, store, study_id = context.settings, context.store, context.study_id
     view, stamp = gr.State(View()), gr.Textbox(visible=False)
     with gr.Row(elem_id="qc-find", equal_height=True):
         search = gr.Textbox(
@@ -94,7 +84,7 @@ def build_history(settings: Settings, store: Store, study_id: gr.Textbox) -> His
     with gr.Row(elem_id="qc-library", equal_height=False):
         rows = markup(elem_id="qc-history", js_on_load=PRESSES, scale=5, min_width=320)
         with gr.Column(elem_id="qc-aside", scale=3, min_width=320):
-            chosen = build_chosen(settings, study_id)
+            chosen = build_chosen(context)
             build_cleanup(settings)
 
     def show(*values: Any) -> str:
@@ -110,13 +100,17 @@ def build_history(settings: Settings, store: Store, study_id: gr.Textbox) -> His
         trigger_mode="always_last", **QUIET,
     )  # fmt: skip
     rows.look(look, asked, [view, rows], **QUIET)
+    rows.pick(_picked, None, study_id, **QUIET)
+    rows.compare(comparer(store), view, [study_id, context.tabs], **WITH_MESSAGES)
     incoming.upload(_importer(settings), [incoming, study_id], study_id, api_visibility="private")
-    listed = Part("history", [stamp], _token, lambda place: [str(hash(_token(place)))])
-    return HistoryTab(rows, view, chosen.clone, (listed, chosen.part))
+    listed = Panel("history", [stamp], _token, lambda state: [str(hash(_token(state)))])
+    return [listed, chosen]
 
 
-def picked_study(event: gr.EventData) -> str:
-    """The id of the study whose row was pressed."""
+TAB = Tab(gettext_noop("History"), build_history)
+
+
+def _picked(event: gr.EventData) -> str:
     return str(event.study)
 
 
@@ -127,7 +121,7 @@ def comparer(store: Store) -> Callable[[View], list[Any]]:
         try:
             return [format_ids(read_selection(store, tuple(view.ticked)).ids), gr.Tabs(selected="results")]
         except QCompareError as error:
-            gr.Warning(escape(translate(error.message), quote=False))  # a toast shows HTML
+            warn(error)
             return [gr.skip(), gr.skip()]
 
     return compare
@@ -169,13 +163,12 @@ def asked_in_words(study: StudyRecord) -> str:
     return " · ".join([*parts, ngettext("{n} task", "{n} tasks", len(spec.tasks)), each])
 
 
-def _token(place: Place) -> Hashable:
-    return place.store.version()
+def _token(state: PageState) -> Hashable:
+    return state.store.version()
 
 
 def _importer(settings: Settings) -> Callable[[str, str], str]:
     def take(path: str, study_id: str) -> str:
-        found: str = told(lambda: packing.unpack(Store(settings.home), Path(path)), study_id)
-        return found
+        return warn_on_error(lambda: packing.unpack(Store(settings.home), Path(path)), study_id)
 
     return take

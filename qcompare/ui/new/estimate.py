@@ -13,7 +13,7 @@ from qcompare.present import numbers
 from qcompare.settings import Settings
 from qcompare.study.presets import SIZES, Size
 from qcompare.study.spec import Study
-from qcompare.ui.new.form import Asked, budget_range
+from qcompare.ui.new.form import StudyForm, budget_range
 from qcompare.words import gettext, translate
 
 
@@ -62,7 +62,7 @@ class Estimate:
         )
 
 
-def estimate(asked: Asked, settings: Settings) -> Estimate:
+def estimate(asked: StudyForm, settings: Settings) -> Estimate:
     """Plan what the widgets ask for; never raises a `QCompareError`."""
     reach = budget_range(asked.schemes)
     if not asked.model:

@@ -11,16 +11,16 @@ from qcompare.errors import QCompareError
 from qcompare.settings import Settings
 from qcompare.study.reading import load_study
 from qcompare.study.spec import Study
-from qcompare.ui.new.form import Asked
+from qcompare.ui.new.form import StudyForm
 from qcompare.words import gettext, translate
 
 FIELDS = 8
-"""Widgets of the form, in the order of `Asked`."""
+"""Widgets of the form, in the order of `StudyForm`."""
 
 
 def fill(study: Study, settings: Settings) -> list[Any]:
     """The values of the form's widgets; says which settings of the study the form has no field for."""
-    asked = Asked.like(study, settings)
+    asked = StudyForm.like(study, settings)
     again = asked.study().model_dump()
     if other := [field for field, value in study.model_dump().items() if again[field] != value]:
         gr.Warning(
@@ -39,5 +39,5 @@ def fill_from_file(path: str | None, settings: Settings) -> list[Any]:
         return fill(load_study(Path(path)), settings)
     except QCompareError as error:
         said = translate(error.message).replace(path, Path(path).name)
-        gr.Warning(escape(said, quote=False))  # a toast shows HTML
+        gr.Warning(escape(said, quote=False))  # Gradio shows a message as HTML
         return [gr.skip()] * FIELDS

@@ -21,7 +21,7 @@ CUSTOM = gettext_noop("Custom")
 
 
 @dataclass(frozen=True)
-class Asked:
+class StudyForm:
     """The values of the widgets, in the order in which they are handed over."""
 
     source: str

@@ -1,12 +1,13 @@
 """New study: three cards (model, compress, measure), the estimate, the study file, and Start."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
 
 from qcompare.compare.resolution import detectable_difference
+from qcompare.errors import QCompareError
+from qcompare.jobs.submit import submit
 from qcompare.present import numbers
 from qcompare.settings import Settings
 from qcompare.store import Store
@@ -21,10 +22,11 @@ from qcompare.ui.new.estimate import UNTIMED, Estimate, SizeTime, estimate
 from qcompare.ui.new.fill import fill_from_file
 from qcompare.ui.new.model_search import build_model_search, picked_model
 from qcompare.ui.pages import page
-from qcompare.ui.parts import markup
+from qcompare.ui.parts import QUIET, Panel, markup
 from qcompare.ui.recording import recorded
+from qcompare.ui.tabs import Tab, TabContext
 from qcompare.ui.texts import PITCH
-from qcompare.words import gettext, gettext_noop
+from qcompare.words import gettext, gettext_noop, translate
 
 PICK_BUDGET = """
 element.addEventListener('click', (event) => {
@@ -32,7 +34,7 @@ element.addEventListener('click', (event) => {
   if (tick) trigger('pick', {budget: Number(tick.dataset.budget)});
 });
 """
-EVENT: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private", "preprocess": False}
+EVENT = QUIET | {"preprocess": False}
 """Values as the browser sends them: Gradio answers a budget beyond the slider's ends with a server error, the form
 with a sentence."""
 START, START_ANYWAY = gettext_noop("Start study"), gettext_noop("Start anyway")
@@ -47,21 +49,9 @@ MEASURE = gettext_noop(
 RUN_COMMAND = "python -m qcompare run study.yaml"
 
 
-@dataclass(frozen=True)
-class NewStudyTab:
-    """The components that others listen to."""
-
-    inputs: list[gr.components.Component]
-    """In the order of `form.Asked`."""
-    start: gr.Button
-    estimate: gr.HTML
-    follow: list[gr.blocks.Block]
-    """Outputs of `shown`: what follows from the inputs."""
-
-
-def build_new_study(settings: Settings) -> NewStudyTab:
-    """Lay out the tab in the current page and wire what stays inside it."""
-    default = Study()
+def build_new(context: TabContext) -> list[Panel]:
+    """Lay out the tab in the current page."""
+    settings, default = context.settings, Study()
     build_path(page("lead", pitch=gettext(PITCH), recording=recorded(Store(settings.home))))
     with gr.Row(elem_id="qc-cards", equal_height=True):
         with gr.Column(elem_classes="qc-card", scale=4, min_width=280):
@@ -81,17 +71,36 @@ def build_new_study(settings: Settings) -> NewStudyTab:
                 default.to_yaml(), language="yaml", label="study.yaml", interactive=False, lines=10, max_lines=14
             )
     with gr.Row(elem_id="qc-start", equal_height=True):
-        told = markup(page("estimate", error="", found=None), elem_id="qc-estimate", scale=1)
+        cost = markup(page("estimate", error="", found=None), elem_id="qc-estimate", scale=1)
         build_walk()
         start = gr.Button(gettext(START), variant="primary", scale=0, min_width=160, elem_id="qc-go")
     inputs = [*model_inputs, *compress_inputs, *measure_inputs]
-    follow = [facts, compress_inputs[1], ticks, size, command, study_file, told, start]
-    _follow_changes(settings, inputs, follow, picks)
+    follow = [facts, compress_inputs[1], ticks, size, command, study_file, cost, start]
+    context.form_inputs = inputs
+    _follow_changes(context, inputs, follow, picks)
     # Through the queue: only there can a handler show a message.
     given.upload(
         lambda path: fill_from_file(path, settings), given, inputs, show_progress="hidden", api_visibility="private"
     )
-    return NewStudyTab(inputs, start, told, follow)
+    start.click(
+        _starter(settings), [start, *inputs], [context.study_id, context.tabs, cost],
+        show_progress="minimal", api_visibility="private", preprocess=False,
+    )  # fmt: skip
+    return []
+
+
+TAB = Tab(gettext_noop("New"), build_new)
+
+
+def _starter(settings: Settings) -> Callable[..., list[Any]]:
+    def start(button: str, *values: Any) -> list[Any]:
+        try:
+            study = submit(form.StudyForm(*values).study(), settings, anyway=button == gettext(START_ANYWAY))
+        except QCompareError as error:
+            return [gr.skip(), gr.skip(), page("estimate", error=translate(error.message), found=None)]
+        return [study.id, gr.Tabs(selected="progress"), gr.skip()]
+
+    return start
 
 
 def _command(study_file: str) -> str:
@@ -208,21 +217,22 @@ def _size_values(name: str) -> list[Any]:
 
 
 def _follow_changes(
-    settings: Settings, inputs: list[gr.components.Component], follow: list[gr.blocks.Block], picks: gr.HTML
+    context: TabContext, inputs: list[gr.components.Component], follow: list[gr.blocks.Block], picks: gr.HTML
 ) -> None:
     """Recompute the estimate when a value changes; of many changes in a row only the last counts."""
     source, name, schemes, budget, recipes, tasks, limit, prompts = inputs
     triggers = [widget.change for widget in (source, schemes, budget, recipes, tasks, limit, prompts)]
 
     def follow_up(*values: Any) -> list[Any]:
-        return shown(estimate(form.Asked(*values), settings))
+        return shown(estimate(form.StudyForm(*values), context.settings))
 
     gr.on([*triggers, name.submit, name.blur], follow_up, inputs, follow, trigger_mode="always_last", **EVENT)
+    context.app.load(follow_up, inputs, follow, **EVENT)
     picks.pick(picked_model, None, [name, picks], **EVENT).then(follow_up, inputs, follow, **EVENT)
 
 
 def shown(found: Estimate) -> list[Any]:
-    """An estimate as values for `NewStudyTab.follow`."""
+    """An estimate as values of the widgets that follow the form."""
     low, high = found.reach
     return [
         page("facts", facts=found.plan.facts, fits=found.fits) if found.plan else "",

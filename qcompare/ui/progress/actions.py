@@ -1,8 +1,8 @@
 """What can be done to studies and jobs by a button, and the one handler that does it."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 
 import gradio as gr
 
@@ -11,6 +11,7 @@ from qcompare.jobs import control
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Status, StudyRecord
+from qcompare.ui.parts import warn
 from qcompare.words import gettext, translate
 
 ACTS: dict[str, Callable[[str, Settings], Sequence[Job]]] = {
@@ -78,21 +79,22 @@ def study_actions(study: StudyRecord, jobs: Sequence[Job]) -> list[Action]:
     return actions
 
 
-def performer(settings: Settings) -> Callable[[gr.EventData], None]:
-    """The handler of all these buttons."""
+def performer(settings: Settings) -> Callable[[gr.EventData], str]:
+    """The handler of all these buttons, for `TabContext.acted`."""
 
-    def perform(event: gr.EventData) -> None:
+    def perform(event: gr.EventData) -> str:
         act, name = str(event.act), str(event.name)
         try:
             done = ACTS[act](name, settings)
         except QCompareError as error:
-            gr.Warning(escape(translate(error.message), quote=False))  # a toast shows HTML
-            return
+            warn(error)
+            return str(time.time())
         if act == "cancel":
             gr.Info(gettext("{n} cancelled. What was finished is kept.", n=len(done)), duration=4)
         elif act == "pause":
             gr.Info(gettext("Paused: the device is free. Resume goes on where it stopped."), duration=4)
         elif act == "first":
             gr.Info(gettext("Runs next. What runs now is not stopped for it."), duration=4)
+        return str(time.time())
 
     return perform

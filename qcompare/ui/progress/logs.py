@@ -19,14 +19,14 @@ from qcompare.store import Store
 from qcompare.store.logs import find_lines, in_pieces, read_since
 from qcompare.study.records import Status
 from qcompare.ui.pages import page
-from qcompare.ui.parts import Part, Place, markup
+from qcompare.ui.parts import PageState, Panel, markup
 from qcompare.words import translate
 
 
-def build_log() -> Part:
+def build_log() -> Panel:
     """Lay out the log in the current page."""
     log = markup(elem_id="qc-log")
-    return Part("log", [log], _token, _show)
+    return Panel("log", [log], _token, _show, live=True)
 
 
 def chosen_job(standings: Sequence[JobProgress], job_id: str) -> JobProgress | None:
@@ -38,16 +38,16 @@ def chosen_job(standings: Sequence[JobProgress], job_id: str) -> JobProgress | N
     return next(iter(candidates), None)
 
 
-def _token(place: Place) -> Hashable:
-    chosen = chosen_job(read_job_progress(place.store, place.study_id), place.job_id)
+def _token(state: PageState) -> Hashable:
+    chosen = chosen_job(read_job_progress(state.store, state.study_id), state.job_id)
     return chosen and (chosen.job_id, chosen.title)
 
 
-def _show(place: Place) -> list[Any]:
-    chosen = chosen_job(read_job_progress(place.store, place.study_id), place.job_id)
+def _show(state: PageState) -> list[Any]:
+    chosen = chosen_job(read_job_progress(state.store, state.study_id), state.job_id)
     if chosen is None:
         return [""]
-    if chosen.status.ended and not place.store.folder(chosen.job_id).log.exists():
+    if chosen.status.ended and not state.store.folder(chosen.job_id).log.exists():
         return [page("log_gone", title=chosen.title)]
     return [page("log", job=chosen.job_id, title=chosen.title)]
 

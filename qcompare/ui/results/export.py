@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,9 @@ from qcompare.store import Store
 from qcompare.study.formats import CHECKPOINT_FORMATS
 from qcompare.study.records import ExportState, Job, Status
 from qcompare.ui.pages import page
-from qcompare.ui.parts import Part, Place, markup, study_exists
+from qcompare.ui.parts import WITH_MESSAGES, PageState, Panel, markup, study_exists, warn
 from qcompare.ui.texts import FORMAT_TEXTS
 from qcompare.words import gettext, translate
-
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class Line:
     """How near the reloaded checkpoint is; empty until it is."""
 
 
-def build_export(settings: Settings, store: Store) -> Part:
+def build_export(settings: Settings, store: Store) -> Panel:
     """Lay out the fold in the current page and wire its button."""
     choices = [(f"{format}\n{gettext(text)}", format) for format, text in FORMAT_TEXTS.items()]
     with gr.Accordion(
@@ -49,8 +46,8 @@ def build_export(settings: Settings, store: Store) -> Part:
         fused = gr.Checkbox(label=gettext("For vLLM: one scheme for layers that it fuses, within the same budget"))
         button = gr.Button(gettext("Write checkpoint"), scale=0, min_width=200)
         told = markup()
-    button.click(_starter(settings, store), [recipe, format, fused], None, **QUIET)
-    return Part("export", [fold, recipe, told], _token, _show)
+    button.click(_starter(settings, store), [recipe, format, fused], None, **WITH_MESSAGES)
+    return Panel("export", [fold, recipe, told], _token, _show)
 
 
 def _starter(settings: Settings, store: Store) -> Callable[[str | None, str, bool], None]:
@@ -60,7 +57,7 @@ def _starter(settings: Settings, store: Store) -> Callable[[str | None, str, boo
                 raise QCompareError("choose a recipe first")
             queue_export(store, store.job(job_id), format, target(settings, job_id, format), settings, fused)
         except QCompareError as error:
-            gr.Warning(escape(translate(error.message), quote=False))
+            warn(error)
 
     return begin
 
@@ -70,37 +67,37 @@ def target(settings: Settings, job_id: str, format: str) -> Path:
     return settings.home / "exports" / f"{job_id}-{format}"
 
 
-def _exportable(place: Place) -> list[Job]:
-    if not study_exists(place):
+def _exportable(state: PageState) -> list[Job]:
+    if not study_exists(state):
         return []
     return [
         job
-        for job in place.store.jobs(place.study_id)
+        for job in state.store.jobs(state.study_id)
         if job.status is Status.SUCCESS and not job.recipe_spec.is_baseline
     ]
 
 
-def _token(place: Place) -> Hashable:
-    jobs = _exportable(place)
-    states = (export_state(place.store, job.id, format) for job in jobs for format in CHECKPOINT_FORMATS)
-    return place.study_id, tuple(job.id for job in jobs), tuple(repr(state) for state in states)
+def _token(state: PageState) -> Hashable:
+    jobs = _exportable(state)
+    states = (export_state(state.store, job.id, format) for job in jobs for format in CHECKPOINT_FORMATS)
+    return state.study_id, tuple(job.id for job in jobs), tuple(repr(each) for each in states)
 
 
-def _show(place: Place) -> list[Any]:
-    jobs = _exportable(place)
+def _show(state: PageState) -> list[Any]:
+    jobs = _exportable(state)
     if not jobs:
         return [gr.update(visible=False), gr.skip(), ""]
     choices = [(translate(title), job_id) for job_id, title in row_titles(jobs).items()]
-    lines = list(_lines(place, choices))
+    lines = list(_lines(state, choices))
     return [gr.update(visible=True), gr.update(choices=choices), page("exports", lines=lines)]
 
 
-def _lines(place: Place, choices: list[tuple[str, str]]) -> Iterator[Line]:
+def _lines(state: PageState, choices: list[tuple[str, str]]) -> Iterator[Line]:
     for name, job_id in choices:
         for format in CHECKPOINT_FORMATS:
             try:
-                state = export_state(place.store, job_id, format)
+                export = export_state(state.store, job_id, format)
             except NotFound:
                 continue
-            if state:
-                yield Line(name, format, state, agreement(state.report) if state.report else "")
+            if export:
+                yield Line(name, format, export, agreement(export.report) if export.report else "")

@@ -13,7 +13,7 @@ from qcompare.present.html import CHANGES, questions_html
 from qcompare.store import Store
 from qcompare.study.ids import StudyIds, parse_ids
 from qcompare.study.task import TASKS
-from qcompare.ui.parts import Part, Place, markup
+from qcompare.ui.parts import QUIET, PageState, Panel, markup
 from qcompare.words import gettext, translate
 
 PRESSES = """
@@ -22,7 +22,6 @@ window.qcompare.presses(element, '.qc-cell', (pressed) => {
   setTimeout(() => document.querySelector('#qc-questions')?.scrollIntoView({block: 'nearest'}), 400);
 });
 """
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Cell:
     limit: int = PAGE
 
 
-def build_questions(store: Store, table: gr.HTML, study_id: gr.Textbox) -> Part:
+def build_questions(store: Store, table: gr.HTML, study_id: gr.Textbox) -> Panel:
     """Lay out the list below the table and let it follow the table's cells."""
     cell = gr.State(None)
     with gr.Column(visible=False, elem_id="qc-questions", elem_classes="qc-figure") as column:
@@ -65,10 +64,10 @@ def build_questions(store: Store, table: gr.HTML, study_id: gr.Textbox) -> Part:
     table.pick(pick, [kind, search, study_id], [column, *outputs], **QUIET)
     gr.on([kind.input, search.input], again, [cell, kind, search], outputs, trigger_mode="always_last", **QUIET)
     more.click(widen, [cell, kind, search], outputs, **QUIET)
-    return Part("questions", [column], lambda place: place.study_ids, _closed)
+    return Panel("questions", [column], lambda state: state.study_ids, _closed)
 
 
-def _closed(place: Place) -> Sequence[Any]:
+def _closed(state: PageState) -> Sequence[Any]:
     return [gr.update(visible=False)]
 
 

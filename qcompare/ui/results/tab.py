@@ -15,16 +15,19 @@ from qcompare.present.html import headline_html, table_html
 from qcompare.present.layer_map import layer_map_figure, layer_maps
 from qcompare.store import Store
 from qcompare.ui.pages import empty, page
-from qcompare.ui.parts import Part, Place, job_states, markup
+from qcompare.ui.parts import PageState, Panel, job_states, markup
+from qcompare.ui.results.export import build_export
 from qcompare.ui.results.questions import PRESSES, build_questions
 from qcompare.ui.results.take_away import build_take_away
+from qcompare.ui.tabs import Tab, TabContext
 from qcompare.words import gettext, gettext_noop, translate
 
 MAP_TITLE = gettext_noop("Which layer got which scheme")
 
 
-def build_results(store: Store, study_id: gr.Textbox) -> tuple[Part, ...]:
+def build_results(context: TabContext) -> list[Panel]:
     """Lay out the tab in the current page."""
+    store, study_id = context.store, context.study_id
     words = markup(empty(), elem_id="qc-verdict")
     take_away = build_take_away(store, study_id)
     table = markup(elem_id="qc-table", js_on_load=PRESSES)
@@ -34,7 +37,11 @@ def build_results(store: Store, study_id: gr.Textbox) -> tuple[Part, ...]:
         for kind in KINDS:
             figures += _figure(kind.title, min_width=440)
     figures += _figure(MAP_TITLE)
-    return Part("results", [words, take_away, table, *figures], job_states, _show), questions
+    shown = Panel("results", [words, take_away, table, *figures], job_states, _show)
+    return [shown, questions, build_export(context.settings, store)]
+
+
+TAB = Tab(gettext_noop("Results"), build_results)
 
 
 def _figure(title: str, min_width: int = 320) -> list[gr.blocks.Block]:
@@ -46,21 +53,21 @@ def _figure(title: str, min_width: int = 320) -> list[gr.blocks.Block]:
     return [frame, figure, words]
 
 
-def _show(place: Place) -> list[Any]:
-    if not place.study_ids:
+def _show(state: PageState) -> list[Any]:
+    if not state.study_ids:
         return _nothing(empty())
     try:
-        selection = read_selection(place.store, place.study_ids)
+        selection = read_selection(state.store, state.study_ids)
     except QCompareError as error:
         return _nothing(empty(translate(error.message)))
-    comparison = compare(selection, *read_all_answers(place.store, selection.results))
+    comparison = compare(selection, *read_all_answers(state.store, selection.results))
     shown = gr.update(visible=bool(selection.results))
     return [
         headline_html(comparison),
         shown,
         table_html(comparison),
         *_figures(comparison),
-        *_layers(place.store, selection),
+        *_layers(state.store, selection),
     ]
 
 
