@@ -19,13 +19,16 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from gettext import NullTranslations, translation
+from importlib.metadata import entry_points
 from pathlib import Path
 
 ENGLISH = "en"
-LANGUAGES: dict[str, str] = {ENGLISH: "en", "zh": "zh-CN"}
-"""Languages, and what a page in them declares."""
 FOLDER = Path(__file__).parent
 DOMAIN = "qcompare"
+ADDED = {entry.name: entry for entry in entry_points(group="qcompare.languages")}
+"""Languages of other packages: name → entry point of a folder that holds `NAME/LC_MESSAGES/qcompare.mo`."""
+LANGUAGES: dict[str, str] = {name: name for name in ADDED} | {ENGLISH: "en", "zh": "zh-CN"}
+"""Languages, and what a page in them declares. One more of ours is a folder here and its name in this table."""
 
 _current: ContextVar[str] = ContextVar("language", default=ENGLISH)
 
@@ -128,7 +131,8 @@ def lookup_plural(one: str, several: str, n: int) -> str:
 
 @cache
 def _catalogue(name: str) -> NullTranslations:
-    return translation(DOMAIN, FOLDER, [name], fallback=name == ENGLISH)
+    folder = ADDED[name].load() if name in ADDED else FOLDER
+    return translation(DOMAIN, folder, [name], fallback=name == ENGLISH)
 
 
 def preferred(asked: str | None, accepted: str) -> str:
