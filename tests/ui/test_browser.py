@@ -325,7 +325,7 @@ def test_buttons_cancel_pause_and_resume_what_they_stand_beside(app: str, shared
 
 def test_a_failed_job_offers_the_retry_that_may_help(app: str, shared_home: Path, open_page: Open) -> None:
     store = Store(shared_home)
-    study = add_study(store)
+    study = add_study(store, Study(scorer="lm_eval"))
     bf16 = store.jobs(study.id)[0].id
     run_job(store, bf16)
     store.finish(bf16, Status.FAILED, "Memory ran out.", "memory")
