@@ -8,7 +8,7 @@ _WORD = re.compile(r"\S+")
 
 @dataclass(frozen=True)
 class Agreement:
-    """A text cut at its first word that differs from a reference; the parts join to the text."""
+    """A text cut at its first word that differs from a baseline; the parts join to the text."""
 
     same_words: int
     """Words that are the same, from the beginning."""
@@ -20,13 +20,13 @@ class Agreement:
     """Word for word the same, to the end of both."""
 
 
-def agreement(reference: str, text: str) -> Agreement:
-    """Cut a text where it leaves the reference. White space is not compared.
+def agreement(baseline: str, text: str) -> Agreement:
+    """Cut a text where it leaves the baseline. White space is not compared.
 
     >>> agreement("Paris is the capital", "Paris is  a city")
     Agreement(same_words=2, before='Paris is  ', word='a', after=' city', identical=False)
     """
-    theirs = _WORD.findall(reference)
+    theirs = _WORD.findall(baseline)
     same = 0
     for match in _WORD.finditer(text):
         if same == len(theirs) or match.group() != theirs[same]:

@@ -104,10 +104,10 @@ def read_questions(
     chosen = store.job(job_id)
     selection = read_selection(store, among or (chosen.study_id,))
     jobs = _with_answers(store, selection, task)
-    references = [job for job in jobs if is_baseline(job.recipe)]
-    own = (job for job in references if job.study_id == chosen.study_id)
-    reference = next(own, references[0] if references else chosen)
-    ours, theirs = _samples(store, job_id, task), _samples(store, reference.id, task)
+    baselines = [job for job in jobs if is_baseline(job.recipe)]
+    own = (job for job in baselines if job.study_id == chosen.study_id)
+    baseline = next(own, baselines[0] if baselines else chosen)
+    ours, theirs = _samples(store, job_id, task), _samples(store, baseline.id, task)
     changes = _changes(ours, theirs)
     if search.strip():
         text = ours.text.loc[changes.index]

@@ -89,7 +89,7 @@ class Row(Frozen):
     """Device, compute dtype, library versions."""
 
     @property
-    def is_reference(self) -> bool:
+    def is_baseline(self) -> bool:
         """This is BF16."""
         return is_baseline(self.recipe)
 
@@ -138,19 +138,19 @@ class Comparison(Frozen):
         return tuple(row for row in self.rows if row.average is not None and row.group == 0)
 
     @property
-    def reference(self) -> Row | None:
+    def baseline(self) -> Row | None:
         """BF16, when it has a score."""
-        return next((row for row in self.scored if row.is_reference), None)
+        return next((row for row in self.scored if row.is_baseline), None)
 
     @property
     def best(self) -> Row | None:
         """The quantized recipe with the highest average; the first of equals."""
-        return max((row for row in self.scored if not row.is_reference), key=_average, default=None)
+        return max((row for row in self.scored if not row.is_baseline), key=_average, default=None)
 
     @property
     def highest(self) -> tuple[Row, ...]:
         """Quantized rows with the best average, equals included; none while there is nothing to be better than."""
-        quantized = [row for row in self.scored if not row.is_reference]
+        quantized = [row for row in self.scored if not row.is_baseline]
         return tuple(
             row for row in quantized if self.best and row.average == self.best.average and len(quantized) > 1
         )

@@ -20,7 +20,7 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
         notes.append(_recording(comparison))
     if comparison.questions:
         notes.append(gettext("{questions} a recipe.", questions=questions(comparison.questions)))
-    if any(row.simulated and not row.is_reference for row in comparison.rows):
+    if any(row.simulated and not row.is_baseline for row in comparison.rows):
         notes.append(gettext("Simulated formats: accuracy is faithful, speed is not measured."))
     for row in comparison.rows:
         if row.awq:

@@ -35,7 +35,7 @@ def _kept(ranking: Ranking, paired: PairedDifference) -> tuple[str, ...]:
 
 def _closest(ranking: Ranking) -> tuple[str, ...]:
     """Which recipe predicts most like BF16, token by token, where the difference to the next exceeds its error."""
-    measured = [(row, row.divergence) for row in ranking.comparison.scored if row.divergence and not row.is_reference]
+    measured = [(row, row.divergence) for row in ranking.comparison.scored if row.divergence and not row.is_baseline]
     if len(measured) < 2:
         return ()
     (nearest, kl), (second, second_kl) = sorted(measured, key=lambda found: found[1].kl)[:2]
@@ -83,7 +83,7 @@ def what_would_settle(ranking: Ranking) -> tuple[str, ...]:
             "More questions would hardly settle {ours} against {theirs}: they are {points} points apart."
         )
         return (gettext(text, points=gap, **names),)
-    if not ranking.beaten and ranking.comparison.reference is not None:
+    if not ranking.beaten and ranking.comparison.baseline is not None:
         return ()
     text = gettext_noop("About {questions} would probably settle {ours} against {theirs}.")
     return (gettext(text, questions=questions(needed), **names),)
@@ -94,8 +94,8 @@ def expert_details(ranking: Ranking) -> tuple[str, ...]:
     best, paired = ranking.best, ranking.best.versus_bf16
     if paired is None:
         return _no_interval(best)
-    quantized = sum(1 for row in ranking.comparison.scored if not row.is_reference)
-    said = [_against_reference(best, paired, quantized)]
+    quantized = sum(1 for row in ranking.comparison.scored if not row.is_baseline)
+    said = [_against_baseline(best, paired, quantized)]
     nearest = (*ranking.open, *ranking.beaten)[:1]
     if nearest:
         pairs, figures = len(ranking.comparison.pairs), _figures(nearest[0].paired)
@@ -109,7 +109,7 @@ def expert_details(ranking: Ranking) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _against_reference(row: Row, paired: PairedDifference, quantized: int) -> str:
+def _against_baseline(row: Row, paired: PairedDifference, quantized: int) -> str:
     said = {"recipe": row.title, "figures": _figures(paired), "n": quantized}
     if paired.percent_low is None or paired.percent_high is None:
         return gettext("{recipe}: {figures}; Holm over {n}.", **said)

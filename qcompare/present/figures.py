@@ -108,7 +108,7 @@ def describe_divergence(comparison: Comparison) -> str:
     found = [
         f"{translate(row.title)} {numbers.divergence(row.divergence.kl)}"
         for row in comparison.scored
-        if row.divergence and not row.is_reference
+        if row.divergence and not row.is_baseline
     ]
     return (
         gettext(

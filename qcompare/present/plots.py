@@ -65,11 +65,11 @@ def accuracy_against_bits(comparison: Comparison) -> "Figure":
     points = [
         Point(row, _counted_bits(row, comparison), row.average or 0.0, Z95 * (row.average_stderr or 0.0))
         for row in comparison.scored
-        if row.bits and not row.is_reference
+        if row.bits and not row.is_baseline
     ]
     figure = _against_bits(comparison, points, rising=True)
     _add_published(figure, comparison)
-    _reference_line(figure, comparison)
+    _baseline_line(figure, comparison)
     figure.update_yaxes(title=gettext("accuracy"))
     return figure
 
@@ -93,7 +93,7 @@ def divergence_against_bits(comparison: Comparison) -> "Figure":
     points = [
         Point(row, _counted_bits(row, comparison), row.divergence.kl, Z95 * (row.divergence.kl_stderr or 0.0))
         for row in comparison.scored
-        if row.bits and row.divergence and not row.is_reference
+        if row.bits and row.divergence and not row.is_baseline
     ]
     figure = _against_bits(comparison, points, rising=False)
     figure.update_yaxes(title=gettext("KL divergence, nats a token"), rangemode="tozero")
@@ -195,18 +195,18 @@ def _counted_bits(row: Row, comparison: Comparison) -> float:
 
 def _bit_span(comparison: Comparison) -> tuple[float, float]:
     """Axis range with room for the names right of the points."""
-    seen = [_counted_bits(row, comparison) for row in comparison.scored if row.bits and not row.is_reference]
+    seen = [_counted_bits(row, comparison) for row in comparison.scored if row.bits and not row.is_baseline]
     seen += comparison.study.avg_bits
     room = max(1.0, max(seen) - min(seen))
     return min(seen) - 0.35 * room, max(seen) + 0.4 * room
 
 
-def _reference_line(figure: "Figure", comparison: Comparison) -> None:
-    reference = comparison.reference
-    if reference:
+def _baseline_line(figure: "Figure", comparison: Comparison) -> None:
+    baseline = comparison.baseline
+    if baseline:
         figure.add_hline(
-            y=reference.average, line={"dash": "dash", "color": palette.GREY, "width": 1.5},
-            annotation={"text": f"BF16 {numbers.score(reference.average)}", "font": {"color": palette.TEXT}},
+            y=baseline.average, line={"dash": "dash", "color": palette.GREY, "width": 1.5},
+            annotation={"text": f"BF16 {numbers.score(baseline.average)}", "font": {"color": palette.TEXT}},
             annotation_position="top right",
         )  # fmt: skip
 

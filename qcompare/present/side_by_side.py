@@ -60,25 +60,25 @@ def _of_prompt(selection: Selection, prompt: Prompt) -> PromptAnswers:
     asked = [result for result in selection.results if _text(result, steps[-1]) is not None]
     names = {result.job_id for result in asked}
     shown = [result for result in asked if selection.repeats.get(result.job_id) not in names]
-    reference = next((result for result in shown if is_baseline(result.recipe)), None)
+    baseline = next((result for result in shown if is_baseline(result.recipe)), None)
     columns = (
         Column(
             title=translate(selection.titles[result.job_id]),
             recipe=result.recipe,
-            answers=tuple(_answer(result, step, reference) for step in steps),
+            answers=tuple(_answer(result, step, baseline) for step in steps),
         )
         for result in shown
     )
     return PromptAnswers(turns(prompt)[0], tuple(columns))
 
 
-def _answer(result: Result, prompt: Prompt, reference: Result | None) -> Answer:
-    """One recipe's answer to a prompt, cut where it leaves the reference's."""
+def _answer(result: Result, prompt: Prompt, baseline: Result | None) -> Answer:
+    """One recipe's answer to a prompt, cut where it leaves the baseline's."""
     turn, text = turns(prompt)[-1], _text(result, prompt) or ""
-    if reference is None or result is reference:
+    if baseline is None or result is baseline:
         note = gettext("the original model") if is_baseline(result.recipe) else gettext("nothing to compare with yet")
         return Answer(turn, text, "", "", note)
-    found = agreement(_text(reference, prompt) or "", text)
+    found = agreement(_text(baseline, prompt) or "", text)
     return Answer(turn, found.before, found.word, found.after, in_words(found))
 
 

@@ -38,13 +38,13 @@ class Verdict:
 
 def verdict(comparison: Comparison) -> Verdict:
     """Say what the finished recipes show."""
-    best, reference = comparison.best, comparison.reference
+    best, baseline = comparison.best, comparison.baseline
     if best is None:
         nothing = Wording(_nothing_yet(comparison))
         return Verdict(nothing, nothing)
     ranking = rank(comparison, best)
-    if reference is None:
-        said = _without_reference(comparison)
+    if baseline is None:
+        said = _without_baseline(comparison)
         found = Wording(_so_far(comparison, _among_themselves(ranking)), (said, *what_would_settle(ranking)))
         return Verdict(found, found)
     return Verdict(
@@ -56,15 +56,15 @@ def verdict(comparison: Comparison) -> Verdict:
 def _nothing_yet(comparison: Comparison) -> str:
     if not comparison.study.tasks:
         return gettext("This study asked no benchmark questions: see Generations.")
-    if comparison.reference:
+    if comparison.baseline:
         if comparison.status.ended:
             return gettext("BF16 is measured; no other recipe has a score.")
         return gettext("BF16 is measured; the others are still to come.")
     return gettext("No recipe has a score.") if comparison.status.ended else gettext("No recipe is finished yet.")
 
 
-def _without_reference(comparison: Comparison) -> str:
-    if any(row.is_reference and row.error for row in comparison.rows):
+def _without_baseline(comparison: Comparison) -> str:
+    if any(row.is_baseline and row.error for row in comparison.rows):
         return gettext("Without BF16 it cannot be said how much of the model is kept (it failed).")
     return gettext("Without BF16 it cannot be said how much of the model is kept.")
 

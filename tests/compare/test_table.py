@@ -32,10 +32,10 @@ def test_several_budgets_are_named_in_the_titles(home: Path) -> None:
 def test_percent_is_of_the_bf16_average(home: Path) -> None:
     finished_study(home)
     found = read(home)
-    assert found.reference is not None and found.reference.average is not None
+    assert found.baseline is not None and found.baseline.average is not None
     for row in found.rows:
         assert row.average is not None
-        assert row.percent_of_bf16 == pytest.approx(100 * row.average / found.reference.average)
+        assert row.percent_of_bf16 == pytest.approx(100 * row.average / found.baseline.average)
 
 
 def test_without_bf16_there_is_no_percent(home: Path) -> None:
@@ -79,10 +79,10 @@ def test_differences_are_paired_with_bf16_and_uniform(home: Path) -> None:
 def test_difference_equals_that_of_the_averages(home: Path) -> None:
     finished_study(home, Study(tasks=("piqa", "mmlu")))
     found = read(home)
-    assert found.reference is not None and found.reference.average is not None
+    assert found.baseline is not None and found.baseline.average is not None
     for row in found.rows[1:]:
         assert row.average is not None and row.versus_bf16 is not None
-        assert row.versus_bf16.difference == pytest.approx(row.average - found.reference.average)
+        assert row.versus_bf16.difference == pytest.approx(row.average - found.baseline.average)
 
 
 def test_a_lost_answers_file_costs_the_interval_not_the_row(home: Path) -> None:

@@ -50,7 +50,7 @@ def test_overview_counts_what_matters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reference", "text", "said", "word"),
+    ("baseline", "text", "said", "word"),
     [
         ("a b c", "a b c", "word for word the same", ""),
         ("a b c", "a\n b  c", "word for word the same", ""),
@@ -60,7 +60,7 @@ def test_overview_counts_what_matters() -> None:
         ("a", "", "same for 0 words, then ends", ""),
     ],
 )
-def test_agreement_in_words(reference: str, text: str, said: str, word: str) -> None:
-    found = agreement(reference, text)
+def test_agreement_in_words(baseline: str, text: str, said: str, word: str) -> None:
+    found = agreement(baseline, text)
     assert (in_words(found), found.word) == (said, word)
     assert found.before + found.word + found.after == text
