@@ -116,7 +116,7 @@ TERMS: tuple[tuple[str, str], ...] = (
         gettext_noop("few-shot examples|few-shot"),
         gettext_noop("Solved examples put before each question, so that the model sees what is asked of it."),
     ),
-    (gettext_noop("budget"), gettext_noop("The average number of bits a weight that a recipe may spend.")),
+    (gettext_noop("budget"), gettext_noop("The average number of bits per weight that a recipe may use.")),
     (
         gettext_noop("AutoScheme"),
         gettext_noop("auto-round's method: measure how each layer suffers, then spend the bits where it hurts most."),

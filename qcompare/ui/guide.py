@@ -13,11 +13,15 @@ STEPS = (
     (gettext_noop("Model"), gettext_noop("Choose the model to make smaller. The demo is small and always works.")),
     (
         gettext_noop("Compress"),
-        gettext_noop("Choose how small it shall get, and which ways to compare. What is ticked will do."),
+        gettext_noop(
+            "Choose how small it should get and which recipes to compare. The ticked ones are a good start."
+        ),
     ),
     (
         gettext_noop("Measure"),
-        gettext_noop("Choose how many questions all answer: more show smaller gaps and take longer."),
+        gettext_noop(
+            "Choose how many questions each recipe answers: more questions show smaller gaps and take longer."
+        ),
     ),
 )
 """The cards in their order, each with what to do there."""
@@ -42,7 +46,7 @@ STOPS = (
     ),
     Stop(
         "new", "#qc-start", gettext_noop("What it will cost"),
-        gettext_noop("Time, memory and disk are told before anything runs, learned from this machine's own runs."),
+        gettext_noop("Time, memory and disk space are estimated before anything runs, from earlier runs on this machine."),
     ),
     Stop(
         "progress", "#qc-tabs .tab-container", gettext_noop("While it runs"),

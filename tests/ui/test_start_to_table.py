@@ -42,7 +42,7 @@ def _fill_in(page: Page, model: Path) -> None:
     page.get_by_text("Tasks and questions").click()
     for task in ("LAMBADA", "HellaSwag", "WinoGrande"):
         page.get_by_role("checkbox", name=task).uncheck()
-    page.get_by_role("spinbutton", name="Questions a task").fill("4")
+    page.get_by_role("spinbutton", name="Questions per task").fill("4")
     page.get_by_role("textbox", name="Prompts").fill("The capital of France is")
     expect(page.locator("#qc-estimate")).to_contain_text("3 recipes × 4 questions")
     expect(page.locator("#qc-go")).to_be_enabled()

@@ -39,12 +39,12 @@ EVENT = QUIET | {"preprocess": False}
 with a sentence."""
 START, START_ANYWAY = gettext_noop("Start study"), gettext_noop("Start anyway")
 COMPRESS = gettext_noop(
-    "A recipe chooses a format for each layer; what they take on average is the budget of bits per weight. "
+    "A recipe chooses a format for each layer. The budget is the average number of bits per weight. "
     "Formats are simulated."
 )
 MEASURE = gettext_noop(
-    "Every recipe answers the same questions, with the same few-shot examples. KL divergence on held-out text comes "
-    "on top: it shows damage sooner."
+    "Every recipe answers the same questions, with the same few-shot examples. KL divergence on held-out text is "
+    "measured too: it shows damage sooner."
 )
 RUN_COMMAND = "python -m qcompare run study.yaml"
 
@@ -144,7 +144,7 @@ def _compress_card(default: Study) -> tuple[gr.HTML, list[gr.components.Componen
         high,
         value=default.avg_bits[0],
         step=0.05,
-        label=gettext("Budget: average bits a weight"),
+        label=gettext("Budget: average bits per weight"),
         elem_id="qc-budget",
     )
     ticks = markup(js_on_load=PICK_BUDGET, elem_id="qc-ticks")
@@ -174,14 +174,14 @@ def _measure_card(default: Study) -> tuple[gr.Radio, list[gr.components.Componen
             value=list(default.tasks), label=gettext("Tasks"), elem_classes="qc-choices",
         )  # fmt: skip
         limit = gr.Number(
-            default.limit, label=gettext("Questions a task"), precision=0,
+            default.limit, label=gettext("Questions per task"), precision=0,
             info=gettext("Leave empty for all. MMLU counts each of its 57 subjects."),
         )  # fmt: skip
     prompts = gr.Textbox(
         "\n".join(DEFAULT_PROMPTS),
         label=gettext("Prompts"),
         info=gettext(
-            "One a line; every recipe answers them. A line that begins with > follows up on the line above."
+            "One per line; every recipe answers them. A line that begins with > follows up on the line above."
         ),
         lines=3,
         max_lines=8,
@@ -194,7 +194,7 @@ def _measure_card(default: Study) -> tuple[gr.Radio, list[gr.components.Componen
 def _size_choices(sizes: Sequence[SizeTime]) -> list[tuple[str, str]]:
     return [
         *((_size_text(each), each.size.name) for each in sizes),
-        (gettext("Custom") + "\n" + gettext("Your own tasks and number"), form.CUSTOM),
+        (gettext("Custom") + "\n" + gettext("Your own tasks and number of questions"), form.CUSTOM),
     ]
 
 
@@ -205,7 +205,7 @@ def _size_text(sized: SizeTime) -> str:
     if size.limit is None:
         text = gettext("All questions, shows gaps over {points} points", points=points)
     else:
-        text = gettext("{n} questions a task, shows gaps over {points} points", n=size.limit, points=points)
+        text = gettext("{n} questions per task, shows gaps over {points} points", n=size.limit, points=points)
     return f"{gettext(size.name)} · {time}\n{text}"
 
 

@@ -94,7 +94,7 @@ def performer(settings: Settings) -> Callable[[gr.EventData], str]:
         elif act == "pause":
             gr.Info(gettext("Paused: the device is free. Resume goes on where it stopped."), duration=4)
         elif act == "first":
-            gr.Info(gettext("Runs next. What runs now is not stopped for it."), duration=4)
+            gr.Info(gettext("Runs next. Running jobs are not stopped."), duration=4)
         return str(time.time())
 
     return perform

@@ -43,7 +43,10 @@ def build_questions(store: Store, table: gr.HTML, study_id: gr.Textbox) -> Panel
         with gr.Row():
             kind = gr.Radio(_choices({}), value="", label=gettext("Against BF16"), scale=2, min_width=280)
             search = gr.Textbox(
-                label=gettext("Search"), placeholder=gettext("a word of it, or a subject"), scale=1, min_width=200
+                label=gettext("Search"),
+                placeholder=gettext("a word of the question, or a subject"),
+                scale=1,
+                min_width=200,
             )
         listed = markup(elem_id="qc-question-list")
         more = gr.Button(gettext("Show more"), visible=False, size="sm")
