@@ -46,7 +46,8 @@ STOPS = (
     ),
     Stop(
         "new", "#qc-start", gettext_noop("What it will cost"),
-        gettext_noop("Time, memory and disk space are estimated before anything runs, from earlier runs on this machine."),
+        gettext_noop("Time, memory and disk space are estimated before anything runs, from earlier runs on this "
+              "machine."),
     ),
     Stop(
         "progress", "#qc-tabs .tab-container", gettext_noop("While it runs"),

@@ -20,7 +20,7 @@ def test_ready_sizes_have_a_time_only_where_their_tasks_were_timed_here(settings
 
 def test_a_size_says_what_it_can_show_and_how_long_it_takes(settings: Settings) -> None:
     sizes = shown(estimate(DEFAULT, settings))[3]["choices"]
-    assert sizes[0][0] == "Quick · time not known yet\n25 questions a task, shows gaps over 9 points"
+    assert sizes[0][0] == "Quick · time not known yet\n25 questions per task, shows gaps over 9 points"
 
 
 def test_the_facts_say_whether_the_model_fits(settings: Settings) -> None:
