@@ -1,1 +1,1 @@
-"""The screen: a thin view over the other rooms. One module a tab; only this room and `app.py` import gradio."""
+"""The screen: a thin view over the other rooms, one folder per tab. Only this room and `app.py` import gradio."""

@@ -291,7 +291,7 @@ def test_a_log_is_followed_searched_and_paused_and_the_queue_is_moved(
     log, said = page.locator("#qc-log pre"), page.locator(".qc-log [role=status]")
     expect(log).to_contain_text("line 59: scoring")
     page.get_by_label("Search the whole log").fill("LINE 7:")
-    expect(said).to_have_text("Lines that hold it: 1.")
+    expect(said).to_have_text("Lines that contain it: 1.")
     expect(log).to_have_text("line 7: scoring hellaswag")
     page.get_by_label("Search the whole log").fill("")
     with store.folder(job_id).log.open("a") as file:

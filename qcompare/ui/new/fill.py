@@ -32,7 +32,7 @@ def fill(study: Study, settings: Settings) -> list[Any]:
 
 
 def fill_from_file(path: str | None, settings: Settings) -> list[Any]:
-    """The same from a study file; one that is none is told in one line, and changes nothing."""
+    """The same from a study file; a file that is not one changes nothing and shows one line."""
     if path is None:
         return [gr.skip()] * FIELDS
     try:

@@ -29,12 +29,12 @@ def build_log() -> Panel:
     return Panel("log", [log], _token, _show, live=True)
 
 
-def chosen_job(standings: Sequence[JobProgress], job_id: str) -> JobProgress | None:
+def chosen_job(rows: Sequence[JobProgress], job_id: str) -> JobProgress | None:
     """The job whose log is shown: the picked one, else a running one, else a failed one, else the last that began."""
     order = (Status.RUNNING, Status.FAILED)
-    candidates = [s for s in standings if s.job_id == job_id]
-    candidates += [s for status in order for s in standings if s.status is status]
-    candidates += [s for s in reversed(standings) if s.elapsed is not None]
+    candidates = [s for s in rows if s.job_id == job_id]
+    candidates += [s for status in order for s in rows if s.status is status]
+    candidates += [s for s in reversed(rows) if s.elapsed is not None]
     return next(iter(candidates), None)
 
 

@@ -1,4 +1,4 @@
-"""Progress: one line a recipe, and the log of the chosen one."""
+"""Progress: one line per recipe, and the log of the chosen one."""
 
 import time
 from collections.abc import Hashable
@@ -41,31 +41,31 @@ def _picked(event: gr.EventData) -> str:
 
 
 def _rows_token(state: PageState) -> Hashable:
-    standings = read_job_progress(state.store, state.study_id)
-    chosen = chosen_job(standings, state.job_id)
-    paused = bool(standings) and state.store.study(state.study_id).paused
-    fixed = state.study_ids, paused, chosen.job_id if chosen else "", tuple((s.job_id, s.status) for s in standings)
-    if len(standings) > ROWS_A_SECOND:
-        running = any(s.status is Status.RUNNING for s in standings)
-        return *fixed, int(time.time() * ROWS_A_SECOND / len(standings)) if running else 0
+    rows = read_job_progress(state.store, state.study_id)
+    chosen = chosen_job(rows, state.job_id)
+    paused = bool(rows) and state.store.study(state.study_id).paused
+    fixed = state.study_ids, paused, chosen.job_id if chosen else "", tuple((s.job_id, s.status) for s in rows)
+    if len(rows) > ROWS_A_SECOND:
+        running = any(s.status is Status.RUNNING for s in rows)
+        return *fixed, int(time.time() * ROWS_A_SECOND / len(rows)) if running else 0
     # Whole seconds: the clock moves on screen, but not more often than it can be read.
-    return *fixed, tuple((s.words, s.vitals, round(s.fraction, 3), int(s.elapsed or 0)) for s in standings)
+    return *fixed, tuple((s.words, s.vitals, round(s.fraction, 3), int(s.elapsed or 0)) for s in rows)
 
 
 def _show_rows(state: PageState) -> list[Any]:
-    standings = read_job_progress(state.store, state.study_id)
-    if not standings:
+    rows = read_job_progress(state.store, state.study_id)
+    if not rows:
         return [_of_several(state) or empty()]
-    chosen = chosen_job(standings, state.job_id)
+    chosen = chosen_job(rows, state.job_id)
     study, jobs = state.store.study(state.study_id), state.store.jobs(state.study_id)
     return [
         page(
             "progress",
-            standings=standings,
+            rows=rows,
             scores=_scores(state),
-            overview=overview(standings),
+            overview=overview(rows),
             chosen=chosen.job_id if chosen else "",
-            actions={job.id: job_actions(state.store, job, s.title) for job, s in zip(jobs, standings, strict=True)},
+            actions={job.id: job_actions(state.store, job, s.title) for job, s in zip(jobs, rows, strict=True)},
             study_actions=study_actions(study, jobs),
         )
     ]
