@@ -43,7 +43,7 @@ def simulate(
     layer_config = quantized(layer_config)
     modules = dict(model.named_modules())
     shared = SharedInput()
-    settings = _shared_settings(modules, layer_config)
+    settings = shared_settings(modules, layer_config)
     with torch.inference_mode():
         for done, (name, scheme) in enumerate(layer_config.items(), start=1):
             layer = modules.get(name)
@@ -57,7 +57,7 @@ def simulate(
             report(done, len(layer_config))
 
 
-def _shared_settings(modules: Mapping[str, Any], layer_config: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
+def shared_settings(modules: Mapping[str, Any], layer_config: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
     """`Format.shared_settings` of all layers."""
     found: dict[str, Mapping[str, Any]] = {}
     for format in {format for scheme in layer_config.values() if (format := format_of(scheme))}:
