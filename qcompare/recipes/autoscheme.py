@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from qcompare.quantize.auto_round_patches import captured_scores, our_roundings, reported_progress
 from qcompare.quantize.rounding import allows_bfloat16
@@ -77,7 +78,7 @@ def _score(
     # Any budget in reach will do; with one scheme there is no other.
     middle = sum(SCHEMES[scheme].bits for scheme in schemes) / len(schemes)
     model, tokenizer = load_model()
-    with _score_cache(folder), reported_progress(delta_loss, report), our_roundings(), captured_scores() as captured:
+    with _environment(folder), reported_progress(delta_loss, report), our_roundings(), captured_scores() as captured:
         autoscheme_compressor(model, tokenizer, schemes, scoring, middle, True, device).post_init()
     found: LayerLosses = {scheme: {} for scheme in schemes}
     for options in captured[-1].values():
@@ -106,6 +107,7 @@ def autoscheme_compressor(
         ignore_scale_zp_bits=ignore_scale_bits,
         nsamples=scoring.num_samples,
         seqlen=scoring.max_seq_length,
+        low_cpu_mem_usage=False,  # it would load the weights again from files, which hold those of GPT-2 transposed
     )
     own_text = {} if scoring.dataset is None else {"dataset": scoring.dataset}  # AutoScheme's own field is not read
     return AutoRound(
@@ -139,14 +141,9 @@ def _write(path: Path, losses: dict[str, float]) -> None:
 
 
 @contextmanager
-def _score_cache(folder: Path) -> Iterator[None]:
-    """Let auto-round keep its own scores, which also hold those of an interrupted run, in a folder below."""
-    before = os.environ.get("AR_AUTO_SCHEME_CACHE")
-    os.environ["AR_AUTO_SCHEME_CACHE"] = str(folder / "auto_round")
-    try:
+def _environment(folder: Path) -> Iterator[None]:
+    """auto-round keeps its own scores, also those of an interrupted run, in a folder below, and scores in this process:
+    on a GPU its workers would load the model again, in another dtype, with `trust_remote_code=True`."""
+    settings = {"AR_AUTO_SCHEME_CACHE": str(folder / "auto_round"), "AR_ENABLE_AUTO_SCHEME_PARALLEL": "0"}
+    with patch.dict(os.environ, settings):
         yield
-    finally:
-        if before is None:
-            del os.environ["AR_AUTO_SCHEME_CACHE"]
-        else:
-            os.environ["AR_AUTO_SCHEME_CACHE"] = before
