@@ -142,9 +142,8 @@ def _write(path: Path, losses: dict[str, float]) -> None:
 
 @contextmanager
 def _environment(folder: Path) -> Iterator[None]:
-    """auto-round keeps its own scores, also those of an interrupted run, in a folder below. It scores in this process:
-    on a GPU its workers would load the model again, in another dtype, with `trust_remote_code=True`.
-    """
+    """auto-round's own scores, also those of an interrupted run, are kept in a folder below. It scores in this
+    process: on a GPU its workers would load the model again, in another dtype, with `trust_remote_code=True`."""
     settings = {"AR_AUTO_SCHEME_CACHE": str(folder / "auto_round"), "AR_ENABLE_AUTO_SCHEME_PARALLEL": "0"}
     with patch.dict(os.environ, settings):
         yield
