@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from qcompare.quantize.auto_round_patches import captured_scores, our_roundings, reported_progress
 from qcompare.quantize.rounding import allows_bfloat16
@@ -90,7 +91,7 @@ def _score(
 
     model, tokenizer = load_model()
     budget = SCHEMES[scheme].bits  # of one option there is no other
-    with _score_cache(folder), reported_progress(delta_loss, report), our_roundings(), captured_scores() as captured:
+    with _environment(folder), reported_progress(delta_loss, report), our_roundings(), captured_scores() as captured:
         autoscheme_compressor(model, tokenizer, [scheme], scoring, budget, True, device).post_init()
     found: dict[str, float] = {}
     for options in captured[-1].values():
@@ -119,6 +120,7 @@ def autoscheme_compressor(
         ignore_scale_zp_bits=ignore_scale_bits,
         nsamples=scoring.num_samples,
         seqlen=scoring.max_seq_length,
+        low_cpu_mem_usage=False,  # it would load the weights again from files, which hold those of GPT-2 transposed
     )
     own_text = {} if scoring.dataset is None else {"dataset": scoring.dataset}  # AutoScheme's own field is not read
     return AutoRound(
@@ -142,15 +144,10 @@ def _content(dataset: str | None) -> str | None:
 
 
 @contextmanager
-def _score_cache(folder: Path) -> Iterator[None]:
-    """Let auto-round keep what it has of an interrupted run in a folder below, until it is done."""
-    before = os.environ.get("AR_AUTO_SCHEME_CACHE")
-    os.environ["AR_AUTO_SCHEME_CACHE"] = str(folder / "auto_round")
-    try:
+def _environment(folder: Path) -> Iterator[None]:
+    """auto-round keeps what it has of an interrupted run in a folder below, until it is done. It scores in this
+    process: on a GPU its workers would load the model again, in another dtype, with `trust_remote_code=True`."""
+    settings = {"AR_AUTO_SCHEME_CACHE": str(folder / "auto_round"), "AR_ENABLE_AUTO_SCHEME_PARALLEL": "0"}
+    with patch.dict(os.environ, settings):
         yield
-        shutil.rmtree(folder / "auto_round", ignore_errors=True)
-    finally:
-        if before is None:
-            del os.environ["AR_AUTO_SCHEME_CACHE"]
-        else:
-            os.environ["AR_AUTO_SCHEME_CACHE"] = before
+    shutil.rmtree(folder / "auto_round", ignore_errors=True)

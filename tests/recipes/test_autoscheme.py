@@ -11,7 +11,8 @@ import torch
 
 from qcompare.formats.library import library_scheme
 from qcompare.formats.mxfp import Microscaling
-from qcompare.models.sources import describe
+from qcompare.models.sources import describe, fetch
+from qcompare.models.sources import load as load_job_model
 from qcompare.recipes import autoscheme
 from qcompare.recipes.allocate import allocate
 from qcompare.recipes.autoscheme import LayerLosses, Scoring, autoscheme_compressor, layer_losses
@@ -45,11 +46,12 @@ def score(
     text: Path,
     folder: Path,
     report: Callable[[int, int], None] = lambda done, total: None,
+    make: Callable[[], tuple[Any, Any]] | None = None,
 ) -> LayerLosses:
     def key(kind: str, sources: Sequence[str], **inputs: Any) -> CacheKey:
         return CacheKey(kind, "abc", {}, "", inputs)
 
-    return layer_losses(lambda: load(model), schemes, scoring(text), "cpu", Cache(folder), key, report)
+    return layer_losses(make or (lambda: load(model)), schemes, scoring(text), "cpu", Cache(folder), key, report)
 
 
 @pytest.mark.parametrize(
@@ -144,3 +146,40 @@ def test_our_roundings_are_used_and_change_no_loss(
     rounded.clear()
     assert losses("theirs") == ours
     assert not rounded
+
+
+def test_layers_of_gpt2_are_scored_as_they_are_computed(
+    make_model: Callable[..., Path], text: Path, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GPT-2's files hold weights transposed: a square one loaded from them again would be silently wrong."""
+    monkeypatch.chdir(tmp_path)
+    local = fetch(str(make_model("GPT2Config", num_hidden_layers=2, n_inner=64)), settings)
+    model, tokenizer = load_job_model(local, "cpu", "float32", settings, hub_kernels=False)
+    before = {name: weights.clone() for name, weights in model.named_parameters()}
+
+    def losses(folder: str) -> LayerLosses:
+        return score(local.path, ("MXFP4", "MXFP8"), text, tmp_path / folder, make=lambda: (model, tokenizer))
+
+    found = losses("with files")
+    assert all(torch.equal(weights, before[name]) for name, weights in model.named_parameters())
+    model.config._name_or_path = model.name_or_path = ""
+    assert losses("without files") == found
+
+
+def test_layers_are_scored_in_this_process(
+    tiny_llama: Path, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """auto-round's workers on a GPU would load the model with `trust_remote_code=True`."""
+    from auto_round.auto_scheme import delta_loss
+
+    monkeypatch.chdir(tmp_path)
+    may: list[bool] = []
+    decide = delta_loss._can_parallel_scheme_scoring
+
+    def deciding(parallel_enabled: bool, *args: Any, **options: Any) -> bool:
+        may.append(parallel_enabled)
+        return bool(decide(parallel_enabled, *args, **options))
+
+    monkeypatch.setattr(delta_loss, "_can_parallel_scheme_scoring", deciding)
+    score(tiny_llama, ("MXFP4", "MXFP8"), text, tmp_path / "scores")
+    assert may == [False]
