@@ -11,7 +11,7 @@ from qcompare.errors import InvalidStudy
 from qcompare.study.formats import FORMATS, SCHEMES, UNQUANTIZED
 from qcompare.study.layers import LinearLayer
 from qcompare.study.result import Bits
-from qcompare.words import gettext
+from qcompare.words import Message
 
 UNQUANTIZED_BITS = 16
 TOLERANCE = 1e-3
@@ -65,7 +65,7 @@ def check_budget(
     low, high = bit_range(layers, schemes, ignore_scale_bits)
     if low - TOLERANCE <= avg_bits <= high + TOLERANCE:
         return min(max(avg_bits, low), high)
-    counting = gettext("scales not counted") if ignore_scale_bits else gettext("scales counted")
+    counting = Message("scales not counted") if ignore_scale_bits else Message("scales counted")
     raise InvalidStudy(
         "avg_bits {avg_bits} is out of reach for {names}: choose from {low} to {high} ({counting})",
         avg_bits=f"{avg_bits:g}",

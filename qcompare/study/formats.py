@@ -4,7 +4,7 @@ A scheme is a named layer format (`MXFP4`); a format is a family of schemes that
 themselves are in `qcompare/formats/`, one file each: adding one is a file there and a line in `FORMATS`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -158,3 +158,9 @@ def format_of(scheme: str) -> Format | None:
 def quantized(layer_config: Mapping[str, str]) -> dict[str, str]:
     """The layers of a layer config that do not stay at 16 bits."""
     return {name: scheme for name, scheme in layer_config.items() if scheme != UNQUANTIZED}
+
+
+def scheme_definitions(names: Iterable[str]) -> dict[str, Any]:
+    """Schemes, field by field, as the libraries that compute them define them: part of cache keys."""
+    formats = {name: format_of(name) for name in sorted(set(names))}
+    return {name: dict(format.definition(SCHEMES[name])) for name, format in formats.items() if format}
