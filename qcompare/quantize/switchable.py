@@ -63,11 +63,15 @@ class SwitchableModel:
                 layer.weight.data = self.weight(name, scheme)
                 self.config[name] = scheme
 
+    def original(self, name: str) -> "torch.Tensor":
+        """A layer's own weights; not to be changed."""
+        return self._original[name]
+
     def weight(self, name: str, scheme: str) -> "torch.Tensor":
         """A layer's weights at a scheme, shape (out_features, in_features); not to be changed."""
         import torch
 
-        original = self._original[name]
+        original = self.original(name)
         if scheme == UNQUANTIZED:
             return original
         if (name, scheme) in self._kept:

@@ -4,13 +4,13 @@ The same optimum as `auto_round.auto_scheme.delta_loss.choose_bits_per_layer_wit
 that one scoring serves every budget; a test compares the two.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 from qcompare.formats.bits import budget_bits, layer_bits
 from qcompare.recipes.groups import Group
-from qcompare.study.layers import LayerConfig
+from qcompare.study.layers import LayerConfig, LayerLosses
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,8 @@ class _State:
     before: "_State | None" = None
 
 
-Losses = Mapping[str, Mapping[str, float]]
-"""Scheme → full layer name → estimated loss; a scheme that is missing costs nothing (BF16)."""
-
-
 def allocate(
-    groups: Sequence[Group], schemes: Sequence[str], losses: Losses, avg_bits: float, ignore_scale_bits: bool
+    groups: Sequence[Group], schemes: Sequence[str], losses: LayerLosses, avg_bits: float, ignore_scale_bits: bool
 ) -> LayerConfig:
     """The layer config of least total loss whose average is at most `avg_bits`.
 
@@ -94,7 +90,7 @@ def _choices(state: _State) -> list[int]:
     return choices[::-1]
 
 
-def _option(group: Group, scheme: str, losses: Losses, ignore_scale_bits: bool) -> Option:
+def _option(group: Group, scheme: str, losses: LayerLosses, ignore_scale_bits: bool) -> Option:
     of_scheme = losses.get(scheme, {})
     return Option(
         bits=sum(layer_bits(layer, scheme, ignore_scale_bits) for layer in group),

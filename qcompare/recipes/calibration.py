@@ -46,12 +46,43 @@ def token_rows(dataset: str | None, calibration: Calibration, tokenizer: Any) ->
     """
     from datasets import Dataset
 
-    local = dataset is not None and dataset.endswith(LOCAL_ENDINGS)
-    texts = local_texts(Path(str(dataset))) if local else _hub_texts(dataset, calibration.num_samples, tokenizer)
-    tokens = tokenizer(list(texts), truncation=True, max_length=calibration.max_seq_length)["input_ids"]
-    rows = [row for row in tokens if len(row) == calibration.max_seq_length][: calibration.num_samples]
-    check_amount(str(dataset or ULTRACHAT), tokens, len(rows), calibration)
+    rows = _long_enough(dataset, calibration, tokenizer, calibration.num_samples)[: calibration.num_samples]
     return Dataset.from_dict({"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]})
+
+
+Rows = tuple[tuple[int, ...], ...]
+
+
+def split_rows(dataset: str | None, calibration: Calibration, tokenizer: Any) -> tuple[Rows, Rows]:
+    """Two calibration texts apart, as tokens: the first `num_samples` rows, and as many that follow them.
+
+    Of a text with fewer rows each gets a half.
+
+    Raises:
+        InvalidStudy: there is no text, or it is too short, or there is a single row.
+    """
+    wanted = 2 * calibration.num_samples
+    rows = _long_enough(dataset, calibration, tokenizer, wanted)
+    if len(rows) < 2:
+        raise InvalidStudy(
+            "calibration text {name} has a single row of {tokens} tokens: layers are scored on one part and compared "
+            "on another, so give two rows or more, or lower max_seq_length",
+            name=str(dataset or ULTRACHAT),
+            tokens=calibration.max_seq_length,
+        )
+    rows = rows[:wanted]
+    half = (len(rows) + 1) // 2
+    return tuple(map(tuple, rows[:half])), tuple(map(tuple, rows[half:]))
+
+
+def _long_enough(dataset: str | None, calibration: Calibration, tokenizer: Any, wanted: int) -> list[list[int]]:
+    """All rows that fill `max_seq_length`, cut to it."""
+    local = dataset is not None and dataset.endswith(LOCAL_ENDINGS)
+    texts = local_texts(Path(str(dataset))) if local else _hub_texts(dataset, wanted, tokenizer)
+    tokens = tokenizer(list(texts), truncation=True, max_length=calibration.max_seq_length)["input_ids"]
+    rows = [row for row in tokens if len(row) == calibration.max_seq_length]
+    check_amount(str(dataset or ULTRACHAT), tokens, len(rows), calibration)
+    return rows
 
 
 def check_amount(name: str, tokens: Sequence[Sequence[int]], long_enough: int, calibration: Calibration) -> None:

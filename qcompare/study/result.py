@@ -115,6 +115,21 @@ class AwqReport(Frozen):
     """Scales tried for each."""
 
 
+class Choice(Frozen):
+    """By what a recipe that scores layers chose them, and how far the divergence it expected holds."""
+
+    scorer: str
+    """How layers were scored, a name in `recipes.scores.SCORERS`."""
+    predicted_kl: float | None
+    """Sum of the chosen layers' scores, in nats per token; None where scores are no divergences."""
+    measured_kl: float | None
+    """KL(original ‖ recipe) per token on the calibration text that compares configs; None: not measured."""
+    measured_kl_stderr: float | None
+    """Over passages."""
+    compared: int
+    """Other layer configs that were measured."""
+
+
 class ExportReport(Frozen):
     """A checkpoint that was written, loaded again in a fresh process, and compared with what was measured."""
 
@@ -178,6 +193,8 @@ class Result(Frozen):
     """Recipes with AWQ only."""
     simulated: bool = True
     """Weights and activations were rounded in memory; accuracy is faithful, speed is not measured."""
+    choice: Choice | None = None
+    """How layers were chosen; the recipe `best` only."""
     calibration: str | None = None
     """Text and amount on which layers were scored; mixed recipes only."""
     add_bos_token: bool | None = None

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from qcompare.quantize.switchable import SwitchableModel
+from qcompare.study.formats import UNQUANTIZED
+from qcompare.study.layers import LayerLosses
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +53,15 @@ def responses(
                 yield changes.products.cpu()
             changes.forget()
             report(number + 1, len(passages))
+
+
+def by_scheme(model: SwitchableModel, losses: "torch.Tensor") -> LayerLosses:
+    """Losses of shape (layers, schemes) as scheme → full layer name → loss, without BF16."""
+    return {
+        scheme: dict(zip(model.layers, losses[:, place].tolist(), strict=True))
+        for place, scheme in enumerate(model.schemes)
+        if scheme != UNQUANTIZED
+    }
 
 
 class _OutputChanges:
@@ -96,7 +107,8 @@ class _OutputChanges:
         def compare(layer: Any, inputs: "tuple[torch.Tensor]", output: "torch.Tensor") -> None:
             with torch.no_grad():
                 self._changes[name] = {
-                    place: linear(model.input(self._input, name, scheme), model.weight(name, scheme), layer.bias) - output
+                    place: linear(model.input(self._input, name, scheme), model.weight(name, scheme), layer.bias)
+                    - output
                     for place, scheme in enumerate(model.schemes)
                     if scheme != model.config[name]
                 }
