@@ -1,10 +1,10 @@
 """`best`: layers chosen by predicted KL divergence, then by KL divergence measured on text of their own.
 
 Scores near the high-precision end (`scores/kl_fisher.py`) predict the divergence of any layer config, and `allocate`
-takes the best of them within the budget. Predictions are a few percent off, so the config is then measured, on
-calibration text that no score has seen: against the configs of other recipes, and against its neighbours, which
-exchange one layer for another. The best measured one is taken. The number of comparisons is fixed, not their time, so
-that a study gives the same layers again.
+takes the best of them within the budget. Predictions are a few percent off, and layers act on each other, so the
+config is then measured, on calibration text that no score has seen: against the configs of other recipes, and against
+some that exchange layers for others of equal cost (`belief`). Each teaches which exchange to try next; the best that
+was measured is taken. The number of comparisons is fixed, not their time: a study gives the same layers again.
 """
 
 import json
@@ -18,8 +18,8 @@ from pydantic import AfterValidator, Field
 from qcompare.errors import InvalidValue, unknown
 from qcompare.recipes.allocate import allocate
 from qcompare.recipes.base import BuildCost, Recipe
+from qcompare.recipes.belief import Belief
 from qcompare.recipes.edges import edge_config
-from qcompare.recipes.exchanges import exchanges
 from qcompare.recipes.lab import Lab, Report
 from qcompare.recipes.scores import SCORERS
 from qcompare.study.layers import LayerConfig, LayerLosses
@@ -35,6 +35,8 @@ MEASURING_PASSES = 1.5
 """To measure the KL divergence of a config: forward, and two output heads."""
 SURELY_WORSE = 3.0
 """Standard errors by which another recipe's config is worse at first look and not looked at again."""
+MAX_DRAWS = 10
+"""Until a config comes up that was not measured."""
 FIRST_LOOK = 4
 """Passages on which a config is compared first; one that is worse there is not compared on the others."""
 
@@ -56,8 +58,8 @@ class Best(Recipe):
     """How layers are scored, a name in `recipes.scores.SCORERS`."""
     effort: Literal["quick", "scores", "full"] = "full"
     """`full` measures configs; `scores` takes the best by its scores; `quick` scores on half the text as well."""
-    exchanges: Annotated[int, Field(ge=0, le=10_000)] = 16
-    """Neighbours that are measured, with `effort: full`."""
+    comparisons: Annotated[int, Field(ge=0, le=10_000)] = 12
+    """Configs with exchanged layers that are measured, with `effort: full`."""
 
     def choose(self, lab: Lab) -> LayerConfig:
         study, context, report = lab.study, lab.context, lab.report
@@ -72,7 +74,7 @@ class Best(Recipe):
             lab.report = _part(report, 400, 1000)
             search = _Search(lab, losses, config)
             search.compare_recipes()
-            search.exchange(self.exchanges)
+            search.exchange(self.comparisons)
             config = search.config
         lab.report = report
         lab.choice = Choice(
@@ -88,7 +90,7 @@ class Best(Recipe):
     def cost(self, study: Study) -> BuildCost:
         text = study.calibration
         passes = {"quick": QUICK_SHARE * SCORING_PASSES, "scores": SCORING_PASSES}.get(
-            self.effort, SCORING_PASSES + MEASURING_PASSES * (2 + self.exchanges / 2)
+            self.effort, SCORING_PASSES + MEASURING_PASSES * (2 + self.comparisons / 2)
         )
         return BuildCost(choosing=passes * text.num_samples * text.max_seq_length)
 
@@ -97,69 +99,56 @@ class _Search:
     """The best config measured so far, on text that no score has seen."""
 
     def __init__(self, lab: Lab, losses: LayerLosses, config: LayerConfig) -> None:
+        context, study = lab.context, lab.study
         self._lab, self._bench = lab, lab.bench
-        self._losses = {scheme: dict(of_layers) for scheme, of_layers in losses.items()}
+        self._rest = context.groups, study.schemes, context.budget, study.ignore_scale_zp_bits
         self.config = config
         self.kl = self._bench.kl(config, 0, self._bench.passages)
         """Per passage."""
         self.compared = 0
+        self._belief = Belief(*self._rest[:2], losses, *self._rest[2:], study.seed)
+        if (expected := self._belief.total(config)) > 0:
+            self._belief.scale(mean(self.kl) / expected)
 
     def compare_recipes(self) -> None:
         """Take another recipe's config where that is better."""
-        context, study = self._lab.context, self._lab.study
-        rest = context.groups, study.schemes, context.budget, study.ignore_scale_zp_bits
-        others = {end: edge_config(*rest, end) for end in ("head", "tail")}
+        others = {end: edge_config(*self._rest, end) for end in ("head", "tail")}
         if (kept := self._lab.kept_autoscheme_scores()) is not None:
-            others["mixed"] = allocate(*rest[:2], kept, *rest[2:])
+            others["mixed"] = allocate(*self._rest[:2], kept, *self._rest[2:])
         for name, config in others.items():
             if self._is_better(config, errors=SURELY_WORSE):
                 print(f"{name} is better: KL {mean(self.kl):.4f}", flush=True)
 
     def exchange(self, comparisons: int) -> None:
-        """Go from neighbour to better neighbour."""
+        """Measure configs that exchange layers for others of equal cost, the likeliest to be better first."""
         tried = {_key(self.config)}
         for done in range(comparisons):
             self._lab.report(done, comparisons)
-            neighbour = next((each for each in self._neighbours() if _key(each) not in tried), None)
-            if neighbour is None:
+            config = self._belief.expected_best()
+            for _ in range(MAX_DRAWS):
+                if _key(config) not in tried:
+                    break
+                config = self._belief.draw()
+            else:
                 return
-            tried.add(_key(neighbour))
-            before, predicted = self.config, self._predicted(neighbour) - self._predicted(self.config)
-            if self._is_better(neighbour, errors=0.0):
-                print(f"exchange {done + 1} of {comparisons}: KL {mean(self.kl):.4f}", flush=True)
-            self._learn(before, neighbour, self._difference - predicted)
-
-    def _neighbours(self) -> list[LayerConfig]:
-        context, study = self._lab.context, self._lab.study
-        return exchanges(
-            context.groups, study.schemes, self._losses, self.config, context.budget, study.ignore_scale_zp_bits
-        )
+            tried.add(_key(config))
+            if self._is_better(config, errors=0.0):
+                print(f"comparison {done + 1} of {comparisons}: KL {mean(self.kl):.4f}", flush=True)
 
     def _is_better(self, config: LayerConfig, errors: float) -> bool:
         """Measure a config and take it where it is better. A first look saves the rest for one that is worse by more
         than so many standard errors."""
         self.compared += 1
-        first = min(FIRST_LOOK, len(self.kl))
-        found = self._bench.kl(config, 0, first)
+        found = self._bench.kl(config, 0, min(FIRST_LOOK, len(self.kl)))
         differences = [new - old for new, old in zip(found, self.kl, strict=False)]
-        self._difference = mean(differences)
-        if self._difference > errors * (_stderr(differences) or 0.0):
-            return False
-        found += self._bench.kl(config, first, len(self.kl))
-        self._difference = mean(found) - mean(self.kl)
-        if self._difference < 0:
+        if mean(differences) <= errors * _stderr(differences):
+            found += self._bench.kl(config, len(found), len(self.kl))
+            differences = [new - old for new, old in zip(found, self.kl, strict=True)]
+        self._belief.learn(config, self.config, mean(differences), _stderr(differences))
+        better = len(found) == len(self.kl) and mean(differences) < 0
+        if better:
             self.config, self.kl = config, found
-        return self._difference < 0
-
-    def _learn(self, before: LayerConfig, after: LayerConfig, surprise: float) -> None:
-        """Move the losses of what was exchanged by half of what they were off: to come to other layers next."""
-        changed = [name for name in after if after[name] != before[name]]
-        for name in changed:
-            if after[name] in self._losses:
-                self._losses[after[name]][name] += surprise / 2 / len(changed)
-
-    def _predicted(self, config: LayerConfig) -> float:
-        return sum(self._losses.get(scheme, {}).get(name, 0.0) for name, scheme in config.items())
+        return better
 
 
 def _in_words(choice: Choice) -> str:
@@ -176,8 +165,9 @@ def _key(config: Mapping[str, str]) -> str:
     return json.dumps(sorted(config.items()))
 
 
-def _stderr(values: Sequence[float]) -> float | None:
-    return stdev(values) / sqrt(len(values)) if len(values) > 1 else None
+def _stderr(values: Sequence[float]) -> float:
+    """Of the mean; of a single value its size, as nothing else is known."""
+    return stdev(values) / sqrt(len(values)) if len(values) > 1 else abs(values[0])
 
 
 def _part(report: Report, first: int, last: int) -> Report:

@@ -84,7 +84,7 @@ def test_what_is_measured_is_what_a_job_would_measure(tiny_llama: Path, text: Pa
 def test_every_family_stays_within_its_budget(
     schemes: tuple[str, ...], avg_bits: float, shared: bool, tiny_llama: Path, text: Path, settings: Settings
 ) -> None:
-    recipe = Best(exchanges=3)
+    recipe = Best(comparisons=3)
     lab = make_lab(tiny_llama, text, settings, recipe, avg_bits, schemes=schemes, shared_layers=shared)
     config = recipe.choose(lab)
     assert set(config) == {layer.name for layer in lab.facts.layers}
