@@ -53,7 +53,7 @@ def simulate(
                 )
             layer.weight.data.copy_(weight_rounding(scheme)(layer.weight.data, **settings.get(name, {})))
             if activations and rounds_activations(scheme):
-                layer.register_forward_pre_hook(_InputRounding(shared, scheme, input_maxima.get(name)))
+                round_inputs(layer, shared, scheme, input_maxima.get(name))
             report(done, len(layer_config))
 
 
@@ -90,16 +90,9 @@ class SharedInput(threading.local):
         return self._rounded[key]
 
 
-class _InputRounding:
-    """Forward pre-hook of one quantized layer."""
-
-    def __init__(self, shared: SharedInput, scheme: str, maximum: float | None) -> None:
-        self.shared = shared
-        self.scheme = scheme
-        self.maximum = maximum
-
-    def __call__(self, module: Any, inputs: tuple["torch.Tensor", ...]) -> tuple["torch.Tensor", ...]:
-        return (self.shared.rounded(inputs[0], self.scheme, self.maximum),)
+def round_inputs(layer: Any, shared: SharedInput, scheme: str, maximum: float | None = None) -> None:
+    """Let a linear layer round its inputs at every call."""
+    layer.register_forward_pre_hook(lambda module, inputs: (shared.rounded(inputs[0], scheme, maximum),))
 
 
 def rounds_activations(scheme: str) -> bool:
@@ -115,7 +108,7 @@ def weight_rounding(scheme: str) -> Rounding:
         JobError: the scheme is not simulated.
     """
     format = format_of(scheme)
-    if format is None or not format.mixable:
+    if format is None:
         raise JobError("{scheme} is not simulated in memory", scheme=scheme)
     return format.weight_rounding(SCHEMES[scheme])
 

@@ -18,7 +18,7 @@ from pydantic import (
 
 from qcompare.errors import InvalidValue, unknown
 from qcompare.registry import Registry
-from qcompare.study.formats import SCHEMES, Format, format_of
+from qcompare.study.formats import SCHEMES, Format, checkpoint_formats, format_of
 from qcompare.study.frozen import Frozen
 from qcompare.study.refusals import refusal
 from qcompare.words import Message, gettext_noop
@@ -153,7 +153,7 @@ def is_baseline(name: str) -> bool:
 
 
 def check_mix(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Schemes as they can be mixed by one recipe: two or more of one format, lowest bits first.
+    """Schemes as they can be mixed by one recipe: two or more that one checkpoint can hold, lowest bits first.
 
     Raises:
         InvalidValue: says what is wrong and what is allowed.
@@ -163,19 +163,15 @@ def check_mix(names: tuple[str, ...]) -> tuple[str, ...]:
             raise InvalidValue(unknown(gettext_noop("scheme"), name, SCHEMES))
     if len(set(names)) != len(names):
         raise InvalidValue("a scheme is named twice in {names}: name each once", names=", ".join(names))
-    found = [format for name in names if (format := format_of(name))]
-    if whole := next((name for name in names if (format := format_of(name)) and not format.mixable), None):
-        writers = " or ".join(recipe.name for recipe in RECIPES.values() if recipe.writes == whole)
-        raise InvalidValue("{scheme} cannot be mixed: name {recipes} under recipes", scheme=whole, recipes=writers)
     if len(names) < 2:
         raise InvalidValue("needs a low and a high one, got {n}: e.g. [MXFP4, MXFP8]", n=len(names))
-    formats = {format.name: format for format in found}
-    if len(formats) > 1:
+    formats = {format.name: format for name in names if (format := format_of(name))}
+    if len(formats) > 1 and not checkpoint_formats(names):
         holds = "; ".join(f"{' and '.join(f.exports)} hold mixes of {_names(f)}" for f in formats.values())
         raise InvalidValue("{names} cannot be stored in one checkpoint: {why}", names=", ".join(names), why=holds)
-    bits = [SCHEMES[name].bits for name in names]
+    bits = [SCHEMES[name].stored_bits for name in names]
     if bits != sorted(set(bits)):
-        ordered = sorted(names, key=lambda name: SCHEMES[name].bits)
+        ordered = sorted(names, key=lambda name: SCHEMES[name].stored_bits)
         raise InvalidValue("must be given low first, with different bits: [{names}]", names=", ".join(ordered))
     return names
 

@@ -16,6 +16,11 @@ from qcompare.study.spec import Study
 WEIGHT_ONLY = {"recipe": "mixed", "schemes": ["W2A16G64", "W4A16G64"], "avg_bits": 3.0, "title": "Mixed W2/W4"}
 
 
+def test_schemes_of_several_formats_can_be_mixed_where_one_checkpoint_holds_them() -> None:
+    for schemes in (["NVFP4", "FP8_DYNAMIC"], ["MXFP4", "NVFP4", "FP8_BLOCK", "BF16"], ["W4A16", "W4A16G64"]):
+        assert Study.model_validate({"schemes": schemes}).schemes == tuple(schemes)
+
+
 def test_a_recipe_without_parameters_is_written_as_its_name() -> None:
     study = Study.model_validate({"recipes": ["bf16", {"recipe": "tail"}]})
     assert study == Study.model_validate({"recipes": ["bf16", "tail"]})
@@ -57,7 +62,9 @@ def test_one_study_holds_rows_of_several_formats(settings: Settings) -> None:
         ({"recipe": "mixed", "avg_bits": 99}, r"mixed: avg_bits: .*32"),
         ({"recipe": "bf16", "avg_bits": 4}, "bf16 takes no budget"),
         ({"recipe": "mixed", "schemes": ["MXFP4", "W8A16"]}, "cannot be stored in one checkpoint"),
-        ({"recipe": "mixed", "schemes": ["FP8_DYNAMIC", "BF16"]}, "name rtn_fp8_dynamic or awq_fp8_dynamic"),
+        ({"recipe": "mixed", "schemes": ["MXFP4_RCEIL", "FP8_DYNAMIC"]}, "cannot be stored in one checkpoint"),
+        ({"recipe": "mixed", "schemes": ["FP8_DYNAMIC", "INT8_W8A8"]}, "different bits"),
+        ({"recipe": "mixed", "schemes": ["NVFP4", "MXFP4"]}, r"low first.*\[MXFP4, NVFP4\]"),
         ({"recipe": "layers"}, "layer_config"),
         ({"recipe": "layers", "layer_config": "/no/such/file"}, "cannot be read"),
     ],
