@@ -6,7 +6,8 @@ rounding. The accuracy is that of the format; speed and memory are not.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from qcompare.study.formats import SCHEMES, Rounding, format_of, quantized
 
 if TYPE_CHECKING:
     import torch
+
+ORIGINAL_HEAD = "_qcompare_original_head"
 
 
 def simulate(
@@ -51,6 +54,8 @@ def simulate(
                 raise JobError(
                     "layer {name} is not a linear layer of this model: the recipe is for another model", name=name
                 )
+            if layer is model.get_output_embeddings():
+                keep_original_head(model)
             layer.weight.data.copy_(weight_rounding(scheme)(layer.weight.data, **settings.get(name, {})))
             if activations and rounds_activations(scheme):
                 round_inputs(layer, shared, scheme, input_maxima.get(name))
@@ -64,6 +69,31 @@ def _shared_settings(modules: Mapping[str, Any], layer_config: Mapping[str, str]
         layers = {n: modules[n] for n, scheme in layer_config.items() if n in modules and format_of(scheme) is format}
         found |= format.shared_settings(layers)
     return found
+
+
+def keep_original_head(model: Any) -> None:
+    """Before an output head is rounded: remember it as it is, and part it from an embedding that it is tied to."""
+    import torch
+
+    head = model.get_output_embeddings()
+    original = torch.nn.Linear(*head.weight.shape[::-1], bias=False, device="meta")
+    original.weight, original.bias = head.weight, head.bias
+    head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
+    model.__dict__[ORIGINAL_HEAD] = original  # a module of the model would be rounded and saved with it
+
+
+@contextmanager
+def original_head(model: Any) -> Iterator[None]:
+    """Let a model compute logits with the output head that it had before it was rounded."""
+    if (original := model.__dict__.get(ORIGINAL_HEAD)) is None:
+        yield
+        return
+    rounded = model.get_output_embeddings()
+    model.set_output_embeddings(original)
+    try:
+        yield
+    finally:
+        model.set_output_embeddings(rounded)
 
 
 class SharedInput(threading.local):

@@ -78,7 +78,7 @@ class Lab:
     def fetch(self) -> None:
         """Bring the model's files to this machine."""
         self.local = fetch(self.study.model, self.settings, print)
-        self.facts = describe(self.study.model, self.settings)
+        self.facts = describe(self.study.model, self.settings).of_study(self.study)
 
     def load(self) -> tuple[Any, Any]:
         """A fresh (model, tokenizer) of the original."""

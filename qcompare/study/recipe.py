@@ -4,6 +4,7 @@ How a recipe is built is in `qcompare/recipes/`, one file each, whose classes ex
 file there and a line in `RECIPES`.
 """
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -12,6 +13,7 @@ from pydantic import (
     SerializeAsAny,
     SerializerFunctionWrapHandler,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_serializer,
 )
@@ -21,6 +23,7 @@ from qcompare.registry import Registry
 from qcompare.study.formats import SCHEMES, Format, checkpoint_formats, format_of
 from qcompare.study.frozen import Frozen
 from qcompare.study.refusals import refusal
+from qcompare.study.size import Sizes
 from qcompare.words import Message, gettext_noop
 
 RoundingKind = Literal["rtn", "opt_rtn", "tuned"]
@@ -59,24 +62,34 @@ class RecipeSpec(Frozen):
     """The name of its rows instead of `label`."""
     schemes: tuple[str, ...] | None = None
     avg_bits: tuple[AvgBits, ...] | None = None
+    max_size: Sizes | None = None
+    quant_lm_head: bool | None = None
+    ignore: tuple[str, ...] | None = None
     rounding: RoundingKind | None = None
     iters: Iters | None = None
 
-    @field_validator("avg_bits", "schemes", mode="before")
+    @field_validator("avg_bits", "schemes", "max_size", "ignore", mode="before")
     @classmethod
     def _one_is_a_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str | int | float) else value
 
-    @field_validator("avg_bits")
+    @field_validator("avg_bits", "max_size")
     @classmethod
-    def _has_a_budget(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+    def _has_a_budget(cls, value: tuple[float, ...] | None, info: ValidationInfo) -> tuple[float, ...] | None:
         if value is None:
             return None
         if not cls.takes_budget:
-            raise InvalidValue("{recipe} takes no budget: leave avg_bits out", recipe=cls.name)
+            raise InvalidValue("{recipe} takes no budget: leave {field} out", recipe=cls.name, field=info.field_name)
+        if info.field_name == "max_size" and info.data.get("avg_bits"):
+            raise InvalidValue("a budget is given twice: leave avg_bits or max_size out")
         if not value:
             raise InvalidValue("is empty: name at least one")
         return value
+
+    @field_validator("ignore")
+    @classmethod
+    def _patterns_compile(cls, patterns: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if patterns is None else check_patterns(patterns)
 
     @field_validator("schemes")
     @classmethod
@@ -150,6 +163,22 @@ def default_recipes() -> tuple[RecipeSpec, ...]:
 def is_baseline(name: str) -> bool:
     """Whether a recipe is the one that all others are compared with."""
     return name in RECIPES and RECIPES[name].is_baseline
+
+
+def check_patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Patterns of layer names that can be read.
+
+    Raises:
+        InvalidValue: one is no regular expression.
+    """
+    for pattern in (each for each in patterns if each.startswith("re:")):
+        try:
+            re.compile(pattern[3:])
+        except re.error as error:
+            raise InvalidValue(
+                "{pattern} is no regular expression ({reason})", pattern=pattern, reason=str(error)
+            ) from None
+    return patterns
 
 
 def check_mix(names: tuple[str, ...]) -> tuple[str, ...]:

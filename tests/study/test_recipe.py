@@ -75,6 +75,21 @@ def test_a_wrong_recipe_is_one_line_that_says_what_is_wrong(recipe: Any, reason:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"max_size": "five"}, "must be a size such as '5 GB'"),
+        ({"max_size": "0 GB"}, "max_size"),
+        ({"ignore": ["re:("]}, r"re:\( is no regular expression"),
+        ({"recipes": [{"recipe": "head", "avg_bits": 5, "max_size": "1 GB"}]}, "a budget is given twice"),
+        ({"recipes": [{"recipe": "uniform", "max_size": "1 GB"}]}, "uniform takes no budget: leave max_size out"),
+    ],
+)
+def test_wrong_sizes_and_patterns_are_one_line(values: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InvalidStudy, match=reason):
+        parse_study(values)
+
+
 def test_layers_of_ones_own_are_read_from_a_file_or_a_result(
     tiny_llama: Path, tmp_path: Path, settings: Settings
 ) -> None:
