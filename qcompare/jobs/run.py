@@ -68,7 +68,7 @@ class Run:
         generations = self._generate(model, tokenizer)
         mean, stderr = average(scores)
         local, checkpoint = self.lab.local, self.lab.checkpoint
-        size = stored_size(checkpoint) if checkpoint else stored_bytes(facts.layers, config, facts.num_params)
+        size = stored_size(checkpoint) if checkpoint else stored_bytes(facts.layers, config, facts.num_stored_params)
         result = Result(
             study_id=self.job.study_id,
             job_id=self.job.id,

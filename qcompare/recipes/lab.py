@@ -78,7 +78,7 @@ class Lab:
     def fetch(self) -> None:
         """Bring the model's files to this machine."""
         self.local = fetch(self.study.model, self.settings, print)
-        self.facts = describe(self.study.model, self.settings)
+        self.facts = describe(self.study.model, self.settings).of_study(self.study)
 
     def cache_key(self, kind: str, sources: Sequence[str], **inputs: Any) -> CacheKey:
         """The key of something computed from this model on this machine; after `fetch`.
