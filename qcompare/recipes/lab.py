@@ -119,7 +119,9 @@ class Lab:
             scheme: {layer.name: layer_bits(layer, scheme, counted) for layer in self.facts.layers}
             for scheme in self.study.schemes
         }
-        self.layer_scores = LayerScores(losses=losses, bits=bits)
+        self.layer_scores = LayerScores(
+            losses=losses, bits=bits, layers=self.facts.layers, num_params=self.facts.num_stored_params
+        )
 
     def quantize(self, model: Any, tokenizer: Any, layer_config: LayerConfig) -> tuple[Any, Any]:
         """The (model, tokenizer) in these schemes, in memory, rounded as the study asks. The model is consumed."""
