@@ -82,6 +82,10 @@ class Lab:
 
     def load(self) -> tuple[Any, Any]:
         """A fresh (model, tokenizer) of the original."""
+        # loads torch
+        from qcompare.evaluate.scoring.memory import return_freed_memory
+
+        return_freed_memory()
         model, tokenizer = load(self.local, self.device, self.dtype, self.settings, self.study.hub_kernels)
         return model, tokenizer
 
@@ -152,7 +156,6 @@ class Lab:
         rows = token_rows(self.calibration(ULTRACHAT), self.study.calibration, tokenizer) if n_grid else None
         self.checkpoint = self.folder / "checkpoint"
         self.awq = write_fp8(model, tokenizer, scheme, rows, n_grid, self.checkpoint, self.report)
-        del model
         compressed = LocalModel(self.checkpoint, self.local.name, "folder", self.local.revision)
         loaded, tokenizer = load(compressed, self.device, self.dtype, self.settings, self.study.hub_kernels)
         settle(loaded)
