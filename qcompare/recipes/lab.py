@@ -153,7 +153,11 @@ class Lab:
         Args:
             n_grid: scales that AWQ tries per mapping; None rounds plainly.
         """
-        rows = token_rows(self.calibration(ULTRACHAT), self.study.calibration, tokenizer) if n_grid else None
+        rows = None
+        if n_grid:
+            rows = token_rows(self.calibration(ULTRACHAT), self.study.calibration, tokenizer, whole=False)
+            total = sum(map(len, rows["input_ids"]))
+            self.calibration_text = f"{self.calibration_text} at most per row, {total} in all"
         self.checkpoint = self.folder / "checkpoint"
         self.awq = write_fp8(model, tokenizer, scheme, rows, n_grid, self.checkpoint, self.report)
         compressed = LocalModel(self.checkpoint, self.local.name, "folder", self.local.revision)
