@@ -13,7 +13,7 @@ from qcompare.errors import ModelUnavailable
 from qcompare.settings import Settings
 from qcompare.words import Message, gettext, gettext_noop
 
-SOURCES = gettext_noop("a dense, decoder-only language model (Llama, Qwen, Gemma, Mistral, …)")
+SOURCES = gettext_noop("a decoder-only language model (Llama, Qwen, Gemma, Mistral, …)")
 
 
 NO_BASELINE = gettext_noop("what it has lost would count as kept; choose the original model")
