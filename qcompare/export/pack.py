@@ -7,7 +7,7 @@ from typing import Any
 from qcompare.errors import InvalidStudy, unknown
 from qcompare.quantize.rounding import Rounding, compressor
 from qcompare.study.formats import CHECKPOINT_FORMATS, SCHEMES, checkpoint_formats, quantized
-from qcompare.words import gettext, gettext_noop
+from qcompare.words import gettext_noop
 
 
 def check_format(layer_config: Mapping[str, str], format: str) -> None:
@@ -30,7 +30,7 @@ def check_format(layer_config: Mapping[str, str], format: str) -> None:
             "{schemes} cannot be stored as {format}: choose {others}",
             schemes=" + ".join(schemes),
             format=format,
-            others=gettext(" or ").join(exports),
+            others=", ".join(exports),
         )
 
 

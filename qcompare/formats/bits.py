@@ -12,7 +12,7 @@ from qcompare.study.formats import FORMATS, SCHEMES, UNQUANTIZED
 from qcompare.study.layers import LinearLayer
 from qcompare.study.result import Bits
 from qcompare.study.size import size_text
-from qcompare.words import gettext
+from qcompare.words import Message
 
 UNQUANTIZED_BITS = 16
 TOLERANCE = 1e-3
@@ -66,7 +66,7 @@ def check_budget(
     low, high = bit_range(layers, schemes, ignore_scale_bits)
     if low - TOLERANCE <= avg_bits <= high + TOLERANCE:
         return min(max(avg_bits, low), high)
-    counting = gettext("scales not counted") if ignore_scale_bits else gettext("scales counted")
+    counting = Message("scales not counted") if ignore_scale_bits else Message("scales counted")
     raise InvalidStudy(
         "avg_bits {avg_bits} is out of reach for {names}: choose from {low} to {high} ({counting})",
         avg_bits=f"{avg_bits:g}",

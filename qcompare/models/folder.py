@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from qcompare.errors import ModelUnavailable
-from qcompare.models.config import NO_BASELINE, check_config, num_blocks, read_config
+from qcompare.models.config import NO_BASELINE, check_code, check_config, num_blocks, read_config
 from qcompare.models.facts import ModelFacts
 from qcompare.models.headers import Stored, read_headers
 from qcompare.models.layers import EXPERT_FAMILIES, expert_count, linear_layers, num_params, output_head
@@ -37,6 +37,7 @@ def describe_folder(folder: Path, model: str, source: str, title: str, settings:
         )
     config = read_config(folder / "config.json")
     check_config(config, model, settings)
+    check_code(folder, model, settings)
     stored = read_headers(folder, settings.allow_unsafe_weights)
     if not any((folder / name).is_file() for name in TOKENIZERS):
         raise ModelUnavailable("{folder}: has no tokenizer (tokenizer.json); save it beside the model", folder=folder)

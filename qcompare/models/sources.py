@@ -9,6 +9,7 @@ from pathlib import Path
 from qcompare.demo.bundle import ensure_bundle
 from qcompare.demo.manifest import demo_manifest
 from qcompare.errors import ModelUnavailable
+from qcompare.models.config import check_code
 from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.models.folder import describe_folder, folder_revision
 from qcompare.models.headers import Stored
@@ -111,6 +112,7 @@ def fetch(model: str, settings: Settings, report: Callable[[str], None] = lambda
     facts = describe(model, settings)  # refuses what cannot be used before gigabytes are fetched
     report(f"downloading {source.repo} ({facts.size_bytes / 1e9:.1f} GB) where it is not in the cache")
     folder = fetch_hub(source.repo, source.revision, settings)
+    check_code(folder, model, settings)  # also of a commit that is newer than what was described
     return LocalModel(folder, facts.title, source.kind, folder.name)
 
 

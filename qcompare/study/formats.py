@@ -174,3 +174,9 @@ def checkpoint_formats(schemes: Iterable[str]) -> tuple[str, ...]:
 def quantized(layer_config: Mapping[str, str]) -> dict[str, str]:
     """The layers of a layer config that do not stay at 16 bits."""
     return {name: scheme for name, scheme in layer_config.items() if scheme != UNQUANTIZED}
+
+
+def scheme_definitions(names: Iterable[str]) -> dict[str, Any]:
+    """Schemes, field by field, as the libraries that compute them define them: part of cache keys."""
+    formats = {name: format_of(name) for name in sorted(set(names))}
+    return {name: dict(format.definition(SCHEMES[name])) for name, format in formats.items() if format}
