@@ -35,7 +35,7 @@ class Identity:
     device: str
     """Kind and name: other hardware adds in another order."""
     scorer: str
-    """The scoring mode and its row budget, or "generate" and its batch size."""
+    """The scoring mode, and its row budget or "generate" and the batch size."""
     max_length: int
     libraries: Mapping[str, str]
     """Versions."""

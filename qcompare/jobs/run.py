@@ -207,7 +207,7 @@ class Run:
             libraries=versions,
         )
         folder = self.settings.home / "kept"
-        lm.answers_at = lambda batch: KeptAnswers(folder, replace(identity, scorer=f"generate {batch}"))
+        lm.answers_at = lambda batch: KeptAnswers(folder, replace(identity, scorer=f"{lm.mode} generate {batch}"))
         if isinstance(lm, CachedLM):
             lm.scores_at = lambda tokens: KeptScores(folder, replace(identity, scorer=f"{lm.mode} {tokens}"))
 
