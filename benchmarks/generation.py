@@ -51,13 +51,13 @@ def theirs(model: Any, tokenizer: Any, batch_size: int) -> Callable[[], Any]:
 def ours(model: Any, tokenizer: Any) -> Callable[[], Any]:
     """The model as a job uses it, with nothing kept yet."""
     from qcompare.evaluate.cached import CachedLM
-    from qcompare.evaluate.kept import Identity, KeptAnswers
+    from qcompare.evaluate.kept import KeptAnswers
+    from qcompare.store.cache import Rows
 
     def make() -> Any:
         lm = CachedLM(model, tokenizer, batch_size=BATCH_SIZE)
         folder = Path(tempfile.mkdtemp())
-        identity = Identity("", {}, {}, "", "", "", "", lm.max_length, {})
-        lm.answers_at = lambda batch: KeptAnswers(folder, identity)
+        lm.answers_at = lambda batch: KeptAnswers(Rows(folder / f"{batch}.sqlite"))
         return lm
 
     return make
