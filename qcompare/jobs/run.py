@@ -201,7 +201,7 @@ class Run:
             "max_length": lm.max_length,
         }
         lm.answers_at = lambda batch: KeptAnswers(
-            cache.rows(key("answers", SCORE_SOURCES, **model, scorer="generate", batch_size=batch))
+            cache.rows(key("answers", SCORE_SOURCES, **model, scorer=f"{lm.mode} generate", batch_size=batch))
         )
         if isinstance(lm, CachedLM):
             lm.scores_at = lambda tokens: KeptScores(
