@@ -5,7 +5,7 @@ The only place that puts models, recipes, quantization and evaluation together.
 
 from typing import TYPE_CHECKING, Any
 
-from qcompare.errors import ModelUnavailable
+from qcompare.errors import InvalidStudy, ModelUnavailable
 from qcompare.evaluate.row_budget import StudyBudget
 from qcompare.jobs.stages import Stages
 from qcompare.recipes.base import Recipe
@@ -18,8 +18,10 @@ from qcompare.study.result import ModelRef, Result, TaskScore
 from qcompare.study.samples import Sample
 from qcompare.study.spec import Study
 from qcompare.study.stage import Stage
+from qcompare.study.task import TASKS
 
 if TYPE_CHECKING:
+    from qcompare.evaluate.benchmarks import TaskRequest
     from qcompare.evaluate.cached import CachedLM
     from qcompare.evaluate.scoring.memory import Budget
     from qcompare.evaluate.scoring.modes import ModeChoice
@@ -153,9 +155,18 @@ class Run:
             batch_size=self.study.batch_size,
             add_bos_token=self.add_bos_token,
             seed=self.study.seed,
+            chat_template=self.study.chat_template,
+            system_instruction=self.study.system_instruction,
+            fewshot_as_multiturn=self.study.fewshot_as_multiturn,
+            gen_kwargs=self.study.gen_kwargs,
+            enable_thinking=self.study.enable_thinking,
+            think_end_token=self.study.think_end_token,
+            run_unsafe_code=self.settings.trust_remote_code,
         )
         if not self.study.tasks:
             return [], []
+        if self.study.chat_template and not tokenizer.chat_template:
+            raise InvalidStudy("chat_template: {model} has no chat template: leave it out", model=self.study.model)
         scores: list[TaskScore] = []
         samples: list[Sample] = []
         tasks = task_manager(self.study.tasks, self.settings, report=print)
@@ -166,13 +177,20 @@ class Run:
         for task in self.study.tasks:
             with self.stages.stage(Stage.EVALUATING, task) as report:
                 lm.progress = report
-                request = benchmarks.TaskRequest(task, tasks.data[task], self.study.examples(task))
+                request = self._request(task, tasks.data[task])
                 score, answered = benchmarks.run_task(lm, request, tasks.manager, options)
                 scores.append(score)
                 samples += answered
         self.scorer, self.reused = lm.mode, lm.reused
         self.row_tokens = budget.tokens if budget else None
         return scores, samples
+
+    def _request(self, task: str, data: str) -> "TaskRequest":
+        from qcompare.evaluate.benchmarks import TaskRequest
+
+        found = TASKS[task]
+        num_fewshot = None if found.own_fewshot and self.study.num_fewshot is None else self.study.examples(task)
+        return TaskRequest(task, data, num_fewshot, found.lm_eval_name)
 
     def _row_budget(self, model: Any) -> "Budget | None":
         """The study's row budget, agreed on before anything is scored; None for lm-eval's own scorer."""
@@ -200,8 +218,9 @@ class Run:
             "input_maxima": self.lab.input_maxima,
             "max_length": lm.max_length,
         }
+        answers = model | {"scorer": f"{lm.mode} generate", "think_end_token": self.study.think_end_token}
         lm.answers_at = lambda batch: KeptAnswers(
-            cache.rows(key("answers", SCORE_SOURCES, **model, scorer=f"{lm.mode} generate", batch_size=batch))
+            cache.rows(key("answers", SCORE_SOURCES, **answers, batch_size=batch))
         )
         if isinstance(lm, CachedLM):
             lm.scores_at = lambda tokens: KeptScores(
