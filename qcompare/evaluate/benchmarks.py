@@ -8,6 +8,7 @@ from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from qcompare.errors import QCompareError
 from qcompare.study.result import TaskScore
 from qcompare.study.samples import Sample
 
@@ -23,6 +24,10 @@ LLAMA_BOS = ("<|begin_of_text|>", "<s>")
 
 Report = Callable[[int, int], None]
 """Told (requests done, requests in all)."""
+
+
+class Unanswerable(QCompareError):
+    """A model cannot answer questions of this kind; its message says why."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,11 @@ def default_add_bos_token(wanted: bool | None, model: Any, tokenizer: Any) -> bo
 
 
 def run_task(lm: Any, request: TaskRequest, task_manager: Any, options: Options) -> tuple[TaskScore, list[Sample]]:
-    """Run one task (or group) and return its score and all its questions."""
+    """Run one task (or group) and return its score and all its questions.
+
+    Raises:
+        Unanswerable: the model cannot answer questions of this kind.
+    """
     from lm_eval import simple_evaluate
 
     with _without_environment_info():
