@@ -3,8 +3,6 @@
 The only place that puts models, recipes, quantization and evaluation together.
 """
 
-import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import JobError, ModelUnavailable
@@ -14,7 +12,7 @@ from qcompare.recipes.base import Recipe
 from qcompare.recipes.lab import Lab, stored_size
 from qcompare.settings import Settings
 from qcompare.store import JobFolder
-from qcompare.store.seal import reusable
+from qcompare.study.formats import quantized, scheme_definitions
 from qcompare.study.records import Job
 from qcompare.study.result import ModelRef, Result, Served, TaskScore
 from qcompare.study.samples import Sample
@@ -32,6 +30,10 @@ if TYPE_CHECKING:
 
 OF_A_SERVER = {"device": "server", "device_name": "server", "dtype": "unknown"}
 """Where a served model computes."""
+REFERENCE_SOURCES = ("qcompare.models.loading", "qcompare.evaluate.divergence", "qcompare.evaluate.scoring.head")
+ENCODING_SOURCES = ("qcompare.evaluate.scoring.encode",)
+SCORE_SOURCES = ("qcompare.models.loading", "qcompare.formats", "qcompare.quantize", "qcompare.evaluate.scoring")
+"""The code of our own that computes what is kept: another version of it computes again."""
 
 
 class Run:
@@ -60,7 +62,6 @@ class Run:
         from qcompare.evaluate.benchmarks import average
         from qcompare.formats.bits import count, stored_bytes
         from qcompare.models.environment import environment, peak_memory_bytes
-        from qcompare.study.formats import quantized
 
         with self.stages.stage(Stage.FETCHING):
             self.lab.fetch()
@@ -80,8 +81,8 @@ class Run:
             self.endpoint.close()
         mean, stderr = average(scores)
         local, checkpoint = self.lab.local, self.lab.checkpoint
-        size = stored_size(checkpoint) if checkpoint else stored_bytes(facts.layers, config, facts.num_params)
         machine = environment(self.device, self.dtype)
+        size = stored_size(checkpoint) if checkpoint else stored_bytes(facts.layers, config, facts.num_stored_params)
         result = Result(
             study_id=self.job.study_id,
             job_id=self.job.id,
@@ -159,9 +160,8 @@ class Run:
         except ModelUnavailable as error:
             print(f"no KL divergence: {error}")
             return None
-        kept = self.settings.home / "references" / self.lab.local.revision
-        with reusable(kept / f"{self.device.partition(':')[0]}-{self.dtype}", print) as cache:
-            return text, original_states(model, text, cache, report)
+        key = self.lab.cache_key("reference_states", REFERENCE_SOURCES, tokens=text.digest)
+        return text, original_states(model, text, self.lab.cache, key, report)
 
     def _divergence(self, model: Any) -> Any:
         from qcompare.evaluate.divergence import divergence
@@ -221,7 +221,7 @@ class Run:
         return scores, samples
 
     def _row_budget(self, model: Any) -> "Budget | None":
-        """The study's row budget , agreed on before anything is scored; None for lm-eval's own scorer."""
+        """The study's row budget, agreed on before anything is scored; None for lm-eval's own scorer."""
         from qcompare.evaluate.scoring.memory import Budget, default_row_tokens
 
         if self.study.scorer != "packed":
@@ -232,32 +232,27 @@ class Run:
     def _keep(self, lm: "CachedLM | PlainLM", config: dict[str, str]) -> None:
         """Let `lm` share tokens with the study's other recipes, and keep and use scores and answers of this model."""
         from qcompare.evaluate.cached import CachedLM
-        from qcompare.evaluate.encodings import KeptEncodings
-        from qcompare.evaluate.kept import Identity, KeptAnswers, KeptScores, scheme_definitions
-        from qcompare.models.environment import library_versions
-        from qcompare.models.machine import device_name
+        from qcompare.evaluate.kept import KeptAnswers, KeptEncodings, KeptScores
 
-        revision, versions = self.lab.local.revision, library_versions()
-        tokens = {"model": revision, "add_bos_token": self.add_bos_token, "libraries": versions}
+        key, cache = self.lab.cache_key, self.lab.cache
         if isinstance(lm, CachedLM):
-            lm.encodings = KeptEncodings(self.folder.path.parent / "encodings.sqlite", tokens)
+            tokens = key("encodings", ENCODING_SOURCES, add_bos_token=self.add_bos_token)
+            lm.encodings = KeptEncodings(cache.rows(tokens))
         if self.lab.checkpoint or (config and self.study.rounding != "rtn"):
             return  # what a checkpoint or a search came out as is not known beforehand
-        identity = Identity(
-            model_revision=revision,
-            layer_config=config,
-            schemes=scheme_definitions(config),
-            rounding=f"rtn {json.dumps(self.lab.input_maxima, sort_keys=True)}" if self.lab.input_maxima else "rtn",
-            dtype=self.dtype,
-            device=f"{self.device.partition(':')[0]} {device_name(self.device)}",
-            scorer=lm.mode,
-            max_length=lm.max_length,
-            libraries=versions,
+        model: dict[str, Any] = {
+            "layer_config": config,
+            "schemes": scheme_definitions(config.values()),
+            "input_maxima": self.lab.input_maxima,
+            "max_length": lm.max_length,
+        }
+        lm.answers_at = lambda batch: KeptAnswers(
+            cache.rows(key("answers", SCORE_SOURCES, **model, scorer="generate", batch_size=batch))
         )
-        folder = self.settings.home / "kept"
-        lm.answers_at = lambda batch: KeptAnswers(folder, replace(identity, scorer=f"generate {batch}"))
         if isinstance(lm, CachedLM):
-            lm.scores_at = lambda tokens: KeptScores(folder, replace(identity, scorer=f"{lm.mode} {tokens}"))
+            lm.scores_at = lambda tokens: KeptScores(
+                cache.rows(key("log_likelihoods", SCORE_SOURCES, **model, scorer=lm.mode, row_tokens=tokens))
+            )
 
     def _generate(self, model: Any, tokenizer: Any) -> list[Any]:
         from qcompare.evaluate.generate import generate

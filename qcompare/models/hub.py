@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qcompare.errors import ModelUnavailable
-from qcompare.models.config import check_config, read_config
+from qcompare.models.config import check_code, check_config, read_config
 from qcompare.models.facts import ModelFacts
 from qcompare.models.folder import describe_folder, make_facts
 from qcompare.models.headers import Stored
 from qcompare.settings import Settings
-from qcompare.words import gettext
+from qcompare.words import Message
 
 T = TypeVar("T")
 TIMEOUT = 5.0
@@ -58,9 +58,14 @@ def describe_hub(repo: str, revision: str | None, model: str, settings: Settings
     with _explained(repo, revision):
         api = HfApi()
         info = api.model_info(repo, revision=revision, timeout=TIMEOUT * 2, files_metadata=True)
-        _check_weights(model, [file.rfilename for file in info.siblings or ()])
-        config = read_config(Path(hf_hub_download(repo, "config.json", revision=info.sha)))
+        files = [file.rfilename for file in info.siblings or ()]
+        _check_weights(model, files)
+        configs = [name for name in files if name.endswith("config.json") and "/" not in name]
+        for name in {"config.json", *configs}:
+            config_file = Path(hf_hub_download(repo, name, revision=info.sha))
+        config = read_config(config_file.with_name("config.json"))
         check_config(config, model, settings)
+        check_code(config_file.parent, model, settings)
         metadata = api.get_safetensors_metadata(repo, revision=info.sha)
     license = info.card_data.get("license") if info.card_data else None
     stored = _stored(metadata, {file.rfilename: file.size or 0 for file in info.siblings or ()})
@@ -109,7 +114,7 @@ def _cached(repo: str, revision: str | None, settings: Settings) -> Path:
     try:
         return _snapshot(repo, revision, settings, local_files_only=True)
     except LocalEntryNotFoundError:
-        why = gettext("qcompare is set to offline") if is_offline(settings) else gettext("the hub is not reachable")
+        why = Message("qcompare is set to offline") if is_offline(settings) else Message("the hub is not reachable")
         raise ModelUnavailable(
             "{repo}: {why} and no copy is in the cache; give a folder that holds the model, or use 'demo'",
             repo=repo,
@@ -146,9 +151,9 @@ def _explained(repo: str, revision: str | None) -> Iterator[None]:
     except (errors.NotASafetensorsRepoError, errors.SafetensorsParsingError):
         raise ModelUnavailable("{at}: its safetensors files cannot be read on the hub", at=at) from None
     except (httpx.TransportError, errors.HfHubHTTPError, ConnectionError) as error:
-        first = (str(error).splitlines() or [gettext("no answer")])[0]
+        first = next(iter(str(error)[:120].splitlines()), Message("no answer"))
         raise ModelUnavailable(
-            "{at}: the hub does not answer ({reason}); try again, or use 'demo'", at=at, reason=first[:120]
+            "{at}: the hub does not answer ({reason}); try again, or use 'demo'", at=at, reason=first
         ) from None
     except OSError as error:
         if error.errno != errno.ENOSPC:

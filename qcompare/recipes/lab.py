@@ -3,14 +3,13 @@
 Used by jobs and by exports. It keeps what later steps, and the result, need to know of how the model was built.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from qcompare.demo.bundle import ensure_bundle
 from qcompare.formats.bits import layer_bits
+from qcompare.models.environment import machine_identity
 from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.models.hub import hub_reachable
 from qcompare.models.sources import describe, fetch, load
@@ -22,7 +21,7 @@ from qcompare.recipes.autoscheme import LayerLosses, Scoring, layer_losses
 from qcompare.recipes.base import BuildContext, Recipe
 from qcompare.recipes.calibration import ULTRACHAT, calibration_text, check_local, token_rows
 from qcompare.settings import Settings
-from qcompare.store.seal import reusable
+from qcompare.store.cache import Cache, CacheKey, source_digest
 from qcompare.study.formats import format_of
 from qcompare.study.layers import LayerConfig, LayerScores
 from qcompare.study.result import AwqReport, Divergence
@@ -67,6 +66,7 @@ class Lab:
         self.recipe, self.avg_bits = recipe, avg_bits
         self.settings, self.device, self.dtype, self.folder = settings, device, dtype, folder
         self.report: Report = lambda done, total: None
+        self.cache = Cache(settings.home / "kept")
         self.input_maxima = {}
         self._original: tuple[Any, Any] | None = None
 
@@ -78,7 +78,18 @@ class Lab:
     def fetch(self) -> None:
         """Bring the model's files to this machine."""
         self.local = fetch(self.study.model, self.settings, print)
-        self.facts = describe(self.study.model, self.settings)
+        self.facts = describe(self.study.model, self.settings).of_study(self.study)
+
+    def cache_key(self, kind: str, sources: Sequence[str], **inputs: Any) -> CacheKey:
+        """The key of something computed from this model on this machine; after `fetch`.
+
+        Args:
+            kind: what is kept.
+            sources: modules and packages of our own that compute it, by dotted names.
+            inputs: what else it depends on.
+        """
+        machine = machine_identity(self.device, self.dtype, self.study.hub_kernels)
+        return CacheKey(kind, self.local.revision, machine, source_digest(*sources), inputs)
 
     def load(self) -> tuple[Any, Any]:
         """A fresh (model, tokenizer) of the original."""
@@ -96,11 +107,9 @@ class Lab:
             check_local(dataset, text, tokenizer)
             return model, tokenizer
 
-        scores = self.settings.home / "scores" / self.local.revision
-        scores.parent.mkdir(parents=True, exist_ok=True)
-        # Of several jobs at once, one scores; the others wait and use its work.
-        with FileLock(f"{scores}.lock"), reusable(scores, print) as kept:
-            losses = layer_losses(load_checked, self.study.schemes, scoring, self.device, kept, self.report)
+        losses = layer_losses(
+            load_checked, self.study.schemes, scoring, self.device, self.cache, self.cache_key, self.report
+        )
         self._keep(losses)
         return losses
 

@@ -11,7 +11,6 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from qcompare.errors import JobError
 from qcompare.evaluate.benchmarks import Unanswerable, default_add_bos_token
 from qcompare.evaluate.endpoint.client import Client, Refused
 from qcompare.evaluate.generate import encode_prompt
-from qcompare.store.sqlite_cache import KeptFile
+from qcompare.store.cache import Rows
 from qcompare.study.prompts import Prompt, so_far
 from qcompare.study.result import Generation
 from qcompare.words import Message
@@ -92,7 +91,7 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
         self.client, self.config = client, config
         self.add_bos_token = default_add_bos_token(add_bos_token, self, self.tokenizer)
         self._pool = ThreadPoolExecutor(num_concurrent)
-        self._kept = KeptResponses(kept, f"{client.url} {name}")
+        self._kept = Rows(kept)
         self._probe()
 
     def close(self) -> None:
@@ -212,14 +211,16 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
     def _answer(self, prompt: Any, gen_kwargs: dict[str, Any] | None, context: int) -> str | tuple[float, bool]:
         """A written answer, or the score of what follows the first `context` tokens."""
         payload = self.payload(prompt, gen_kwargs)
-        kept: str | list[Any] | None = self._kept.get([payload, context])
-        if kept is None:
-            answer = self.client.complete(payload)
-            kept = self._text(answer) if gen_kwargs is not None else list(self._scores(answer, prompt, context))
-            self._kept.put([payload, context], kept)
-        else:
+        key = _key(self.client.url, payload, context)
+        found: str | list[Any]
+        if kept := self._kept.get([key]):
+            found = json.loads(kept[key])
             self.reused += 1
-        return kept if isinstance(kept, str) else (kept[0], kept[1])
+        else:
+            answer = self.client.complete(payload)
+            found = self._text(answer) if gen_kwargs is not None else [*self._scores(answer, prompt, context)]
+            self._kept.put({key: json.dumps(found).encode()})
+        return found if isinstance(found, str) else (found[0], found[1])
 
     def payload(self, prompt: Any, gen_kwargs: dict[str, Any] | None = None) -> dict[str, Any]:
         """A request to write, or without `gen_kwargs` one to score."""
@@ -312,25 +313,5 @@ def _is_logprob(value: object) -> bool:
     return isinstance(value, int | float) and isfinite(value)
 
 
-class KeptResponses(KeptFile):
-    """Answers of one job's server: request → a text, or (log-likelihood, greedy)."""
-
-    table = "CREATE TABLE IF NOT EXISTS answers (request BLOB PRIMARY KEY, answer TEXT) WITHOUT ROWID"
-
-    def __init__(self, path: Path, server: str) -> None:
-        super().__init__(path)
-        self._server = server
-
-    def get(self, request: Any) -> Any:
-        """The answer; None where none is kept."""
-        with closing(self._open()) as db:
-            row = db.execute("SELECT answer FROM answers WHERE request = ?", (self._key(request),)).fetchone()
-        return json.loads(row[0]) if row else None
-
-    def put(self, request: Any, answer: Any) -> None:
-        """Keep an answer."""
-        with closing(self._open()) as db, db:
-            db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (self._key(request), json.dumps(answer)))
-
-    def _key(self, request: Any) -> bytes:
-        return hashlib.sha256(json.dumps([self._server, request], sort_keys=True, default=str).encode()).digest()[:20]
+def _key(*request: Any) -> bytes:
+    return hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).digest()[:20]
