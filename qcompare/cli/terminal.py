@@ -43,9 +43,9 @@ def plan_table(plan: Plan) -> Any:
 
 def _cells(job: PlannedJob) -> tuple[str, ...]:
     return (
-        job.recipe.title or job.recipe.name,
+        job.recipe.row_title or job.recipe.name,
         numbers.MISSING if job.avg_bits is None else f"{job.avg_bits:g}",
-        "after scoring" if job.bits is None else f"{job.bits.achieved:.3f}",
+        f"{job.bits.achieved:.3f}" if job.bits else numbers.MISSING if job.recipe.served else "after scoring",
         numbers.MISSING if job.bits is None else f"{job.bits.achieved_with_scales:.3f}",
         numbers.size(job.size_bytes),
         size_range(job.cost.memory_bytes),

@@ -100,7 +100,7 @@ def budget_curves(study: Study, scores: LayerScores, job: Job, results: Sequence
         curves=tuple(
             Curve(recipe, tuple(_point(config, study, scores) for config in each)) for recipe, each in configs.items()
         ),
-        measured=tuple(_measured(result, study, scores) for result in results if _comparable(result, study, scores)),
+        measured=tuple(row for result in results if (row := _measured(result, study, scores))),
         in_nats=scores.in_nats,
     )
 
@@ -139,18 +139,12 @@ def _point(config: LayerConfig, study: Study, scores: LayerScores) -> CurvePoint
     )
 
 
-def _comparable(result: Result, study: Study, scores: LayerScores) -> bool:
-    """Whether the scores cover the layers and schemes of a measured row, and it has a KL divergence."""
-    covered = {layer.name for layer in scores.layers}
-    schemes = set(result.layer_config.values())
-    return bool(
-        result.divergence and schemes and schemes <= set(study.schemes) and covered >= set(result.layer_config)
-    )
-
-
-def _measured(result: Result, study: Study, scores: LayerScores) -> Measured:
-    assert result.divergence
-    bits = result.bits
+def _measured(result: Result, study: Study, scores: LayerScores) -> Measured | None:
+    """A row with what the scores predict for it; None where they lack its layers or schemes, or it has no KL."""
+    bits, schemes = result.bits, set(result.layer_config.values())
+    covered = {layer.name for layer in scores.layers} >= set(result.layer_config) and schemes <= set(study.schemes)
+    if not (schemes and covered and result.divergence and bits and result.size_bytes):
+        return None
     return Measured(
         job_id=result.job_id,
         recipe=result.recipe,

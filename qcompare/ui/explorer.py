@@ -19,7 +19,7 @@ from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.ids import format_ids
 from qcompare.study.reading import parse_study
-from qcompare.study.recipe import RECIPES
+from qcompare.study.recipe import RECIPES, is_baseline
 from qcompare.study.spec import Study
 from qcompare.ui.pages import empty, page
 from qcompare.ui.parts import PageState, Panel, job_states, markup, warn
@@ -98,7 +98,7 @@ def _show(state: PageState) -> list[Any]:
             " under New, or wait until it has finished."
         )
         return [empty(text), hidden]
-    baseline = next((result.size_bytes for result in selection.results if result.bits.achieved == 16), None)
+    baseline = next((result.size_bytes for result in selection.results if is_baseline(result.recipe)), None)
     titles = {job_id: translate(title) for job_id, title in selection.titles.items()}
     payload = {
         "families": [_family(curves, titles) for curves in found],

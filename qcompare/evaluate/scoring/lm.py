@@ -1,7 +1,7 @@
 """``PackedLM``: lm-eval's HFLM with log-likelihoods scored in the fastest mode that is exact for the model.
 
-Greedy answers are written side by side (``greedy``) by models whose mode is packed. Chat templates, encoding rules, the
-windows of long texts and what is sampled are HFLM's own.
+Greedy answers are written side by side (``greedy``) by models whose mode is packed. Chat templates, encoding rules,
+the windows of long texts and what is sampled are HFLM's own.
 """
 
 import threading
