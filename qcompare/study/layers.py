@@ -40,6 +40,10 @@ class LayerScores(Frozen):
     """How layers were scored, a name in `recipes.scores.SCORERS`."""
     in_nats: bool = False
     """The sum over the layers of a layer config predicts its KL divergence to the original per token, in nats."""
+    layers: tuple[LinearLayer, ...] = ()
+    """In the order of the model; empty in results of version 0.1."""
+    num_params: int = 0
+    """All weights of the model."""
 
     def total(self, layer_config: Mapping[str, str]) -> float:
         """The summed loss of a layer config; with `in_nats` the predicted KL divergence."""
