@@ -119,9 +119,9 @@ class Estimates:
 
     def _again(self, stage: str, recipe: Recipe) -> float:
         """To choose layers for a further budget."""
-        if stage != Stage.CHOOSING or not recipe.reads_weights:
-            return 0.0
         cost = recipe.cost(self._study.of_recipe(recipe))
+        if stage != Stage.CHOOSING or not cost.again:
+            return 0.0
         return work(stage, self._study, recipe) * self._rule(stage, recipe) * cost.again / cost.choosing
 
     def _runs(self, stage: str, recipe: Recipe) -> list[Past]:
