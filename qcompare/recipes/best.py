@@ -27,8 +27,8 @@ from qcompare.study.result import Choice
 from qcompare.study.spec import Study
 from qcompare.words import gettext_noop
 
-SCORING_PASSES = 5.0
-"""Of a calibration token, in plain forward passes of the model: forward, back, and the output at two schemes."""
+SCORING_PASSES = 4.0
+"""Of a calibration token, in plain forward passes of the model: forward, back, and the outputs at the lowest scheme."""
 QUICK_SHARE = 0.5
 """Of the calibration text that quick scores are taken on."""
 MEASURING_PASSES = 1.5
@@ -58,7 +58,7 @@ class Best(Recipe):
     """How layers are scored, a name in `recipes.scores.SCORERS`."""
     effort: Literal["quick", "scores", "full"] = "full"
     """`full` measures configs; `scores` takes the best by its scores; `quick` scores on half the text as well."""
-    comparisons: Annotated[int, Field(ge=0, le=10_000)] = 12
+    comparisons: Annotated[int, Field(ge=0, le=10_000)] = 10
     """Configs with exchanged layers that are measured, with `effort: full`."""
 
     def choose(self, lab: Lab) -> LayerConfig:
@@ -91,7 +91,7 @@ class Best(Recipe):
         tokens = study.calibration.num_samples * study.calibration.max_seq_length
         scoring = SCORING_PASSES * (QUICK_SHARE if self.effort == "quick" else 1.0) * tokens
         # about half of them are not looked at twice
-        measuring = MEASURING_PASSES * (2 + self.comparisons / 2) * tokens if self.effort == "full" else 0.0
+        measuring = MEASURING_PASSES * (2 + self.comparisons / 2) * tokens / 2 if self.effort == "full" else 0.0
         return BuildCost(choosing=scoring + measuring, again=measuring)
 
 
