@@ -28,7 +28,7 @@ from qcompare.study.spec import Study
 from qcompare.words import gettext_noop
 
 SCORING_PASSES = 4.0
-"""Of a calibration token, in plain forward passes of the model: forward, back, and the outputs at the lowest scheme."""
+"""Of a calibration token, in plain forward passes of the model: forward, back, outputs at the lowest scheme."""
 QUICK_SHARE = 0.5
 """Of the calibration text that quick scores are taken on."""
 MEASURING_PASSES = 1.5
