@@ -11,7 +11,7 @@ from qcompare.errors import ModelUnavailable
 from qcompare.evaluate.row_budget import StudyBudget
 from qcompare.jobs.stages import Stages
 from qcompare.recipes.base import Recipe
-from qcompare.recipes.lab import Lab, stored_size
+from qcompare.recipes.lab import Lab
 from qcompare.settings import Settings
 from qcompare.store import JobFolder
 from qcompare.store.seal import reusable
@@ -42,6 +42,7 @@ class Run:
         self.lab = Lab(study, recipe, job.avg_bits, settings, self.device, self.dtype, folder.path)
         self.study = self.lab.study
         self.reference: Any = None
+        self.head: Any = None
         self.scorer: str = study.scorer
         self.row_tokens: int | None = None
         self.mode_choice: ModeChoice | None = None
@@ -50,7 +51,6 @@ class Run:
     def result(self) -> tuple[Result, list[Sample]]:
         """All steps in order: the result, and all questions with their answers."""
         from qcompare.evaluate.benchmarks import average
-        from qcompare.formats.bits import count, stored_bytes
         from qcompare.models.environment import environment, peak_memory_bytes
         from qcompare.study.formats import quantized
 
@@ -65,7 +65,6 @@ class Run:
         generations = self._generate(model, tokenizer)
         mean, stderr = average(scores)
         local, checkpoint = self.lab.local, self.lab.checkpoint
-        size = stored_size(checkpoint) if checkpoint else stored_bytes(facts.layers, config, facts.num_params)
         result = Result(
             study_id=self.job.study_id,
             job_id=self.job.id,
@@ -80,8 +79,8 @@ class Run:
                 num_quantized_params=facts.num_quantized_params,
             ),
             layer_config=config,
-            bits=count(facts.layers, config, self.job.avg_bits),
-            size_bytes=size,
+            bits=self.lab.bits(config),
+            size_bytes=self.lab.size_bytes(config),
             tasks=scores,
             average=mean,
             average_stderr=stderr,
@@ -92,6 +91,7 @@ class Run:
             reused_requests=self.reused,
             rounding=self.lab.rounding().label if quantized(config) and not checkpoint else "rtn",
             awq=self.lab.awq,
+            checkpoint=self.lab.checkpoint_report,
             simulated=bool(quantized(config)) and not checkpoint,
             calibration=self.lab.calibration_text,
             add_bos_token=self.add_bos_token,
@@ -112,7 +112,8 @@ class Run:
         if self.study.divergence:
             with self.stages.stage(Stage.REFERENCE) as report:
                 self.reference = self._reference(model, tokenizer, report)
-        if config:
+            self.head = model.get_output_embeddings()
+        if not self.lab.recipe.is_baseline:
             with self.stages.stage(Stage.QUANTIZING) as self.lab.report:
                 model, tokenizer = self.lab.recipe.build(self.lab, model, tokenizer, config)
         return model, tokenizer
@@ -134,11 +135,11 @@ class Run:
     def _divergence(self, model: Any) -> Any:
         from qcompare.evaluate.divergence import divergence
 
-        if self.reference is None:
+        if self.reference is None or (self.lab.loaded and self.lab.loaded.other_tokenizer):
             return None
         with self.stages.stage(Stage.DIVERGENCE) as report:
             text, states = self.reference
-            return divergence(model, states, text, report)
+            return divergence(model, states, text, self.head, report)
 
     def _evaluate(self, model: Any, tokenizer: Any, config: dict[str, str]) -> tuple[list[TaskScore], list[Sample]]:
         from qcompare.evaluate import benchmarks
@@ -189,8 +190,10 @@ class Run:
         from qcompare.models.environment import library_versions
         from qcompare.models.machine import device_name
 
-        revision, versions = self.lab.local.revision, library_versions()
-        tokens = {"model": revision, "add_bos_token": self.add_bos_token, "libraries": versions}
+        other, loaded = self.lab.other, self.lab.loaded
+        revision, versions = other.revision if other else self.lab.local.revision, library_versions()
+        tokenized_by = revision if loaded and loaded.other_tokenizer else self.lab.local.revision
+        tokens = {"model": tokenized_by, "add_bos_token": self.add_bos_token, "libraries": versions}
         if isinstance(lm, CachedLM):
             lm.encodings = KeptEncodings(self.folder.path.parent / "encodings.sqlite", tokens)
         if self.lab.checkpoint or (config and self.study.rounding != "rtn"):

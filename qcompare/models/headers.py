@@ -4,7 +4,8 @@ import json
 import struct
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ class Stored:
     """All weight files."""
     dtypes: frozenset[str]
     """As safetensors writes them: `BF16`, `F32`, …"""
+    num_bytes: Mapping[str, int] = field(default_factory=dict)
+    """Of each tensor; empty where headers do not say (pickled weights)."""
 
 
 def read_headers(folder: Path, allow_pickled: bool) -> Stored:
@@ -83,6 +86,9 @@ def join_headers(headers: list[dict[str, Any]], size_bytes: int) -> Stored:
         shapes={name: tuple(entry["shape"]) for name, entry in entries.items()},
         size_bytes=size_bytes,
         dtypes=frozenset(str(entry["dtype"]) for entry in entries.values()),
+        num_bytes={
+            name: offsets[1] - offsets[0] for name, entry in entries.items() if (offsets := entry.get("data_offsets"))
+        },
     )
 
 

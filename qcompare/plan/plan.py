@@ -90,7 +90,7 @@ def plan_for(facts: ModelFacts, study: Study, settings: Settings, past: Sequence
     Raises:
         QCompareError: a budget is out of reach, or a scheme does not fit a layer.
     """
-    rows = tuple(_rows(study, facts))
+    rows = tuple(_rows(study, facts, settings))
     for recipe, context in rows:
         recipe.check(context)
     device = job_devices(settings.device)[0]
@@ -112,12 +112,12 @@ def question_count(study: Study) -> int:
     return sum(limits)
 
 
-def _rows(study: Study, facts: ModelFacts) -> Iterator[tuple[Recipe, BuildContext]]:
+def _rows(study: Study, facts: ModelFacts, settings: Settings) -> Iterator[tuple[Recipe, BuildContext]]:
     """Every row of a study; all budgets of a recipe one after the other."""
     for recipe in study.recipes:
         assert isinstance(recipe, Recipe)
         for avg_bits in recipe.budgets(study):
-            yield recipe, BuildContext(study.of_recipe(recipe), facts.layers, avg_bits)
+            yield recipe, BuildContext(study.of_recipe(recipe), facts, avg_bits, settings)
 
 
 def _planned(recipe: Recipe, context: BuildContext, facts: ModelFacts, estimates: Estimates) -> PlannedJob:

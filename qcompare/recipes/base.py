@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from qcompare.formats.bits import check_budget, check_sizes
+from qcompare.models.facts import ModelFacts
 from qcompare.recipes.groups import Group, layer_groups
+from qcompare.settings import Settings
 from qcompare.study.formats import FORMATS, SCHEMES
 from qcompare.study.layers import LayerConfig, LinearLayer
 from qcompare.study.recipe import RecipeSpec
@@ -24,8 +26,14 @@ class BuildContext:
 
     study: Study
     """As the recipe sees it (`Study.of_recipe`)."""
-    layers: tuple[LinearLayer, ...]
+    facts: ModelFacts
     avg_bits: float | None
+    settings: Settings
+
+    @property
+    def layers(self) -> tuple[LinearLayer, ...]:
+        """In the order of the model."""
+        return self.facts.layers
 
     @property
     def budget(self) -> float:
@@ -66,7 +74,7 @@ class Recipe(RecipeSpec):
         """Refuse what cannot be built, before anything is spent.
 
         Raises:
-            InvalidStudy: the budget is out of reach, or a scheme does not fit a layer.
+            QCompareError: the budget is out of reach, a scheme does not fit a layer, or what it needs is not there.
         """
         if self.simulates:
             check_sizes(context.layers, context.study.schemes)
@@ -79,6 +87,9 @@ class Recipe(RecipeSpec):
     def config_from_sizes(self, context: BuildContext) -> LayerConfig | None:
         """Full layer name → scheme, where it follows from the layers' sizes alone; None where the weights decide."""
         return None
+
+    def fetch(self, lab: "Lab") -> None:
+        """Bring what it needs besides the study's model to this machine."""
 
     def choose(self, lab: "Lab") -> LayerConfig:
         """Full layer name → scheme; empty leaves the model as it is."""

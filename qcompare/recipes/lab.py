@@ -5,12 +5,13 @@ Used by jobs and by exports. It keeps what later steps, and the result, need to 
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from qcompare.demo.bundle import ensure_bundle
-from qcompare.formats.bits import layer_bits
+from qcompare.formats.bits import count, layer_bits, stored_bytes
+from qcompare.models.checkpoint import Checkpoint, fetch_checkpoint
 from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.models.hub import hub_reachable
 from qcompare.models.sources import describe, fetch, load
@@ -25,8 +26,11 @@ from qcompare.settings import Settings
 from qcompare.store.seal import reusable
 from qcompare.study.formats import format_of
 from qcompare.study.layers import LayerConfig, LayerScores
-from qcompare.study.result import AwqReport, Divergence
+from qcompare.study.result import AwqReport, Bits, CheckpointReport, Divergence
 from qcompare.study.spec import Study
+
+if TYPE_CHECKING:
+    from qcompare.models.checkpoint_loading import Loaded
 
 Report = Callable[[int, int], None]
 """Told (steps done, steps in all)."""
@@ -47,7 +51,11 @@ class Lab:
     """Largest absolute input of layers whose format calibrates them, after `quantize`."""
     awq: AwqReport | None = None
     checkpoint: Path | None = None
-    """Folder of the compressed checkpoint that the model was loaded from; None for simulated ones."""
+    """Folder of the compressed checkpoint that was written and that the model was loaded from; None for others."""
+    other: Checkpoint | None = None
+    """The checkpoint of somebody else that the row is, after `fetch`."""
+    loaded: "Loaded | None" = None
+    """The same as a model, after `load_checkpoint`."""
 
     def __init__(
         self,
@@ -73,12 +81,13 @@ class Lab:
     @property
     def context(self) -> BuildContext:
         """What is known of the row without its weights; after `fetch`."""
-        return BuildContext(self.study, self.facts.layers, self.avg_bits)
+        return BuildContext(self.study, self.facts, self.avg_bits, self.settings)
 
     def fetch(self) -> None:
         """Bring the model's files to this machine."""
         self.local = fetch(self.study.model, self.settings, print)
         self.facts = describe(self.study.model, self.settings)
+        self.recipe.fetch(self)
 
     def load(self) -> tuple[Any, Any]:
         """A fresh (model, tokenizer) of the original."""
@@ -157,6 +166,60 @@ class Lab:
         loaded, tokenizer = load(compressed, self.device, self.dtype, self.settings, self.study.hub_kernels)
         settle(loaded)
         return loaded, tokenizer
+
+    def fetch_checkpoint(self, source: str) -> None:
+        """Bring a checkpoint that somebody made to this machine.
+
+        Raises:
+            ModelUnavailable: one line: not to be had, not loadable here, or of another model.
+        """
+        self.other = fetch_checkpoint(source, self.facts, self.settings, print)
+
+    def load_checkpoint(self, tokenizer: Any) -> tuple[Any, Any]:
+        """The (model, tokenizer) of that checkpoint.
+
+        Args:
+            tokenizer: of the study's model; the row uses it too, where the checkpoint's splits text alike.
+        """
+        # loads torch
+        from qcompare.models.checkpoint_loading import load_checkpoint
+
+        assert self.other, "fetch_checkpoint comes first"
+        options = (self.device, self.dtype, self.settings, self.study.hub_kernels, self.report)
+        self.loaded = load_checkpoint(self.other, self.local, tokenizer, *options)
+        if self.other.method == "compressed-tensors":
+            settle(self.loaded.model)
+        return self.loaded.model, self.loaded.tokenizer
+
+    @property
+    def checkpoint_report(self) -> CheckpointReport | None:
+        """What the row's checkpoint is; None where it is none that somebody made."""
+        if self.other is None or self.loaded is None:
+            return None
+        return CheckpointReport(
+            source=self.other.source.name,
+            revision=self.other.revision,
+            method=self.other.description,
+            faithful=self.loaded.faithful,
+            author=self.other.author,
+            license=self.other.license,
+            base_model=self.other.base_model,
+            other_tokenizer=self.loaded.other_tokenizer,
+        )
+
+    def size_bytes(self, layer_config: LayerConfig) -> int:
+        """Of all weights: of the files where the row is a checkpoint, else as they would be stored."""
+        if self.other:
+            return self.other.stored.size_bytes
+        if self.checkpoint:
+            return stored_size(self.checkpoint)
+        return stored_bytes(self.facts.layers, layer_config, self.facts.num_params)
+
+    def bits(self, layer_config: LayerConfig) -> Bits:
+        """Average bits of the linear layers, likewise."""
+        if self.other and self.other.bits:
+            return self.other.bits
+        return count(self.facts.layers, layer_config, self.avg_bits)
 
     def divergence(self, model: Any) -> Divergence:
         """How far a quantized model's predictions are from the original's on the calibration text: for recipes that

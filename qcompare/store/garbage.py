@@ -78,7 +78,8 @@ def _revisions(store: Store) -> set[str]:
     found = set()
     for path in (store.home / "studies").glob("*/*/result/result.json"):
         try:
-            found.add(json.loads(path.read_text(encoding="utf-8"))["model"]["revision"])
+            result = json.loads(path.read_text(encoding="utf-8"))
+            found |= {result["model"]["revision"], (result.get("checkpoint") or {}).get("revision")}
         except (OSError, ValueError, KeyError):
             continue
     return found

@@ -50,6 +50,8 @@ class RecipeSpec(Frozen):
     """Every layer at the low scheme: what all that spends more bits has to beat."""
     reads_weights: ClassVar[bool] = False
     """Only the weights decide which layer gets which scheme, so the plan cannot tell."""
+    names_a_model: ClassVar[bool] = False
+    """It is a model that exists already, which its parameter `from` names."""
     published_as: ClassVar[str] = ""
     """How the source documents call its rows; may name the widths `{low}` and `{high}`."""
     writes: ClassVar[str | None] = None
@@ -91,7 +93,8 @@ class RecipeSpec(Frozen):
 
     @model_serializer(mode="wrap")
     def _as_in_a_study_file(self, handler: SerializerFunctionWrapHandler) -> Any:
-        values = {key: value for key, value in handler(self).items() if value is not None}
+        fields = type(self).model_fields
+        values = {fields[name].alias or name: value for name, value in handler(self).items() if value is not None}
         return {"recipe": self.name, **values} if values else self.name
 
 
@@ -105,6 +108,7 @@ RECIPES: Registry[type[RecipeSpec]] = Registry(
         "tail": "qcompare.recipes.edges:Tail",
         "mixed": "qcompare.recipes.mixed:Mixed",
         "layers": "qcompare.recipes.layers:Layers",
+        "checkpoint": "qcompare.recipes.checkpoint:Checkpoint",
         "rtn_fp8_dynamic": "qcompare.recipes.fp8:RtnFp8Dynamic",
         "awq_fp8_dynamic": "qcompare.recipes.fp8:AwqFp8Dynamic",
         "rtn_fp8_block": "qcompare.recipes.fp8:RtnFp8Block",
