@@ -2,20 +2,20 @@
 
 Kullback–Leibler divergence KL(original ‖ quantized) over the whole vocabulary, in nats per token; how often both find
 the same token most likely; and perplexity. What is kept of the original are its final hidden states, from which its
-own output head (which recipes leave as it is) gives back the exact logits: nothing is truncated, and a token takes
-`hidden_size` numbers instead of `vocab_size`. Checkpoints of others may have another output head than the original.
+own output head gives back the exact logits: nothing is truncated, and a token takes
+`hidden_size` numbers instead of `vocab_size`.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import InvalidStudy
 from qcompare.evaluate.scoring.head import LOGITS_BYTES, hidden_states, logits_of, split_model, vocabulary
+from qcompare.quantize.simulate import original_head
 from qcompare.study.result import Divergence, PassageKL
 
 if TYPE_CHECKING:
@@ -84,24 +84,16 @@ def reference_states(
 
 
 def divergence(
-    model: Any,
-    reference: "Sequence[torch.Tensor]",
-    passages: Passages,
-    head: Any = None,
-    report: Report = lambda done, total: None,
+    model: Any, reference: "Sequence[torch.Tensor]", passages: Passages, report: Report = lambda done, total: None
 ) -> Divergence:
-    """Compare a model with the original by the latter's hidden states on the same passages.
-
-    Args:
-        head: the original's output head; None: the model's own, which recipes leave as it is.
-    """
+    """Compare a model with the original by the latter's hidden states on the same passages."""
     import torch
 
     rows = []
     with torch.inference_mode(), split_model(model):
         for done, (ids, original) in enumerate(zip(passages.tokens, reference, strict=True), start=1):
             tokens = torch.tensor([ids], device=model.device)
-            rows.append(_passage(model, head, original.to(model.device), hidden_states(model, tokens)[0], tokens[0]))
+            rows.append(_passage(model, original.to(model.device), hidden_states(model, tokens)[0], tokens[0]))
             report(done, len(passages.tokens))
     return _summary(rows, passages)
 
@@ -117,18 +109,7 @@ class _Row:
     reference_nll: float
 
 
-@contextmanager
-def _with_head(model: Any, head: Any) -> Iterator[None]:
-    """The model with another output head, and its own again afterwards."""
-    own = model.get_output_embeddings()
-    model.set_output_embeddings(head or own)
-    try:
-        yield
-    finally:
-        model.set_output_embeddings(own)
-
-
-def _passage(model: Any, head: Any, original: "torch.Tensor", quantized: "torch.Tensor", ids: "torch.Tensor") -> _Row:
+def _passage(model: Any, original: "torch.Tensor", quantized: "torch.Tensor", ids: "torch.Tensor") -> _Row:
     import torch
     import torch.nn.functional as F
 
@@ -138,7 +119,7 @@ def _passage(model: Any, head: Any, original: "torch.Tensor", quantized: "torch.
     for first in range(0, len(ids) - 1, step):
         span = slice(first, min(first + step, len(ids) - 1))
         target = ids[span.start + 1 : span.stop + 1].unsqueeze(1)
-        with _with_head(model, head):
+        with original_head(model):
             p = F.log_softmax(logits_of(model, original[span]).float(), dim=-1)
         q = F.log_softmax(logits_of(model, quantized[span]).float(), dim=-1)
         same += int((p.argmax(dim=-1) == q.argmax(dim=-1)).sum())

@@ -6,8 +6,8 @@ from typing import Any
 
 from qcompare.errors import InvalidStudy, unknown
 from qcompare.quantize.rounding import Rounding, compressor
-from qcompare.study.formats import CHECKPOINT_FORMATS, FORMATS, SCHEMES, quantized
-from qcompare.words import gettext, gettext_noop
+from qcompare.study.formats import CHECKPOINT_FORMATS, SCHEMES, checkpoint_formats, quantized
+from qcompare.words import gettext_noop
 
 
 def check_format(layer_config: Mapping[str, str], format: str) -> None:
@@ -24,13 +24,13 @@ def check_format(layer_config: Mapping[str, str], format: str) -> None:
     unpacked = [name for name in schemes if name in SCHEMES and not SCHEMES[name].packed]
     if unpacked:
         raise InvalidStudy("{scheme} can be compared but not stored: no kernel loads it", scheme=unpacked[0])
-    exports = FORMATS[SCHEMES[schemes[0]].format].exports
+    exports = checkpoint_formats(schemes)
     if format not in exports:
         raise InvalidStudy(
             "{schemes} cannot be stored as {format}: choose {others}",
             schemes=" + ".join(schemes),
             format=format,
-            others=gettext(" or ").join(exports),
+            others=", ".join(exports),
         )
 
 

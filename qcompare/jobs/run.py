@@ -3,8 +3,6 @@
 The only place that puts models, recipes, quantization and evaluation together.
 """
 
-import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import ModelUnavailable
@@ -14,7 +12,8 @@ from qcompare.recipes.base import Recipe
 from qcompare.recipes.lab import Lab
 from qcompare.settings import Settings
 from qcompare.store import JobFolder
-from qcompare.store.seal import reusable
+from qcompare.store.cache import source_digest
+from qcompare.study.formats import quantized, scheme_definitions
 from qcompare.study.records import Job
 from qcompare.study.result import ModelRef, Result, TaskScore
 from qcompare.study.samples import Sample
@@ -26,6 +25,13 @@ if TYPE_CHECKING:
     from qcompare.evaluate.scoring.memory import Budget
     from qcompare.evaluate.scoring.modes import ModeChoice
     from qcompare.evaluate.scoring.plain import PlainLM
+
+
+REFERENCE_SOURCES = ("qcompare.models.loading", "qcompare.evaluate.divergence", "qcompare.evaluate.scoring.head")
+ENCODING_SOURCES = ("qcompare.evaluate.scoring.encode",)
+SCORE_SOURCES = ("qcompare.models.loading", "qcompare.formats", "qcompare.quantize", "qcompare.evaluate.scoring")
+CHECKPOINT_SOURCES = tuple(f"qcompare.models.{name}" for name in ("checkpoint_loading", "gguf", "packed_ints"))
+"""The code of our own that computes what is kept: another version of it computes again."""
 
 
 class Run:
@@ -42,7 +48,6 @@ class Run:
         self.lab = Lab(study, recipe, job.avg_bits, settings, self.device, self.dtype, folder.path)
         self.study = self.lab.study
         self.reference: Any = None
-        self.head: Any = None
         self.scorer: str = study.scorer
         self.row_tokens: int | None = None
         self.mode_choice: ModeChoice | None = None
@@ -52,7 +57,6 @@ class Run:
         """All steps in order: the result, and all questions with their answers."""
         from qcompare.evaluate.benchmarks import average
         from qcompare.models.environment import environment, peak_memory_bytes
-        from qcompare.study.formats import quantized
 
         with self.stages.stage(Stage.FETCHING):
             self.lab.fetch()
@@ -112,7 +116,6 @@ class Run:
         if self.study.divergence:
             with self.stages.stage(Stage.REFERENCE) as report:
                 self.reference = self._reference(model, tokenizer, report)
-            self.head = model.get_output_embeddings()
         if not self.lab.recipe.is_baseline:
             with self.stages.stage(Stage.QUANTIZING) as self.lab.report:
                 model, tokenizer = self.lab.recipe.build(self.lab, model, tokenizer, config)
@@ -128,9 +131,8 @@ class Run:
         except ModelUnavailable as error:
             print(f"no KL divergence: {error}")
             return None
-        kept = self.settings.home / "references" / self.lab.local.revision
-        with reusable(kept / f"{self.device.partition(':')[0]}-{self.dtype}", print) as cache:
-            return text, original_states(model, text, cache, report)
+        key = self.lab.cache_key("reference_states", REFERENCE_SOURCES, tokens=text.digest)
+        return text, original_states(model, text, self.lab.cache, key, report)
 
     def _divergence(self, model: Any) -> Any:
         from qcompare.evaluate.divergence import divergence
@@ -139,7 +141,7 @@ class Run:
             return None
         with self.stages.stage(Stage.DIVERGENCE) as report:
             text, states = self.reference
-            return divergence(model, states, text, self.head, report)
+            return divergence(model, states, text, report)
 
     def _evaluate(self, model: Any, tokenizer: Any, config: dict[str, str]) -> tuple[list[TaskScore], list[Sample]]:
         from qcompare.evaluate import benchmarks
@@ -174,7 +176,7 @@ class Run:
         return scores, samples
 
     def _row_budget(self, model: Any) -> "Budget | None":
-        """The study's row budget , agreed on before anything is scored; None for lm-eval's own scorer."""
+        """The study's row budget, agreed on before anything is scored; None for lm-eval's own scorer."""
         from qcompare.evaluate.scoring.memory import Budget, default_row_tokens
 
         if self.study.scorer != "packed":
@@ -185,34 +187,31 @@ class Run:
     def _keep(self, lm: "CachedLM | PlainLM", config: dict[str, str]) -> None:
         """Let `lm` share tokens with the study's other recipes, and keep and use scores and answers of this model."""
         from qcompare.evaluate.cached import CachedLM
-        from qcompare.evaluate.encodings import KeptEncodings
-        from qcompare.evaluate.kept import Identity, KeptAnswers, KeptScores, scheme_definitions
-        from qcompare.models.environment import library_versions
-        from qcompare.models.machine import device_name
+        from qcompare.evaluate.kept import KeptAnswers, KeptEncodings, KeptScores
 
-        other, loaded = self.lab.other, self.lab.loaded
-        revision, versions = other.revision if other else self.lab.local.revision, library_versions()
-        tokenized_by = revision if loaded and loaded.other_tokenizer else self.lab.local.revision
-        tokens = {"model": tokenized_by, "add_bos_token": self.add_bos_token, "libraries": versions}
+        key, cache, other = self.lab.cache_key, self.lab.cache, self.lab.other
         if isinstance(lm, CachedLM):
-            lm.encodings = KeptEncodings(self.folder.path.parent / "encodings.sqlite", tokens)
+            tokenizer = other.revision if other and self.lab.loaded and self.lab.loaded.other_tokenizer else None
+            its = {"tokenizer": tokenizer} if tokenizer else {}
+            tokens = key("encodings", ENCODING_SOURCES, add_bos_token=self.add_bos_token, **its)
+            lm.encodings = KeptEncodings(cache.rows(tokens))
         if self.lab.checkpoint or (config and self.study.rounding != "rtn"):
             return  # what a checkpoint or a search came out as is not known beforehand
-        identity = Identity(
-            model_revision=revision,
-            layer_config=config,
-            schemes=scheme_definitions(config),
-            rounding=f"rtn {json.dumps(self.lab.input_maxima, sort_keys=True)}" if self.lab.input_maxima else "rtn",
-            dtype=self.dtype,
-            device=f"{self.device.partition(':')[0]} {device_name(self.device)}",
-            scorer=lm.mode,
-            max_length=lm.max_length,
-            libraries=versions,
+        model: dict[str, Any] = {
+            "layer_config": config,
+            "schemes": scheme_definitions(config.values()),
+            "input_maxima": self.lab.input_maxima,
+            "max_length": lm.max_length,
+        }
+        if other:
+            model |= {"checkpoint": other.revision, "loaded_by": source_digest(*CHECKPOINT_SOURCES)}
+        lm.answers_at = lambda batch: KeptAnswers(
+            cache.rows(key("answers", SCORE_SOURCES, **model, scorer="generate", batch_size=batch))
         )
-        folder = self.settings.home / "kept"
-        lm.answers_at = lambda batch: KeptAnswers(folder, replace(identity, scorer=f"generate {batch}"))
         if isinstance(lm, CachedLM):
-            lm.scores_at = lambda tokens: KeptScores(folder, replace(identity, scorer=f"{lm.mode} {tokens}"))
+            lm.scores_at = lambda tokens: KeptScores(
+                cache.rows(key("log_likelihoods", SCORE_SOURCES, **model, scorer=lm.mode, row_tokens=tokens))
+            )
 
     def _generate(self, model: Any, tokenizer: Any) -> list[Any]:
         from qcompare.evaluate.generate import generate

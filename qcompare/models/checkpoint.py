@@ -15,7 +15,7 @@ from typing import Any
 from qcompare.errors import ModelUnavailable
 from qcompare.models.checkpoint_bits import measured_bits
 from qcompare.models.checkpoint_checks import check_checkpoint, check_file
-from qcompare.models.config import quantization, read_config
+from qcompare.models.config import check_code, quantization, read_config
 from qcompare.models.facts import ModelFacts
 from qcompare.models.folder import content_hash, model_card
 from qcompare.models.gguf import GgufFile, read_gguf
@@ -24,7 +24,7 @@ from qcompare.models.hub import fetch_hub, fetch_hub_file, read_hub
 from qcompare.models.sources import HUB_ID, is_path
 from qcompare.settings import Settings
 from qcompare.study.result import Bits
-from qcompare.words import gettext, gettext_noop
+from qcompare.words import Message, gettext_noop
 
 HUB_CHECKPOINT = re.compile(HUB_ID.pattern + r"(:(?P<file>[^:]+\.gguf))?")
 """`org/name`, `org/name@revision`, `org/name:file.gguf`, or `org/name@revision:file.gguf`."""
@@ -190,6 +190,7 @@ def _read(source: CheckpointSource, path: Path, card: Mapping[str, Any], setting
         raise ModelUnavailable("{path}: no such file or folder", path=path)
     if not (path / "config.json").is_file():
         raise ModelUnavailable(_no_config(path))
+    check_code(path, source.name, settings)
     config = read_config(path / "config.json")
     if not quantization(config) and (path / "hf_quant_config.json").is_file():
         config |= {"quantization_config": {"quant_method": "modelopt"}}  # its exporter's own file
@@ -197,15 +198,15 @@ def _read(source: CheckpointSource, path: Path, card: Mapping[str, Any], setting
     return Checkpoint(source, config, stored, model_card(path) or card)
 
 
-def _no_config(folder: Path) -> str:
+def _no_config(folder: Path) -> Message:
     if files := [path.name for path in sorted(folder.glob("*.gguf"))]:
-        text = gettext_noop("{folder}: holds GGUF files: name one of them ({files})")
-        return gettext(text, folder=folder, files=", ".join(files[:4]))
+        values = {"folder": folder, "files": ", ".join(files[:4])}
+        return Message("{folder}: holds GGUF files: name one of them ({files})", values)
     if (folder / "adapter_config.json").is_file():
         text = gettext_noop("{folder}: is an adapter, not a model; merge it into its model and name the result")
-        return gettext(text, folder=folder)
+        return Message(text, {"folder": folder})
     text = gettext_noop("{folder}: has no config.json, so it is no checkpoint; give a model folder or a .gguf file")
-    return gettext(text, folder=folder)
+    return Message(text, {"folder": folder})
 
 
 def _check(found: Checkpoint, base: ModelFacts, settings: Settings) -> None:

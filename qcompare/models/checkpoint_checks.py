@@ -10,7 +10,7 @@ from qcompare.models.config import check_config, num_blocks, quantization
 from qcompare.models.facts import ModelFacts
 from qcompare.models.gguf import GgufFile
 from qcompare.settings import Settings
-from qcompare.words import Message, gettext, gettext_noop
+from qcompare.words import Message, gettext_noop
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _check_method(method: str, name: str) -> None:
         raise ModelUnavailable(
             "{name}: is quantized in a way that cannot be loaded here ({method}); known are {known}",
             name=name,
-            method=method or gettext("unknown method"),
+            method=method or Message("unknown method"),
             known=", ".join(each for each, its in METHODS.items() if not its.refused),
         )
     if known.refused:

@@ -11,11 +11,9 @@ from typing import Any
 
 from qcompare.errors import ModelUnavailable
 from qcompare.settings import Settings
-from qcompare.words import Message, gettext, gettext_noop
+from qcompare.words import Message, gettext_noop
 
-SOURCES = gettext_noop("a dense, decoder-only language model (Llama, Qwen, Gemma, Mistral, …)")
-
-
+USABLE = Message("a dense, decoder-only language model (Llama, Qwen, Gemma, Mistral, …)")
 NO_BASELINE = gettext_noop("what it has lost would count as kept; choose the original model")
 
 
@@ -41,7 +39,7 @@ def check_baseline(config: dict[str, Any], model: str, settings: Settings) -> No
         ModelUnavailable: says why.
     """
     if how := quantization(config):
-        method = how.get("quant_method") or gettext("unknown method")
+        method = how.get("quant_method") or Message("unknown method")
         text = gettext_noop("{model}: is quantized already ({method}): {reason}")
         raise ModelUnavailable(text, model=model, method=method, reason=Message(NO_BASELINE))
     check_config(config, model, settings)
@@ -57,37 +55,53 @@ def check_config(config: Mapping[str, Any], model: str, settings: Settings) -> N
     """Refuse what cannot be compared, with the reason.
 
     Raises:
-        ModelUnavailable: it needs code of its own and that is not allowed; it is not a decoder-only causal language
+        ModelUnavailable: it names code of its own and that is not allowed; it is not a decoder-only causal language
             model; transformers does not know it.
     """
+    _check_code(config, "config.json", model, settings)
     family = str(config.get("model_type", ""))
     architectures = [str(name) for name in config.get("architectures") or ()]
     known = causal_families()
     if config.get("is_encoder_decoder") or "vision_config" in config or "audio_config" in config:
         text = gettext_noop("{model}: is not a text-only decoder ({kind}); choose {models}")
-        raise ModelUnavailable(text, model=model, kind=_name(architectures, family), models=Message(SOURCES))
+        raise ModelUnavailable(text, model=model, kind=_name(architectures, family), models=USABLE)
     if known is None or (family in known and (not architectures or known[family] in architectures)):
         return
-    if config.get("auto_map") and family not in known and settings.trust_remote_code:
-        return
-    raise ModelUnavailable(_unfit(config, model, known))
-
-
-def _unfit(config: Mapping[str, Any], model: str, known: Mapping[str, str]) -> str:
-    """Why a model whose class is none of transformers' causal ones cannot be compared."""
-    family = str(config.get("model_type", ""))
-    architectures = [str(name) for name in config.get("architectures") or ()]
     if config.get("auto_map") and family not in known:
-        text = gettext_noop(
-            "{model}: brings its own code ('{family}' is not built into transformers), which is refused; "
-            "set QCOMPARE_TRUST_REMOTE_CODE=true if you trust where it comes from"
-        )
-        return gettext(text, model=model, family=family)
+        return  # allowed, or it would have been refused above
     if family not in known and any(name.endswith("ForCausalLM") for name in architectures):
         text = gettext_noop("{model}: transformers {version} does not know '{family}' models")
-        return gettext(text, model=model, version=version("transformers"), family=family)
+        raise ModelUnavailable(text, model=model, version=version("transformers"), family=family)
     text = gettext_noop("{model}: is not a causal language model ({kind}); choose {models}")
-    return gettext(text, model=model, kind=_name(architectures, family), models=gettext(SOURCES))
+    raise ModelUnavailable(text, model=model, kind=_name(architectures, family), models=USABLE)
+
+
+def check_code(folder: Path, model: str, settings: Settings) -> None:
+    """Refuse a folder in which a config (of the model, tokenizer, generation, a processor) names code of its own.
+
+    transformers prefers its own classes where it knows a model, but other libraries may not.
+
+    Raises:
+        ModelUnavailable: that is not allowed.
+    """
+    for path in sorted(folder.glob("*config.json")):
+        _check_code(read_config(path), path.name, model, settings)
+
+
+def _check_code(config: object, file: str, model: str, settings: Settings) -> None:
+    if not settings.trust_remote_code and _names_code(config):
+        raise ModelUnavailable(
+            "{model}: {file} names code that the model brings along (auto_map), which is refused; "
+            "set QCOMPARE_TRUST_REMOTE_CODE=true if you trust where it comes from",
+            model=model,
+            file=file,
+        )
+
+
+def _names_code(config: object) -> bool:
+    if not isinstance(config, dict):
+        return False
+    return bool(config.get("auto_map")) or any(_names_code(value) for value in config.values())
 
 
 def num_blocks(config: Mapping[str, Any]) -> int | None:
@@ -120,5 +134,5 @@ def _assigns(node: ast.stmt, name: str) -> bool:
     return isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets)
 
 
-def _name(architectures: list[str], family: str) -> str:
-    return architectures[0] if architectures else family or gettext("no model_type")
+def _name(architectures: list[str], family: str) -> str | Message:
+    return architectures[0] if architectures else family or Message("no model_type")

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.errors import ModelUnavailable
-from qcompare.models.config import NO_BASELINE, check_baseline, num_blocks, read_config
+from qcompare.models.config import NO_BASELINE, check_baseline, check_code, num_blocks, read_config
 from qcompare.models.facts import ModelFacts
 from qcompare.models.headers import Stored, read_headers
-from qcompare.models.layers import expert_count, linear_layers, num_params
+from qcompare.models.layers import expert_count, linear_layers, num_params, output_head
 from qcompare.settings import Settings
 from qcompare.words import Message
 
@@ -39,6 +39,7 @@ def describe_folder(folder: Path, model: str, source: str, title: str, settings:
         )
     config = read_config(folder / "config.json")
     check_baseline(config, model, settings)
+    check_code(folder, model, settings)
     stored = read_headers(folder, settings.allow_unsafe_weights)
     if not any((folder / name).is_file() for name in TOKENIZERS):
         raise ModelUnavailable("{folder}: has no tokenizer (tokenizer.json); save it beside the model", folder=folder)
@@ -89,15 +90,18 @@ def make_facts(
         raise ModelUnavailable(
             "{model}: no linear layers with inputs in multiples of 32 were found in its blocks", model=model
         )
+    tied = bool(config.get("tie_word_embeddings", False))
     return ModelFacts(
         model=model,
         title=title,
         source=source,
         family=family,
-        num_params=num_params(stored.shapes, tied=bool(config.get("tie_word_embeddings", False))),
+        num_params=num_params(stored.shapes, tied=tied),
         size_bytes=stored.size_bytes,
         license=license,
         layers=layers,
+        lm_head=output_head(stored.shapes, layers, tied),
+        tied=tied,
     )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.errors import ModelUnavailable
-from qcompare.words import gettext
+from qcompare.words import Message, gettext_noop
 
 MAGIC, VERSIONS = b"GGUF", (2, 3)
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -117,11 +117,12 @@ def read_gguf(path: Path) -> GgufFile:
     return GgufFile(path, metadata, tensors)
 
 
-def _damaged(path: Path) -> str:
+def _damaged(path: Path) -> Message:
     with path.open("rb") as file:
         if file.read(4) == MAGIC:
-            return gettext("{file}: is a damaged GGUF file, or one of an unknown version; fetch it again", file=path)
-    return gettext("{file}: is no GGUF file; give a .gguf file or a model folder", file=path)
+            text = gettext_noop("{file}: is a damaged GGUF file, or one of an unknown version; fetch it again")
+            return Message(text, {"file": path})
+    return Message("{file}: is no GGUF file; give a .gguf file or a model folder", {"file": path})
 
 
 def _read(

@@ -11,7 +11,7 @@ from typing import Any
 
 from qcompare.errors import ModelUnavailable
 from qcompare.models.layers import Shapes
-from qcompare.words import gettext
+from qcompare.words import Message
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -46,7 +46,7 @@ def read_headers(folder: Path, allow_pickled: bool) -> Stored:
     elif any((folder / name).is_file() for name in PICKLED):
         return _pickled(folder, allow_pickled)
     else:
-        raise ModelUnavailable(_no_weights(folder))
+        raise _no_weights(folder)
     return join_headers([read_header(file) for file in files], sum(file.stat().st_size for file in files))
 
 
@@ -56,7 +56,7 @@ def read_header(file: Path) -> dict[str, Any]:
     Raises:
         ModelUnavailable: the file is missing, shorter than its header says, or no safetensors file.
     """
-    damaged = gettext("{file}: is damaged or not a safetensors file; fetch the model again", file=file)
+    damaged = Message("{file}: is damaged or not a safetensors file; fetch the model again", {"file": file})
     try:
         with file.open("rb") as stream:
             length = struct.unpack("<Q", stream.read(8))[0]
@@ -106,15 +106,16 @@ def _shards(index: Path) -> list[str]:
     return names
 
 
-def _no_weights(folder: Path) -> str:
+def _no_weights(folder: Path) -> ModelUnavailable:
     others = [
         p.name for p in sorted(folder.iterdir()) if p.suffix in (".gguf", ".pt", ".pth", ".bin", ".safetensors")
     ]
-    seen = gettext(" (it has {names})", names=", ".join(others[:3])) if others else ""
-    return gettext(
+    return ModelUnavailable(
         "{folder}: has no {file}{seen}; save the model with transformers' save_pretrained",
-        folder=folder, file=SINGLE, seen=seen,
-    )  # fmt: skip
+        folder=folder,
+        file=SINGLE,
+        seen=Message(" (it has {names})", {"names": ", ".join(others[:3])}) if others else "",
+    )
 
 
 def _pickled(folder: Path, allowed: bool) -> Stored:

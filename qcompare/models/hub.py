@@ -3,19 +3,19 @@
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from qcompare.errors import ModelUnavailable
-from qcompare.models.config import check_baseline, read_config
+from qcompare.models.config import check_baseline, check_code, read_config
 from qcompare.models.facts import ModelFacts
 from qcompare.models.folder import describe_folder, make_facts
 from qcompare.models.headers import Stored
 from qcompare.settings import Settings
-from qcompare.words import gettext
+from qcompare.words import Message, gettext_noop
 
 T = TypeVar("T")
 TIMEOUT = 5.0
@@ -54,14 +54,17 @@ def describe_hub(repo: str, revision: str | None, model: str, settings: Settings
     title = repo.rpartition("/")[2]
     if not hub_reachable(settings):
         return describe_folder(_cached(repo, revision, settings), model, "hub", title, settings)
-    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import HfApi
 
     with _explained(repo, revision):
         api = HfApi()
         info = api.model_info(repo, revision=revision, timeout=TIMEOUT * 2, files_metadata=True)
-        _check_weights(model, [file.rfilename for file in info.siblings or ()])
-        config = read_config(Path(hf_hub_download(repo, "config.json", revision=info.sha)))
+        files = [file.rfilename for file in info.siblings or ()]
+        _check_weights(model, files)
+        config_file = _fetch_configs(repo, info.sha, files)
+        config = read_config(config_file)
         check_baseline(config, model, settings)
+        check_code(config_file.parent, model, settings)
         metadata = api.get_safetensors_metadata(repo, revision=info.sha)
     license = info.card_data.get("license") if info.card_data else None
     stored = _stored(metadata, {file.rfilename: file.size or 0 for file in info.siblings or ()})
@@ -102,7 +105,7 @@ def read_hub(repo: str, revision: str | None, settings: Settings, file: str = ""
     """
     if not hub_reachable(settings):
         return _cached_file(repo, file, revision, settings) if file else _cached(repo, revision, settings)
-    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import HfApi
 
     with _explained(repo, revision):
         api = HfApi()
@@ -115,15 +118,17 @@ def read_hub(repo: str, revision: str | None, settings: Settings, file: str = ""
                 "{repo}: has no file {file}; it has {files}",
                 repo=repo,
                 file=file,
-                files=", ".join(ggufs[:8]) or gettext("no GGUF file"),
+                files=", ".join(ggufs[:8]) or Message("no GGUF file"),
             )
         if file:
             return HubCheckpoint({}, Stored({}, sizes[file], frozenset()), card)
         if ggufs and "config.json" not in sizes:
-            text = gettext("{repo}: holds GGUF files: name one, such as {repo}:{file}", repo=repo, file=ggufs[0])
-            raise ModelUnavailable(text)
+            text = gettext_noop("{repo}: holds GGUF files: name one, such as {repo}:{file}")
+            raise ModelUnavailable(text, repo=repo, file=ggufs[0])
         _check_weights(repo, list(sizes))
-        config = read_config(Path(hf_hub_download(repo, "config.json", revision=info.sha)))
+        config_file = _fetch_configs(repo, info.sha, sizes)
+        check_code(config_file.parent, repo, settings)
+        config = read_config(config_file)
         if "hf_quant_config.json" in sizes:
             config.setdefault("quantization_config", {"quant_method": "modelopt"})
         return HubCheckpoint(config, _stored(api.get_safetensors_metadata(repo, revision=info.sha), sizes), card)
@@ -178,6 +183,15 @@ def _cached(repo: str, revision: str | None, settings: Settings) -> Path:
         raise _not_cached(repo, settings) from None
 
 
+def _fetch_configs(repo: str, commit: str | None, files: Iterable[str]) -> Path:
+    """Fetch every config of a repository, each of which may name code; gives the path of its config.json."""
+    from huggingface_hub import hf_hub_download
+
+    configs = (name for name in files if name.endswith("config.json") and "/" not in name)
+    fetched = [Path(hf_hub_download(repo, name, revision=commit)) for name in {"config.json", *configs}]
+    return fetched[0].with_name("config.json")
+
+
 def _cached_file(repo: str, file: str, revision: str | None, settings: Settings) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -189,7 +203,7 @@ def _cached_file(repo: str, file: str, revision: str | None, settings: Settings)
 
 
 def _not_cached(repo: str, settings: Settings) -> ModelUnavailable:
-    why = gettext("qcompare is set to offline") if is_offline(settings) else gettext("the hub is not reachable")
+    why = Message("qcompare is set to offline") if is_offline(settings) else Message("the hub is not reachable")
     return ModelUnavailable(
         "{repo}: {why} and no copy is in the cache; give a folder that holds the model, or use 'demo'",
         repo=repo,
@@ -226,9 +240,9 @@ def _explained(repo: str, revision: str | None) -> Iterator[None]:
     except (errors.NotASafetensorsRepoError, errors.SafetensorsParsingError):
         raise ModelUnavailable("{at}: its safetensors files cannot be read on the hub", at=at) from None
     except (httpx.TransportError, errors.HfHubHTTPError, ConnectionError) as error:
-        first = (str(error).splitlines() or [gettext("no answer")])[0]
+        first = next(iter(str(error)[:120].splitlines()), Message("no answer"))
         raise ModelUnavailable(
-            "{at}: the hub does not answer ({reason}); try again, or use 'demo'", at=at, reason=first[:120]
+            "{at}: the hub does not answer ({reason}); try again, or use 'demo'", at=at, reason=first
         ) from None
     except OSError as error:
         if error.errno != errno.ENOSPC:

@@ -7,7 +7,7 @@ outcome with auto-round's own list on loaded models.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 
 from qcompare.study.layers import LinearLayer
@@ -52,6 +52,15 @@ def expert_count(shapes: Shapes) -> int:
     numbers = {int(match[1]) for name in shapes if (match := re.search(r"\.experts\.(\d+)\.", name))}
     fused = [shape[0] for name, shape in shapes.items() if ".experts." in name and len(shape) == 3]
     return max([len(numbers), *fused])
+
+
+def output_head(shapes: Shapes, layers: Sequence[LinearLayer], tied: bool) -> LinearLayer | None:
+    """`lm_head`, by its own shape or, where it is tied, that of the embedding; None where the files name neither."""
+    name = r"(.*\.)?(embed_tokens|wte)\.weight" if tied else r"lm_head\.weight"
+    found = next((shape for stored, shape in shapes.items() if re.fullmatch(name, stored)), None)
+    if found is None or len(found) != 2 or found[1] % GROUP_SIZE:
+        return None
+    return LinearLayer("lm_head", in_features=found[1], out_features=found[0], block=max(x.block for x in layers) + 1)
 
 
 def num_params(shapes: Shapes, tied: bool) -> int:

@@ -9,10 +9,11 @@ from pathlib import Path
 from qcompare.demo.bundle import ensure_bundle
 from qcompare.demo.manifest import demo_manifest
 from qcompare.errors import ModelUnavailable
+from qcompare.models.config import check_code
 from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.models.folder import describe_folder, folder_revision
 from qcompare.models.headers import Stored
-from qcompare.models.layers import linear_layers, num_params
+from qcompare.models.layers import linear_layers, num_params, output_head
 from qcompare.models.loading import load
 from qcompare.settings import Settings
 from qcompare.words import Message, gettext_noop
@@ -116,6 +117,7 @@ def fetch(model: str, settings: Settings, report: Callable[[str], None] = lambda
     facts = describe(model, settings)  # refuses what cannot be used before gigabytes are fetched
     report(f"downloading {source.repo} ({facts.size_bytes / 1e9:.1f} GB) where it is not in the cache")
     folder = fetch_hub(source.repo, source.revision, settings)
+    check_code(folder, model, settings)  # also of a commit that is newer than what was described
     return LocalModel(folder, facts.title, source.kind, folder.name)
 
 
@@ -123,6 +125,7 @@ def _describe_demo() -> ModelFacts:
     manifest = demo_manifest()
     stored = Stored(manifest.tensors, size_bytes=0, dtypes=frozenset({"BF16"}))
     params = num_params(stored.shapes, tied=True)
+    layers = linear_layers(stored.shapes, manifest.family)
     return ModelFacts(
         model=DEMO,
         title=manifest.title,
@@ -131,7 +134,9 @@ def _describe_demo() -> ModelFacts:
         num_params=params,
         size_bytes=2 * params,
         license=manifest.license,
-        layers=linear_layers(stored.shapes, manifest.family),
+        layers=layers,
+        lm_head=output_head(stored.shapes, layers, tied=True),
+        tied=True,
     )
 
 

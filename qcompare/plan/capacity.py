@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from qcompare.words import gettext
+from qcompare.words import Message, verbatim
 
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 """The limit of a container, where there is one: less than the machine's memory."""
@@ -17,7 +17,7 @@ class Holder:
     """A process that holds GPU memory."""
 
     pid: int
-    name: str
+    name: Message
     num_bytes: int
 
 
@@ -67,8 +67,8 @@ def free_disk(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _name(pid: int) -> str:
+def _name(pid: int) -> Message:
     try:
-        return str(psutil.Process(pid).name())
+        return verbatim(psutil.Process(pid).name())
     except psutil.Error:  # of another container or user
-        return gettext("another process")
+        return Message("another process")

@@ -10,7 +10,7 @@ from qcompare.plan.capacity import Capacity, free_disk, of_device, ram
 from qcompare.plan.plan import Plan, PlannedJob
 from qcompare.settings import Settings
 from qcompare.study.records import Range
-from qcompare.words import gettext, translate
+from qcompare.words import Message, verbatim
 
 BUNDLE_BYTES = 1_000_000_000
 """What fetching the demo bundle takes at most, its wheels and drafts included."""
@@ -32,24 +32,20 @@ def check(plan: Plan, settings: Settings) -> None:
         raise DoesNotFit("{problem}; or run it anyway", problem=problem)
 
 
-def problems(plan: Plan, settings: Settings) -> Iterator[str]:
+def problems(plan: Plan, settings: Settings) -> Iterator[Message]:
     """Why a study cannot fit, one line each; nothing when it can."""
     device = of_device(plan.device)
-    kind = gettext("GPU memory") if plan.device.startswith("cuda") else gettext("memory")
+    kind = Message("GPU memory") if plan.device.startswith("cuda") else Message("memory")
     yield from _memory(plan, kind, device, lambda job: job.cost.memory_bytes)
     if plan.device.startswith("cuda"):
-        yield from _memory(plan, "RAM", ram(), lambda job: job.cost.ram_bytes)
+        yield from _memory(plan, verbatim("RAM"), ram(), lambda job: job.cost.ram_bytes)
     needed, free = disk_needed(plan, settings), free_disk(settings.home)
     if needed + SPARE_BYTES > free:
-        yield (
-            gettext(
-                "it needs about {needed} of disk under {home} and {free} are free: free {more} "
-                "('gc' removes what nothing needs), or choose another home",
-                needed=_size(needed),
-                home=settings.home,
-                free=_size(free),
-                more=_size(needed + SPARE_BYTES - free),
-            )
+        sizes = {"needed": _size(needed), "free": _size(free), "more": _size(needed + SPARE_BYTES - free)}
+        yield Message(
+            "it needs about {needed} of disk under {home} and {free} are free: free {more} "
+            "('gc' removes what nothing needs), or choose another home",
+            {"home": settings.home, **sizes},
         )
 
 
@@ -69,16 +65,19 @@ def memory_fit(plan: Plan) -> tuple[Fit, Capacity]:
     return (Fit.YES if plan.memory_bytes.high <= device.total_bytes else Fit.PERHAPS), device
 
 
-def notes(plan: Plan) -> Iterator[str]:
+def notes(plan: Plan) -> Iterator[Message]:
     """What will be tight: others hold memory that the study may need."""
     device = of_device(plan.device)
     if plan.memory_bytes.low > device.free_bytes and plan.memory_bytes.low <= device.total_bytes:
-        held = ", ".join(f"{h.name} (pid {h.pid}) {_size(h.num_bytes)}" for h in device.holders[:3])
+        held = tuple(
+            Message("{name} (pid {pid}) {size}", {"name": h.name, "pid": h.pid, "size": _size(h.num_bytes)})
+            for h in device.holders[:3]
+        )
         sizes = {"free": _size(device.free_bytes), "total": _size(device.total_bytes)}
         if held:
-            yield gettext("only {free} of {total} memory are free now: {holders}", holders=held, **sizes)
+            yield Message("only {free} of {total} memory are free now: {holders}", {"holders": held, **sizes})
         else:
-            yield gettext("only {free} of {total} memory are free now", **sizes)
+            yield Message("only {free} of {total} memory are free now", sizes)
 
 
 def disk_needed(plan: Plan, settings: Settings) -> int:
@@ -90,32 +89,32 @@ def disk_needed(plan: Plan, settings: Settings) -> int:
     return plan.disk_bytes
 
 
-def _memory(plan: Plan, kind: str, has: Capacity, needs: Callable[[PlannedJob], Range]) -> Iterator[str]:
+def _memory(plan: Plan, kind: Message, has: Capacity, needs: Callable[[PlannedJob], Range]) -> Iterator[Message]:
     too_large = [job for job in plan.jobs if needs(job).low > has.total_bytes]
     if not too_large:
         return
     job = max(too_large, key=lambda job: needs(job).likely)
     need = needs(job)
-    yield (
-        gettext(
-            "{recipe} needs {low} to {high} of {kind} ({basis}) and this machine has {total}: {suggestion}",
-            recipe=job.recipe.name,
-            low=_size(need.low),
-            high=_size(need.high),
-            kind=kind,
-            basis=translate(job.cost.basis),
-            total=_size(has.total_bytes),
-            suggestion=_suggestion(plan, too_large, has, need),
-        )
+    yield Message(
+        "{recipe} needs {low} to {high} of {kind} ({basis}) and this machine has {total}: {suggestion}",
+        {
+            "recipe": job.recipe.name,
+            "low": _size(need.low),
+            "high": _size(need.high),
+            "kind": kind,
+            "basis": job.cost.basis,
+            "total": _size(has.total_bytes),
+            "suggestion": _suggestion(plan, too_large, has, need),
+        },
     )
 
 
-def _suggestion(plan: Plan, too_large: list[PlannedJob], has: Capacity, need: Range) -> str:
+def _suggestion(plan: Plan, too_large: list[PlannedJob], has: Capacity, need: Range) -> Message:
     others = sorted({job.recipe.name for job in plan.jobs} - {job.recipe.name for job in too_large})
     if others and all(job.recipe.reads_weights for job in too_large):
-        return gettext("leave it out ({others} would fit)", others=", ".join(others))
+        return Message("leave it out ({others} would fit)", {"others": ", ".join(others)})
     params = plan.facts.num_params * has.total_bytes / need.likely
-    return gettext("a model of up to about {n} billion parameters would fit", n=f"{params / 1e9:.2g}")
+    return Message("a model of up to about {n} billion parameters would fit", {"n": f"{params / 1e9:.2g}"})
 
 
 def _size(num_bytes: float) -> str:

@@ -7,7 +7,7 @@ layers follow from their sizes alone implement `config_from_sizes`; those that l
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qcompare.formats.bits import check_budget, check_sizes
+from qcompare.formats.bits import bits_of_size, check_budget, check_sizes
 from qcompare.models.facts import ModelFacts
 from qcompare.recipes.groups import Group, layer_groups
 from qcompare.settings import Settings
@@ -26,14 +26,12 @@ class BuildContext:
 
     study: Study
     """As the recipe sees it (`Study.of_recipe`)."""
-    facts: ModelFacts
+    layers: tuple[LinearLayer, ...]
+    """Those that it may quantize."""
     avg_bits: float | None
+    facts: ModelFacts
+    """The study's model, with all of its layers."""
     settings: Settings
-
-    @property
-    def layers(self) -> tuple[LinearLayer, ...]:
-        """In the order of the model."""
-        return self.facts.layers
 
     @property
     def budget(self) -> float:
@@ -66,9 +64,22 @@ class Recipe(RecipeSpec):
     simulates: ClassVar[bool] = True
     """Its models are rounded in memory, in schemes of the study."""
 
-    def budgets(self, study: Study) -> tuple[float | None, ...]:
-        """The budget of each of its rows; a single None where it takes none."""
-        return study.of_recipe(self).avg_bits if self.takes_budget else (None,)
+    def budgets(self, study: Study, facts: ModelFacts) -> tuple[float | None, ...]:
+        """The budget of each of its rows, in average bits; a single None where it takes none.
+
+        Args:
+            study: as the recipe sees it (`Study.of_recipe`).
+            facts: with the layers that it may quantize (`ModelFacts.of_study`).
+
+        Raises:
+            InvalidStudy: a size is out of reach.
+        """
+        if not self.takes_budget:
+            return (None,)
+        if study.max_size is None:
+            return study.avg_bits
+        num_params = facts.num_stored_params
+        return tuple(bits_of_size(size, facts.layers, study.schemes, num_params) for size in study.max_size)
 
     def check(self, context: BuildContext) -> None:
         """Refuse what cannot be built, before anything is spent.

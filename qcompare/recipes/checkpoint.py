@@ -55,5 +55,4 @@ class Checkpoint(Recipe):
         return {}
 
     def build(self, lab: Lab, model: Any, tokenizer: Any, layer_config: LayerConfig) -> tuple[Any, Any]:
-        model.get_decoder().to("meta")  # frees its memory; the output head, which KL divergence needs, has its own
-        return lab.load_checkpoint(tokenizer)
+        return lab.load_checkpoint(model, tokenizer)

@@ -3,27 +3,26 @@
 Used by jobs and by exports. It keeps what later steps, and the result, need to know of how the model was built.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from filelock import FileLock
 
 from qcompare.demo.bundle import ensure_bundle
 from qcompare.formats.bits import count, layer_bits, stored_bytes
 from qcompare.models.checkpoint import Checkpoint, fetch_checkpoint
+from qcompare.models.environment import machine_identity
 from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.models.hub import hub_reachable
 from qcompare.models.sources import describe, fetch, load
 from qcompare.quantize.fp8 import settle, write_fp8
 from qcompare.quantize.input_maxima import input_maxima
 from qcompare.quantize.rounding import Rounding, round_in_memory
-from qcompare.quantize.simulate import simulate
+from qcompare.quantize.simulate import give_original_head, simulate
 from qcompare.recipes.autoscheme import LayerLosses, Scoring, layer_losses
 from qcompare.recipes.base import BuildContext, Recipe
 from qcompare.recipes.calibration import ULTRACHAT, calibration_text, check_local, token_rows
 from qcompare.settings import Settings
-from qcompare.store.seal import reusable
+from qcompare.store.cache import Cache, CacheKey, source_digest
 from qcompare.study.formats import format_of
 from qcompare.study.layers import LayerConfig, LayerScores
 from qcompare.study.result import AwqReport, Bits, CheckpointReport, Divergence
@@ -75,19 +74,32 @@ class Lab:
         self.recipe, self.avg_bits = recipe, avg_bits
         self.settings, self.device, self.dtype, self.folder = settings, device, dtype, folder
         self.report: Report = lambda done, total: None
+        self.cache = Cache(settings.home / "kept")
         self.input_maxima = {}
         self._original: tuple[Any, Any] | None = None
 
     @property
     def context(self) -> BuildContext:
         """What is known of the row without its weights; after `fetch`."""
-        return BuildContext(self.study, self.facts, self.avg_bits, self.settings)
+        return BuildContext(self.study, self.facts.layers, self.avg_bits, self.whole, self.settings)
 
     def fetch(self) -> None:
         """Bring the model's files to this machine."""
         self.local = fetch(self.study.model, self.settings, print)
-        self.facts = describe(self.study.model, self.settings)
+        self.whole = describe(self.study.model, self.settings)
+        self.facts = self.whole.of_study(self.study)
         self.recipe.fetch(self)
+
+    def cache_key(self, kind: str, sources: Sequence[str], **inputs: Any) -> CacheKey:
+        """The key of something computed from this model on this machine; after `fetch`.
+
+        Args:
+            kind: what is kept.
+            sources: modules and packages of our own that compute it, by dotted names.
+            inputs: what else it depends on.
+        """
+        machine = machine_identity(self.device, self.dtype, self.study.hub_kernels)
+        return CacheKey(kind, self.local.revision, machine, source_digest(*sources), inputs)
 
     def load(self) -> tuple[Any, Any]:
         """A fresh (model, tokenizer) of the original."""
@@ -105,11 +117,9 @@ class Lab:
             check_local(dataset, text, tokenizer)
             return model, tokenizer
 
-        scores = self.settings.home / "scores" / self.local.revision
-        scores.parent.mkdir(parents=True, exist_ok=True)
-        # Of several jobs at once, one scores; the others wait and use its work.
-        with FileLock(f"{scores}.lock"), reusable(scores, print) as kept:
-            losses = layer_losses(load_checked, self.study.schemes, scoring, self.device, kept, self.report)
+        losses = layer_losses(
+            load_checked, self.study.schemes, scoring, self.device, self.cache, self.cache_key, self.report
+        )
         self._keep(losses)
         return losses
 
@@ -173,22 +183,25 @@ class Lab:
         Raises:
             ModelUnavailable: one line: not to be had, not loadable here, or of another model.
         """
-        self.other = fetch_checkpoint(source, self.facts, self.settings, print)
+        self.other = fetch_checkpoint(source, self.whole, self.settings, print)
 
-    def load_checkpoint(self, tokenizer: Any) -> tuple[Any, Any]:
+    def load_checkpoint(self, model: Any, tokenizer: Any) -> tuple[Any, Any]:
         """The (model, tokenizer) of that checkpoint.
 
         Args:
-            tokenizer: of the study's model; the row uses it too, where the checkpoint's splits text alike.
+            model: the study's; it is consumed.
+            tokenizer: the study's; the row uses it too, where the checkpoint's splits text alike.
         """
         # loads torch
         from qcompare.models.checkpoint_loading import load_checkpoint
 
         assert self.other, "fetch_checkpoint comes first"
+        model.get_decoder().to("meta")  # frees its memory; the output head is still needed, to compare with
         options = (self.device, self.dtype, self.settings, self.study.hub_kernels, self.report)
         self.loaded = load_checkpoint(self.other, self.local, tokenizer, *options)
         if self.other.method == "compressed-tensors":
             settle(self.loaded.model)
+        give_original_head(self.loaded.model, model.get_output_embeddings())
         return self.loaded.model, self.loaded.tokenizer
 
     @property
@@ -213,7 +226,7 @@ class Lab:
             return self.other.stored.size_bytes
         if self.checkpoint:
             return stored_size(self.checkpoint)
-        return stored_bytes(self.facts.layers, layer_config, self.facts.num_params)
+        return stored_bytes(self.facts.layers, layer_config, self.facts.num_stored_params)
 
     def bits(self, layer_config: LayerConfig) -> Bits:
         """Average bits of the linear layers, likewise."""

@@ -9,27 +9,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qcompare.errors import InvalidStudy
+from qcompare.store.cache import Cache
 from qcompare.store.folders import folder_bytes
 from qcompare.store.index import Store
 from qcompare.study.records import Status
-from qcompare.words import gettext
+from qcompare.words import Message
 
 DRAFT_SECONDS = 3600.0
 """A draft this old has no process any more that would finish it."""
-BY_REVISION = ("scores", "references")
-"""Folders with one folder for each revision of a model."""
+OF_VERSION_0_1 = ("scores/*", "references/*", "kept/*.json", "kept/*.sqlite*")
+"""What version 0.1 kept, under keys that lack inputs: used no more."""
 
 
 @dataclass(frozen=True)
-class Rubbish:
+class Garbage:
     """A file or folder that can go."""
 
     path: Path
     num_bytes: int
-    why: str
+    why: Message
 
 
-def find(store: Store) -> list[Rubbish]:
+def find(store: Store) -> list[Garbage]:
     """Everything that can go, largest first.
 
     Raises:
@@ -37,40 +38,36 @@ def find(store: Store) -> list[Rubbish]:
     """
     if store.counts()[Status.RUNNING]:
         raise InvalidStudy("jobs are running: wait until they are done, or cancel them")
-    found = [Rubbish(path, _bytes(path), why) for path, why in _candidates(store)]
-    return sorted(found, key=lambda rubbish: -rubbish.num_bytes)
+    found = [Garbage(path, _bytes(path), why) for path, why in _candidates(store)]
+    return sorted(found, key=lambda each: -each.num_bytes)
 
 
-def remove(rubbish: list[Rubbish]) -> int:
+def remove(garbage: list[Garbage]) -> int:
     """Remove what was found; gives the bytes that are free now."""
-    for each in rubbish:
+    for each in garbage:
         if each.path.is_dir():
             shutil.rmtree(each.path, ignore_errors=True)
         else:
             each.path.unlink(missing_ok=True)
-    return sum(each.num_bytes for each in rubbish if not each.path.exists())
+    return sum(each.num_bytes for each in garbage if not each.path.exists())
 
 
-def _candidates(store: Store) -> Iterator[tuple[Path, str]]:
+def _candidates(store: Store) -> Iterator[tuple[Path, Message]]:
     studies = {study.id for study in store.studies()}
     for folder in _inside(store.home / "studies"):
         if folder.name not in studies:
-            yield folder, gettext("of a study that was deleted")
+            yield folder, Message("of a study that was deleted")
     for folder in _inside(store.home / "exports"):
         if folder.name.partition(".")[0] not in studies:
-            yield folder, gettext("checkpoint of a study that was deleted")
+            yield folder, Message("checkpoint of a study that was deleted")
     for draft in (store.home / "studies").glob("*/*/.draft-*"):
         if draft.parent.parent.name in studies and time.time() - draft.stat().st_mtime > DRAFT_SECONDS:
-            yield draft, gettext("draft of a process that died")
-    used = _revisions(store)
-    for name in BY_REVISION:
-        for folder in _inside(store.home / name):
-            if folder.name not in used:
-                yield folder, gettext("of a model that no stored study uses")
-    for note in (store.home / "kept").glob("*.json"):
-        if _revision_of(note) not in used:
-            for path in note.parent.glob(f"{note.stem}.*"):
-                yield path, gettext("scores of a model that no stored study uses")
+            yield draft, Message("draft of a process that died")
+    for pattern in OF_VERSION_0_1:
+        for path in sorted(store.home.glob(pattern)):
+            yield path, Message("kept by an earlier version, used no more")
+    for path in Cache(store.home / "kept").unused(_revisions(store)):
+        yield path, Message("kept for a model that no stored study uses")
 
 
 def _revisions(store: Store) -> set[str]:
@@ -78,18 +75,10 @@ def _revisions(store: Store) -> set[str]:
     found = set()
     for path in (store.home / "studies").glob("*/*/result/result.json"):
         try:
-            result = json.loads(path.read_text(encoding="utf-8"))
-            found |= {result["model"]["revision"], (result.get("checkpoint") or {}).get("revision")}
+            found.add(json.loads(path.read_text(encoding="utf-8"))["model"]["revision"])
         except (OSError, ValueError, KeyError):
             continue
     return found
-
-
-def _revision_of(note: Path) -> str | None:
-    try:
-        return str(json.loads(note.read_text(encoding="utf-8"))["model_revision"])
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def _inside(folder: Path) -> list[Path]:

@@ -9,9 +9,13 @@ from qcompare.errors import InvalidValue, unknown
 from qcompare.study.frozen import Frozen
 from qcompare.study.presets import DEFAULT_PROMPTS, SIZES
 from qcompare.study.prompts import Prompt
-from qcompare.study.recipe import AvgBits, Iters, Recipe, RoundingKind, check_mix, default_recipes
+from qcompare.study.recipe import AvgBits, Iters, Recipe, RoundingKind, check_mix, check_patterns, default_recipes
+from qcompare.study.size import Sizes
 from qcompare.study.task import TASKS
 from qcompare.words import gettext_noop
+
+OF_RECIPES = ("schemes", "avg_bits", "max_size", "quant_lm_head", "ignore", "rounding", "iters")
+"""Parameters of every recipe that stand in place of the study's."""
 
 
 class Calibration(Frozen):
@@ -41,6 +45,15 @@ class Study(Frozen):
     """Two or more, lowest bits first, of one family; `BF16` may be the last. Edges use the first and the last."""
     avg_bits: tuple[AvgBits, ...] = (5.0,)
     """Budgets: average bits per quantized weight."""
+    max_size: Sizes | None = None
+    """Budgets as sizes of the whole model, such as `5 GB`, in place of `avg_bits`: all weights as stored, scales and
+    unquantized ones included."""
+    quant_lm_head: bool = False
+    """Quantize the output head too, and count its bits; where it is tied to the embedding, it becomes a matrix of its
+    own."""
+    ignore: tuple[str, ...] = ()
+    """Layers that stay at 16 bits and are not counted: full names, or `re:` and a regular expression, as in
+    llm-compressor."""
     ignore_scale_zp_bits: bool = True
     """Budgets do not count scales, as in the published tables."""
     shared_layers: bool = False
@@ -77,7 +90,7 @@ class Study(Frozen):
     """Let transformers replace layers by kernels from the hub. The published tables did not."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 42
 
-    @field_validator("schemes", "recipes", "tasks", "prompts", "avg_bits", mode="before")
+    @field_validator("schemes", "recipes", "tasks", "prompts", "avg_bits", "max_size", "ignore", mode="before")
     @classmethod
     def _one_is_a_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str | int | float) else value
@@ -107,6 +120,11 @@ class Study(Frozen):
             raise InvalidValue("is empty: name at least one")
         return value
 
+    @field_validator("ignore")
+    @classmethod
+    def _patterns_compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        return check_patterns(patterns)
+
     @field_validator("schemes")
     @classmethod
     def _schemes_fit_together(cls, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -126,8 +144,12 @@ class Study(Frozen):
 
     def of_recipe(self, recipe: Recipe) -> "Study":
         """The study as one of its recipes sees it: with the recipe's own parameters in place of the study's."""
-        own = {name: getattr(recipe, name) for name in ("schemes", "avg_bits", "rounding", "iters")}
-        return self.model_copy(update={name: value for name, value in own.items() if value is not None})
+        own = {name: value for name in OF_RECIPES if (value := getattr(recipe, name)) is not None}
+        if "avg_bits" in own:
+            own["max_size"] = None
+        if own.get("max_size", self.max_size) is not None:
+            own["ignore_scale_zp_bits"] = False  # a size counts them
+        return self.model_copy(update=own)
 
     def to_yaml(self) -> str:
         """The study as a study file."""

@@ -15,6 +15,7 @@ from qcompare.study.records import Status
 from qcompare.ui.pages import page
 from qcompare.ui.parts import PageState, Panel, markup
 from qcompare.ui.shared import Memory
+from qcompare.words import translate
 
 LOOK_SECONDS = 5.0
 NAMED = 4
@@ -71,6 +72,8 @@ def read_gpus(store: Store, settings: Settings) -> tuple[Gpu, ...]:
 def _gpu(device: str, has: Capacity, jobs: dict[str, str], home: Path) -> Gpu:
     recipes = [(each, jobs.get(owner(each.pid, home) or "")) for each in has.holders]
     ours = tuple(Holding(recipe, each.num_bytes) for each, recipe in recipes if recipe)
-    others = tuple(Holding(f"{each.name} (pid {each.pid})", each.num_bytes) for each, recipe in recipes if not recipe)
+    others = tuple(
+        Holding(f"{translate(each.name)} (pid {each.pid})", each.num_bytes) for each, recipe in recipes if not recipe
+    )
     name = device.replace("cuda:", "GPU ")
     return Gpu(name, has.total_bytes - has.free_bytes, has.total_bytes, ours, others)

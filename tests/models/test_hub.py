@@ -115,6 +115,18 @@ def test_pickled_weights_on_the_hub_are_refused(ask: Ask, tiny_llama: Path, tmp_
         assert "only pickled weights" in str(ask("describe", "org/tiny", endpoint)["error"])
 
 
+def test_code_that_a_tokenizer_brings_along_is_refused_before_weights_are_fetched(
+    ask: Ask, tiny_llama: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_llama, tmp_path / "with code")
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(config | {"auto_map": {"AutoTokenizer": ["t.T", None]}}))
+    with serve_hub("org/tiny", folder) as endpoint:
+        assert "tokenizer_config.json names code" in str(ask("fetch", "org/tiny", endpoint)["error"])
+        allowed = ask("describe", "org/tiny", endpoint, QCOMPARE_TRUST_REMOTE_CODE="true")
+    assert allowed["layers"]
+
+
 def test_an_absent_hub_says_so_and_offers_the_demo(ask: Ask) -> None:
     error = str(ask("describe", "org/tiny", "http://127.0.0.1:9")["error"])
     assert "the hub is not reachable" in error and "'demo'" in error

@@ -180,8 +180,19 @@ def test_code_of_its_own_is_refused_unless_allowed(settings: Settings, copy: Cop
     assert describe(str(folder), settings.model_copy(update={"trust_remote_code": True})).layers
 
 
-def test_a_built_in_family_needs_no_code_of_its_own(settings: Settings, copy: Copy) -> None:
-    assert describe(str(copy(auto_map={"AutoModelForCausalLM": "m.New"})), settings).layers
+@pytest.mark.parametrize(
+    "file",
+    [f"{of}config.json" for of in ("", "tokenizer_", "generation_", "processor_", "preprocessor_", "adapter_")],
+)
+def test_code_is_refused_in_every_file_that_can_name_it_also_of_a_built_in_family(
+    settings: Settings, copy: Copy, file: str
+) -> None:
+    path = copy() / file
+    config = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(config | {"nested": {"auto_map": {"AutoTokenizer": ["m.New", None]}}}))
+    said = refusal(path.parent, settings)
+    assert f"{file} names code" in said and "QCOMPARE_TRUST_REMOTE_CODE" in said
+    assert describe(str(path.parent), settings.model_copy(update={"trust_remote_code": True})).layers
 
 
 @pytest.mark.parametrize(

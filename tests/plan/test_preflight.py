@@ -165,11 +165,11 @@ def test_what_cannot_fit_is_refused_with_numbers_and_what_would(
     plan: Plan, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine(monkeypatch, 2e9)
-    (problem,) = problems(plan, settings)
+    (problem,) = map(str, problems(plan, settings))
     assert problem.startswith("mixed needs 2.63 GB to 5.16 GB of memory")
     assert "this machine has 2 GB: leave it out (bf16 would fit)" in problem
     machine(monkeypatch, 1e9)
-    assert "a model of up to about 0.0" in next(problems(plan, settings))
+    assert "a model of up to about 0.0" in str(next(problems(plan, settings)))
     machine(monkeypatch, 64e9)
     assert list(problems(plan, settings)) == []
 
@@ -182,13 +182,13 @@ def test_a_model_fits_perhaps_fits_or_does_not(plan: Plan, monkeypatch: pytest.M
 
 def test_a_full_disk_is_foreseen(plan: Plan, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, 64e9, disk=2e8)
-    (problem,) = problems(plan, settings)
+    (problem,) = map(str, problems(plan, settings))
     assert "are free: free 1.1" in problem
 
 
 def test_who_else_holds_memory_is_named(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, 64e9, free=1e9)
-    assert list(notes(plan)) == ["only 1 GB of 64 GB memory are free now: python (pid 7) 1 GB"]
+    assert list(map(str, notes(plan))) == ["only 1 GB of 64 GB memory are free now: python (pid 7) 1 GB"]
 
 
 def test_refused_unless_it_is_wanted_anyway(

@@ -77,11 +77,10 @@ def estimate(asked: StudyForm, settings: Settings) -> Estimate:
         plan = plan_for(facts, study, settings, past)
     except QCompareError as error:
         return Estimate(reach, asked.budget, translate(error.message), study.to_yaml())
-    shortage = next(problems(plan, settings), "")
+    shortage = translate(next(problems(plan, settings), ""))
+    tight = tuple(map(translate, notes(plan)))
     sizes = tuple(_timed(size, facts, study, settings, past) for size in SIZES)
-    return Estimate(
-        plan.bit_range, asked.budget, "", study.to_yaml(), plan, shortage, tuple(notes(plan)), _fits(plan), sizes
-    )  # fmt: skip
+    return Estimate(plan.bit_range, asked.budget, "", study.to_yaml(), plan, shortage, tight, _fits(plan), sizes)
 
 
 def _fits(plan: Plan) -> str:

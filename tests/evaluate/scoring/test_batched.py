@@ -179,11 +179,11 @@ def test_kept_answers_are_read_back_and_damaged_ones_are_not(tmp_path: Path) -> 
     from contextlib import closing
 
     from qcompare.evaluate.kept import KeptAnswers
-    from tests.evaluate.test_kept import IDENTITY
+    from qcompare.store.cache import Rows
 
-    kept = KeptAnswers(tmp_path, IDENTITY)
+    kept = KeptAnswers(Rows(tmp_path / "a.sqlite"))
     kept.put({b"a": "東京 🙂", b"b": ""})
-    assert KeptAnswers(tmp_path, IDENTITY).get([b"a", b"b", b"c"]) == {b"a": "東京 🙂", b"b": ""}
-    with closing(sqlite3.connect(kept.path)) as db, db:
-        db.execute("UPDATE answers SET text = 'x' WHERE request = ?", [b"a"])
+    assert KeptAnswers(Rows(tmp_path / "a.sqlite")).get([b"a", b"b", b"c"]) == {b"a": "東京 🙂", b"b": ""}
+    with closing(sqlite3.connect(kept.rows.path)) as db, db:
+        db.execute("UPDATE rows SET value = ? WHERE key = ?", [b"x", b"a"])
     assert kept.get([b"a", b"b"]) == {b"b": ""}
