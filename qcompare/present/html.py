@@ -9,6 +9,7 @@ from qcompare.compare.questions import Change, Questions
 from qcompare.compare.table import Comparison, Row
 from qcompare.present import numbers, palette
 from qcompare.present.caveats import caveats
+from qcompare.present.equal_bits import choosing_paid
 from qcompare.present.glossary import explained, term
 from qcompare.present.render import difference, flips
 from qcompare.present.verdict import verdict
@@ -89,7 +90,8 @@ def fragment(name: str, **values: object) -> str:
 
 def headline_html(comparison: Comparison) -> str:
     """The verdict in both wordings, and what limits it."""
-    return fragment("headline", verdict=verdict(comparison), caveats=caveats(comparison))
+    paid = choosing_paid(comparison)
+    return fragment("headline", verdict=verdict(comparison), paid=paid, caveats=caveats(comparison))
 
 
 def table_html(comparison: Comparison) -> str:
