@@ -53,6 +53,8 @@ class RecipeSpec(Frozen):
     """Every layer at the low scheme: what all that spends more bits has to beat."""
     reads_weights: ClassVar[bool] = False
     """Only the weights decide which layer gets which scheme, so the plan cannot tell."""
+    served: ClassVar[bool] = False
+    """A server answers for its rows: no model is loaded, and what weights it holds is unknown."""
     published_as: ClassVar[str] = ""
     """How the source documents call its rows; may name the widths `{low}` and `{high}`."""
     writes: ClassVar[str | None] = None
@@ -97,6 +99,11 @@ class RecipeSpec(Frozen):
         return None if names is None else check_mix(names)
 
     @property
+    def row_title(self) -> str | None:
+        """What its rows are called instead of `label`, where the study or its parameters say so."""
+        return self.title
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """Those that are given, as plain values."""
         dumped = self.model_dump(mode="json")
@@ -122,6 +129,7 @@ RECIPES: Registry[type[RecipeSpec]] = Registry(
         "awq_fp8_dynamic": "qcompare.recipes.fp8:AwqFp8Dynamic",
         "rtn_fp8_block": "qcompare.recipes.fp8:RtnFp8Block",
         "awq_fp8_block": "qcompare.recipes.fp8:AwqFp8Block",
+        "endpoint": "qcompare.recipes.endpoint:Endpoint",
     },
 )
 

@@ -68,11 +68,16 @@ class BatchedLM(HFLM):  # type: ignore[misc]
             yield batch, super().generate_until([one.instance for one in batch], disable_tqdm=True)
             waiting = waiting[len(batch) :]
 
-    def _loglikelihood_tokens(self, requests: list[Any], *args: Any, **kwargs: Any) -> list[tuple[float, bool]]:
-        """HFLM's own scoring, from the start with smaller batches after an out-of-memory."""
+    def _loglikelihood_tokens(
+        self, requests: list[Any], disable_tqdm: bool = False, override_bs: int | None = None
+    ) -> list[tuple[float, bool]]:
+        """HFLM's own scoring, from the start with smaller batches after an out-of-memory.
+
+        ``override_bs`` is ignored: HFLM scores windows of long texts with it, a batch at a time.
+        """
         while True:
             try:
-                scores: list[tuple[float, bool]] = super()._loglikelihood_tokens(requests, *args, **kwargs)
+                scores: list[tuple[float, bool]] = super()._loglikelihood_tokens(requests, disable_tqdm=disable_tqdm)
                 return scores
             except (RuntimeError, MemoryError) as error:
                 self._lower_batch_size(error, min(self.batch_size, len(requests)))

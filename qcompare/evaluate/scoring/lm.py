@@ -1,7 +1,7 @@
 """``PackedLM``: lm-eval's HFLM with log-likelihoods scored in the fastest mode that is exact for the model.
 
-Greedy answers are written side by side (``greedy``) by models whose mode is packed. Rolling log-likelihoods, chat
-templates, encoding rules and what is sampled are HFLM's own.
+Greedy answers are written side by side (``greedy``) by models whose mode is packed. Chat templates, encoding rules,
+the windows of long texts and what is sampled are HFLM's own.
 """
 
 import threading
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from lm_eval.models.utils import handle_stop_sequences, postprocess_generated_text
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from .batched import BatchedLM, GenerationRequest, Progress
 from .encode import Encoded, Pair, encode_pairs
@@ -51,6 +52,8 @@ class PackedLM(BatchedLM):
         batch_size: int = 16,
         progress: Progress = lambda done, total: None,
         mode_choice: ModeChoice | None = None,
+        enable_thinking: bool | None = None,
+        think_end_token: str | int | None = None,
     ) -> None:
         """``budget`` is that of the study; ``batch_size`` is for generation.
 
@@ -63,6 +66,8 @@ class PackedLM(BatchedLM):
             add_bos_token=add_bos_token,
             max_length=max_length,
             batch_size=batch_size,
+            enable_thinking=enable_thinking,
+            think_end_token=think_end_token,
         )
         self.budget = budget or Budget(default_row_tokens(model))
         self.workers = workers or Workers.for_model(model)
@@ -73,7 +78,13 @@ class PackedLM(BatchedLM):
         self.computed = self.naive = 0
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> Scores:
-        """(log-likelihood, greedy) of each lm-eval request."""
+        """(log-likelihood, greedy) of each lm-eval request.
+
+        Raises:
+            ValueError: the model is to think first (`enable_thinking`): refused by HFLM itself.
+        """
+        if self.enable_thinking:
+            super().loglikelihood(requests)
         pairs = [request.args for request in requests]
         encoded = self._encode(pairs)
         return self._loglikelihood_tokens(
@@ -125,6 +136,28 @@ class PackedLM(BatchedLM):
         eos = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
         stops: list[str] = handle_stop_sequences([until] if isinstance(until, str) else list(until or []), eos)
         return stops
+
+    def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
+        """Log-likelihood of each text: HFLM's own windows, all of them scored together."""
+        if self.mode is ScoringMode.LM_EVAL:
+            own: list[float] = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
+            return own
+        windows = [self._windows(request.args[0]) for request in requests]
+        scores = iter(self._score([window for some in windows for window in some]))
+        totals = [float(sum(next(scores)[0] for _ in some)) for some in windows]
+        for request, total in zip(requests, totals, strict=True):
+            self.cache_hook.add_partial("loglikelihood_rolling", request.args, total)
+        return totals
+
+    def _windows(self, text: str) -> list[Encoded]:
+        """(context, continuation) of each window, as `HFLM.loglikelihood_rolling` (0.4.13) cuts a text."""
+        windows = get_rolling_token_windows(
+            token_list=self.tok_encode(text),
+            prefix_token=self.prefix_token_id,
+            max_seq_len=self.max_length,
+            context_len=1,
+        )
+        return [make_disjoint_window(window) for window in windows]
 
     def _encode(self, pairs: list[Pair]) -> list[Encoded]:
         return encode_pairs(self, pairs)
