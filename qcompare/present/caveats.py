@@ -18,6 +18,8 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
     notes = []
     if RECORDED in comparison.tags:
         notes.append(_recording(comparison))
+    if comparison.model and comparison.model.note:
+        notes.append(f"{comparison.model.name}: {gettext(comparison.model.note)}")
     if comparison.questions:
         notes.append(gettext("{questions} a recipe.", questions=questions(comparison.questions)))
     if any(row.simulated and not row.is_baseline for row in comparison.rows):

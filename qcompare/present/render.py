@@ -194,8 +194,10 @@ def _line(row: Row, tasks: tuple[str, ...], served: bool) -> list[str]:
 
 def _speed(row: Row, name: str) -> str:
     """A speed of a row's server, one a batch size: `123 / 456`."""
+    if row.served is None:
+        return numbers.MISSING
     shown = numbers.latency if name.endswith("seconds") else numbers.rate
-    speeds = [row.served.speed(batch) if row.served else None for batch in SERVER_BATCHES]
+    speeds = [row.served.speed(batch) for batch in SERVER_BATCHES]
     return " / ".join(shown(getattr(speed, name) if speed else None) for speed in speeds)
 
 

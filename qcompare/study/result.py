@@ -5,6 +5,7 @@ from pydantic import Field
 from qcompare.study.frozen import Frozen
 from qcompare.study.messages import StoredMessage
 from qcompare.study.prompts import Prompt
+from qcompare.words import gettext_noop
 
 SCHEMA_VERSION = 1
 """Version of the result file and of `show --format json`."""
@@ -78,6 +79,15 @@ class Generation(Frozen):
     seconds: float
 
 
+SOURCE_NOTES = {
+    "demo bundle": gettext_noop(
+        "Its 16-bit weights were read from a 4-bit file (GGUF Q4_1, groups of 32), so they already lie on a 4-bit "
+        "grid: weight-only formats of that kind look better on it than on a model that was never quantized."
+    )
+}
+"""By source of a model: what must be known to read figures measured on it. Shown wherever the model is described."""
+
+
 class ModelRef(Frozen):
     """Which model it was."""
 
@@ -89,6 +99,11 @@ class ModelRef(Frozen):
     num_params: int
     num_quantized_params: int
     """Weights that recipes may quantize: linear layers of the blocks."""
+
+    @property
+    def note(self) -> str | None:
+        """What must be known to read figures measured on it."""
+        return SOURCE_NOTES.get(self.source)
 
 
 class Environment(Frozen):
