@@ -32,7 +32,7 @@ class KeptEncodings(KeptFile):
         with closing(self._open()) as db:
             for pair in pairs:
                 row = db.execute(query, (self._key(pair),)).fetchone()
-                with suppress(zlib.error):  # it bears a checksum
+                with suppress(zlib.error):  # zlib checks a checksum
                     if row:
                         found[pair] = _unpacked(row[0])
         return found

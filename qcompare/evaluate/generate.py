@@ -31,7 +31,7 @@ def generate(
     """Answer each prompt greedily, through the chat template where the tokenizer has one.
 
     Args:
-        report: told (answers given, answers in all).
+        report: called with (answers given, answers in all).
 
     Returns:
         The answers in the order of the prompts, and of the turns of each; `seconds` is each one's equal share of its

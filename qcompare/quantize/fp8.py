@@ -44,7 +44,7 @@ def write_fp8(
     return awq.done() if awq else None
 
 
-def settle(model: Any) -> None:
+def stop_rounding_weights(model: Any) -> None:
     """Keep compressed-tensors from rounding the weights of a reloaded model anew at every call.
 
     They are decompressed at the first call and rounded already, so rounding them again changes nothing; on a CPU it

@@ -43,13 +43,13 @@ def allocate(
         ValueError: even the cheapest schemes take more.
     """
     table = [[_option(group, scheme, losses, ignore_scale_bits) for scheme in schemes] for group in groups]
-    room = budget_bits(avg_bits, [layer for group in groups for layer in group])
-    chosen = choose(table, room)
+    left = budget_bits(avg_bits, [layer for group in groups for layer in group])
+    chosen = choose(table, left)
     return {layer.name: schemes[choice] for group, choice in zip(groups, chosen, strict=True) for layer in group}
 
 
-def choose(table: Sequence[Sequence[Option]], room: int) -> list[int]:
-    """For each row the index of the option to take, so that bits fit into `room` and losses add up to the least.
+def choose(table: Sequence[Sequence[Option]], left: int) -> list[int]:
+    """For each row the index of the option to take, so that bits fit into `left` and losses add up to the least.
 
     Raises:
         ValueError: nothing fits.
@@ -58,19 +58,19 @@ def choose(table: Sequence[Sequence[Option]], room: int) -> list[int]:
     still_needed = list(accumulate(reversed(least), initial=0))[::-1][1:]
     states = {0: _State(0.0)}
     for row, needed in zip(table, still_needed, strict=True):
-        states = _pareto(_extend(states, row, room - needed))
+        states = _pareto(_extend(states, row, left - needed))
     if not states:
         raise ValueError("the budget is below the cheapest schemes")
     best = min(states.values(), key=lambda state: state.loss)
     return _choices(best)
 
 
-def _extend(states: dict[int, _State], row: Sequence[Option], room: int) -> dict[int, _State]:
+def _extend(states: dict[int, _State], row: Sequence[Option], left: int) -> dict[int, _State]:
     grown: dict[int, _State] = {}
     for used, state in states.items():
         for index, option in enumerate(row):
             bits, loss = used + option.bits, state.loss + option.loss
-            if bits <= room and (bits not in grown or loss < grown[bits].loss):
+            if bits <= left and (bits not in grown or loss < grown[bits].loss):
                 grown[bits] = _State(loss, index, state)
     return grown
 
