@@ -101,7 +101,7 @@ def language_model(
         mode_choice: from `choose_scoring_mode`; None: tried on this very model.
 
     Returns:
-        The model; its attribute `progress` is told (done, total), `mode` says how it scores.
+        The model; its attribute `progress` is called with (done, total), `mode` says how it scores.
     """
     if scorer == "packed":
         from qcompare.evaluate.cached import CachedLM

@@ -46,7 +46,7 @@ def write_fp8(
     return awq.done() if awq else None
 
 
-def settle(model: Any) -> None:
+def speed_up_reloaded(model: Any) -> None:
     """Let a reloaded compressed-tensors model compute the same in far less time.
 
     Its weights are decompressed at the first call and rounded already: they are not rounded anew at every call.

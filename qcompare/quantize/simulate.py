@@ -33,7 +33,7 @@ def simulate(
     Args:
         model: a loaded transformers model; changed in place.
         layer_config: full layer name → scheme name.
-        report: told (layers done, layers in all).
+        report: called with (layers done, layers in all).
         activations: False leaves them as they are and rounds weights only.
         input_maxima: full layer name → largest absolute input, from `input_maxima.input_maxima`, for formats that
             calibrate them.

@@ -14,7 +14,7 @@ from qcompare.models.environment import machine_identity
 from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.models.hub import hub_reachable
 from qcompare.models.sources import describe, fetch, load
-from qcompare.quantize.fp8 import settle, write_fp8
+from qcompare.quantize.fp8 import speed_up_reloaded, write_fp8
 from qcompare.quantize.input_maxima import input_maxima
 from qcompare.quantize.rounding import Rounding, round_in_memory
 from qcompare.quantize.simulate import simulate
@@ -30,7 +30,7 @@ from qcompare.study.result import AwqReport, Choice, Divergence
 from qcompare.study.spec import Study
 
 Report = Callable[[int, int], None]
-"""Told (steps done, steps in all)."""
+"""Called with (steps done, steps in all)."""
 
 
 class Lab:
@@ -203,7 +203,7 @@ class Lab:
         self.awq = write_fp8(model, tokenizer, scheme, rows, n_grid, self.checkpoint, self.report)
         compressed = LocalModel(self.checkpoint, self.local.name, "folder", self.local.revision)
         loaded, tokenizer = load(compressed, self.device, self.dtype, self.settings, self.study.hub_kernels)
-        settle(loaded)
+        speed_up_reloaded(loaded)
         return loaded, tokenizer
 
     def divergence(self, model: Any) -> Divergence:
@@ -225,10 +225,10 @@ class Lab:
 
         The demo bundle's text where there is no hub, and for the demo model, whose results must not depend on one.
         """
-        wish = self.study.calibration
-        use_bundle = wish.dataset == "auto" and (self.study.model == "demo" or not hub_reachable(self.settings))
+        asked = self.study.calibration
+        use_bundle = asked.dataset == "auto" and (self.study.model == "demo" or not hub_reachable(self.settings))
         bundled = ensure_bundle(self.settings, print).calibration if use_bundle else None
-        dataset, self.calibration_text = calibration_text(wish, bundled, default)
+        dataset, self.calibration_text = calibration_text(asked, bundled, default)
         return dataset
 
 
