@@ -26,6 +26,7 @@ from qcompare.study.result import (
     Environment,
     ModelRef,
     Result,
+    Served,
     TaskScore,
 )
 from qcompare.study.spec import Study
@@ -34,7 +35,7 @@ from qcompare.words import NOTHING, Message
 
 SAME_FIELDS = (
     *("bits", "size_bytes", "average", "average_stderr", "simulated", "rounding", "calibration", "seconds"),
-    *("peak_memory_bytes", "environment", "divergence", "scorer", "awq", "checkpoint"),
+    *("peak_memory_bytes", "environment", "divergence", "scorer", "awq", "checkpoint", "served", "left_out"),
 )
 """Fields that a row takes from a result as they are."""
 
@@ -84,6 +85,10 @@ class Row(Frozen):
     """What the row is, where it is a checkpoint that somebody made."""
     named: bool = False
     """The title is its own, not its recipe's."""
+    served: Served | None = None
+    """The server that answered, and how fast it is; None for models that were loaded."""
+    left_out: dict[str, EnglishMessage] = {}  # noqa: RUF012  pydantic copies defaults
+    """Tasks of the study that it cannot answer, and why."""
     simulated: bool | None = None
     rounding: str | None = None
     calibration: str | None = None
@@ -258,7 +263,7 @@ def _row(selection: Selection, job: Job, measured: Measured | None) -> Row:
     return row.model_copy(
         update={
             **{name: getattr(result, name) for name in SAME_FIELDS},
-            "bits_per_weight": 8 * result.size_bytes / result.model.num_params,
+            "bits_per_weight": result.size_bytes and 8 * result.size_bytes / result.model.num_params,
             "tasks": tuple(result.tasks),
             "group": measured.group,
             "percent_of_bf16": against.percent_of_bf16,

@@ -7,6 +7,7 @@ from typing import Any
 
 from qcompare.errors import ModelUnavailable
 from qcompare.models.facts import LocalModel
+from qcompare.models.layers import EXPERT_FAMILIES
 from qcompare.settings import Settings
 from qcompare.words import Message
 
@@ -83,6 +84,7 @@ def model_of(config: Any, tensors: dict[str, Any], device: str, dtype: str, name
     )
     _check_complete(name, info)
     _make_linear(model)
+    _take_experts_apart(model)
     return model.to(device).eval()
 
 
@@ -113,6 +115,15 @@ def _check_complete(name: str, info: dict[str, Any]) -> None:
             layer=missing[0],
             more=Message(" and {n} more", {"n": rest}) if rest else "",
         )
+
+
+def _take_experts_apart(model: Any) -> None:
+    """Replace fused experts (three-dimensional weights) by linear layers; outputs stay the same to the last bit."""
+    if getattr(model.config, "model_type", "") not in EXPERT_FAMILIES:
+        return
+    from auto_round.modeling.fused_moe.moe_experts_interface import prepare_model_for_moe_quantization
+
+    prepare_model_for_moe_quantization(model)
 
 
 def _make_linear(model: Any) -> None:

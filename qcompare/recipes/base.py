@@ -17,6 +17,7 @@ from qcompare.study.recipe import RecipeSpec
 from qcompare.study.spec import Study
 
 if TYPE_CHECKING:
+    from qcompare.evaluate.scoring.endpoint import EndpointLM
     from qcompare.recipes.lab import Lab
 
 
@@ -29,9 +30,10 @@ class BuildContext:
     layers: tuple[LinearLayer, ...]
     """Those that it may quantize."""
     avg_bits: float | None
-    facts: ModelFacts
-    """The study's model, with all of its layers."""
-    settings: Settings
+    facts: ModelFacts | None = None
+    """The study's model, with all of its layers; None where a curve is drawn from stored scores."""
+    settings: Settings | None = None
+    """Likewise."""
 
     @property
     def budget(self) -> float:
@@ -111,6 +113,14 @@ class Recipe(RecipeSpec):
     def build(self, lab: "Lab", model: Any, tokenizer: Any, layer_config: LayerConfig) -> tuple[Any, Any]:
         """The (model, tokenizer) in these schemes. The model given is consumed."""
         return lab.quantize(model, tokenizer, layer_config)
+
+    def connect(self, lab: "Lab") -> "EndpointLM":
+        """The lm-eval model that answers for its rows; `served` recipes only.
+
+        Raises:
+            JobError: the server cannot be used, and why.
+        """
+        raise NotImplementedError(f"{self.name} must implement connect")
 
     def cost(self, study: Study) -> BuildCost:
         """What building takes, for a study as the recipe sees it."""

@@ -46,6 +46,7 @@ class Checkpoint(Recipe):
             raise InvalidValue(error.message) from None
 
     def check(self, context: BuildContext) -> None:
+        assert context.facts and context.settings, "a plan knows both"
         describe_checkpoint(self.source, context.facts, context.settings)
 
     def fetch(self, lab: Lab) -> None:
