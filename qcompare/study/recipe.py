@@ -122,6 +122,8 @@ RECIPES: Registry[type[RecipeSpec]] = Registry(
         "awq_fp8_dynamic": "qcompare.recipes.fp8:AwqFp8Dynamic",
         "rtn_fp8_block": "qcompare.recipes.fp8:RtnFp8Block",
         "awq_fp8_block": "qcompare.recipes.fp8:AwqFp8Block",
+        "gptq_w4a16": "qcompare.recipes.w4a16:GptqW4A16",
+        "awq_w4a16": "qcompare.recipes.w4a16:AwqW4A16",
     },
 )
 
