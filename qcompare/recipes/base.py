@@ -60,6 +60,8 @@ class BuildCost:
 
     choosing: float = 0.0
     """To choose layers. What it finds is kept, so later jobs of the same model need next to nothing."""
+    again: float = 0.0
+    """The part of it that a further budget takes."""
     quantizing: float = 0.0
 
 
