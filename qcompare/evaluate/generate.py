@@ -33,7 +33,7 @@ def generate(
     """Answer each prompt greedily, through the chat template where the tokenizer has one.
 
     Args:
-        report: told (answers given, answers in all).
+        report: called with (answers given, answers in all).
         packed: the model can be scored in packed rows (`scoring/modes`).
 
     Returns:

@@ -119,6 +119,7 @@ class Run:
             rounding=self.lab.rounding().label if quantized(config) and not checkpoint else "rtn",
             awq=self.lab.awq,
             simulated=bool(quantized(config)) and not checkpoint,
+            choice=self.lab.choice,
             calibration=self.lab.calibration_text,
             add_bos_token=self.add_bos_token,
             seed=self.study.seed,

@@ -40,7 +40,7 @@ class RecipeSpec(Frozen):
     text: ClassVar[str]
     """One plain sentence for the screen."""
     colour: ClassVar[str]
-    """#RRGGBB, from a palette safe for colour-blind eyes (Okabe & Ito 2008)."""
+    """#RRGGBB, from a palette safe for colour-blind eyes (Okabe & Ito 2008; Tol 2021)."""
     takes_budget: ClassVar[bool] = True
     """One row per budget; otherwise one row."""
     offered: ClassVar[bool] = True
@@ -124,12 +124,15 @@ RECIPES: Registry[type[RecipeSpec]] = Registry(
         "head": "qcompare.recipes.edges:Head",
         "tail": "qcompare.recipes.edges:Tail",
         "mixed": "qcompare.recipes.mixed:Mixed",
+        "best": "qcompare.recipes.best:Best",
         "layers": "qcompare.recipes.layers:Layers",
         "rtn_fp8_dynamic": "qcompare.recipes.fp8:RtnFp8Dynamic",
         "awq_fp8_dynamic": "qcompare.recipes.fp8:AwqFp8Dynamic",
         "rtn_fp8_block": "qcompare.recipes.fp8:RtnFp8Block",
         "awq_fp8_block": "qcompare.recipes.fp8:AwqFp8Block",
         "endpoint": "qcompare.recipes.endpoint:Endpoint",
+        "gptq_w4a16": "qcompare.recipes.w4a16:GptqW4A16",
+        "awq_w4a16": "qcompare.recipes.w4a16:AwqW4A16",
     },
 )
 

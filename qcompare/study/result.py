@@ -41,10 +41,8 @@ class TaskScore(Frozen):
     """Where the questions came from: `hub`, `demo bundle`, `cache of data sets` or `task file`."""
     higher_is_better: bool = True
     averaged: bool = True
-    """An accuracy: each question is right or wrong, and the task enters the average. Others (perplexity, F1, BLEU)
-    stand beside it."""
-    weight_by_size: bool = True
-    """Of a group: all its questions weigh the same; otherwise all its parts."""
+    """An accuracy: each question is right or wrong and weighs the same, and the task enters the average. Others
+    (perplexity, F1, BLEU, groups whose parts weigh the same whatever their size) stand beside it."""
     others: dict[str, float] = Field(default_factory=dict)
     """All metrics and their standard errors as lm-eval names them: `acc_norm,none`, `acc_norm_stderr,none`."""
     resamples: tuple[float, ...] = ()
@@ -139,6 +137,21 @@ class AwqReport(Frozen):
     """Mappings that AWQ found and left out, because shapes do not fit or nothing reached them."""
     n_grid: int
     """Scales tried for each."""
+
+
+class Choice(Frozen):
+    """By what a recipe that scores layers chose them, and how far the divergence it expected holds."""
+
+    scorer: str
+    """How layers were scored, a name in `recipes.scores.SCORERS`."""
+    predicted_kl: float | None
+    """Sum of the chosen layers' scores, in nats per token; None where scores are no divergences."""
+    measured_kl: float | None
+    """KL(original ‖ recipe) per token on the calibration text that compares configs; None: not measured."""
+    measured_kl_stderr: float | None
+    """Over passages."""
+    compared: int
+    """Other layer configs that were measured."""
 
 
 SERVER_BATCHES = (1, 8)
@@ -252,6 +265,8 @@ class Result(Frozen):
     """Recipes with AWQ only."""
     simulated: bool = True
     """Weights and activations were rounded in memory; accuracy is faithful, speed is not measured."""
+    choice: Choice | None = None
+    """How layers were chosen; the recipe `best` only."""
     calibration: str | None = None
     """Text and amount on which layers were scored; mixed recipes only."""
     add_bos_token: bool | None = None
