@@ -3,7 +3,12 @@
 The only place that puts models, recipes, quantization and evaluation together.
 """
 
+import json
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
 
 from qcompare.errors import InvalidStudy, JobError, ModelUnavailable
 from qcompare.evaluate.row_budget import StudyBudget
@@ -140,12 +145,10 @@ class Run:
                 return found.model_copy(update={"no_speeds": error.message})
 
     def _quantized_model(self, config: dict[str, str]) -> tuple[Any, Any]:
-        from qcompare.evaluate.benchmarks import choose_scoring_mode
-
         with self.stages.stage(Stage.LOADING):
             model, tokenizer = self.lab.load()
             if self.study.scorer == "packed":
-                self.mode_choice = choose_scoring_mode(model, tokenizer)
+                self.mode_choice = self._scoring_mode(model, tokenizer)
         if self.study.divergence:
             with self.stages.stage(Stage.REFERENCE) as report:
                 self.reference = self._reference(model, tokenizer, report)
@@ -153,6 +156,18 @@ class Run:
             with self.stages.stage(Stage.QUANTIZING) as self.lab.report:
                 model, tokenizer = self.lab.recipe.build(self.lab, model, tokenizer, config)
         return model, tokenizer
+
+    def _scoring_mode(self, model: Any, tokenizer: Any) -> "ModeChoice":
+        """How the model can be scored: tried once, kept for the other recipes."""
+        from qcompare.evaluate.benchmarks import choose_scoring_mode
+        from qcompare.evaluate.scoring.modes import ModeChoice
+
+        def make(folder: Path) -> None:
+            choice = json.dumps(asdict(choose_scoring_mode(model, tokenizer)))
+            (folder / "mode.json").write_text(choice, encoding="utf-8")
+
+        entry = self.lab.cache.entry(self.lab.cache_key("scoring_mode", SCORE_SOURCES), make)
+        return TypeAdapter(ModeChoice).validate_python(json.loads((entry / "mode.json").read_text(encoding="utf-8")))
 
     def _reference(self, model: Any, tokenizer: Any, report: Any) -> Any:
         """What the original model makes of the held-out text; None where there is none to be had."""
