@@ -25,7 +25,7 @@ def check_format(layer_config: Mapping[str, str], format: str, written: bool = F
         raise InvalidStudy(unknown(gettext_noop("format"), format, CHECKPOINT_FORMATS))
     schemes = sorted(set(quantized(layer_config).values()))
     if not schemes:
-        raise InvalidStudy("bf16 is the original model: there is nothing to export")
+        raise InvalidStudy("no layer of it was quantized here: there is nothing to export")
     unpacked = [name for name in schemes if name in SCHEMES and not SCHEMES[name].packed]
     if unpacked:
         raise InvalidStudy("{scheme} can be compared but not stored: no kernel loads it", scheme=unpacked[0])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 LOSS_TO_GAIN = [[0.0, palette.VERMILION], [0.5, "rgba(134, 140, 150, 0.15)"], [1.0, palette.BLUE]]
-"""Orange to blue: told apart by colour-blind eyes; every cell also bears its figure."""
+"""Orange to blue: distinguishable for colour-blind readers; every cell also shows its number."""
 SMALLEST_BUBBLE, LARGEST_BUBBLE = 8, 44
 """Pixels of a bubble that stands for no distance, and what the furthest adds to it."""
 STAGE_COLOURS = (
@@ -65,7 +65,7 @@ def change_heatmap(comparison: Comparison) -> "Figure":
     widest = max((abs(value) for line in values for value in line if value is not None), default=1.0) or 1.0
     figure = go.Figure(
         go.Heatmap(
-            z=values, x=[TASKS[task].title for task in tasks], y=[translate(row.title) for row in rows], text=texts,
+            z=values, x=[TASKS.title(task) for task in tasks], y=[translate(row.title) for row in rows], text=texts,
             texttemplate="%{text}", textfont={"size": 14}, customdata=hovers, colorscale=LOSS_TO_GAIN, zmin=-widest,
             zmax=widest, showscale=False, xgap=3, ygap=3, hovertemplate="%{y}, %{x}: %{customdata}<extra></extra>",
         )
@@ -92,7 +92,7 @@ def describe_changes(comparison: Comparison) -> str:
                     "{recipe} {points} on {task}",
                     recipe=row.title,
                     points=numbers.points(worst.difference),
-                    task=TASKS[worst.task].title,
+                    task=TASKS.title(worst.task),
                 )
             )
     if not parts:
@@ -166,8 +166,8 @@ def _distance(row: Row) -> float:
 
 def _with_room(values: list[float], share: float) -> tuple[float, float]:
     """Axis range that cuts no bubble."""
-    room = share * (max(values) - min(values)) or 0.1 * max(values) or 1.0
-    return min(values) - room, max(values) + room
+    margin = share * (max(values) - min(values)) or 0.1 * max(values) or 1.0
+    return min(values) - margin, max(values) + margin
 
 
 def describe_sizes(comparison: Comparison) -> str:

@@ -8,13 +8,17 @@ from qcompare.compare.statistics import PairedDifference, TaskDifference
 from qcompare.compare.table import Comparison, Row
 from qcompare.errors import QCompareError, unknown
 from qcompare.present import numbers
+from qcompare.present.caveats import served_notes
 from qcompare.present.markup import latex_table, markdown, markdown_table, one_line
 from qcompare.study.ids import format_ids
 from qcompare.study.records import Status
+from qcompare.study.result import SERVER_BATCHES, TaskScore
+from qcompare.study.task import short_name
 from qcompare.words import gettext, gettext_noop, translate
 
 TERMINAL_WIDTH = 240
 """Wide enough for a row of eight tasks: a table that wraps cannot be read or grepped."""
+SPEEDS = ("prompt_tokens_per_second", "decode_tokens_per_second", "first_token_seconds")
 CSV_COLUMNS = (
     *("study_id", "model", "recipe", "avg_bits_asked", "avg_bits", "avg_bits_with_scales", "bits_per_weight"),
     *("size_bytes", "status", "task", "metric", "value", "stderr", "n", "acc_norm", "acc_norm_stderr"),
@@ -34,6 +38,8 @@ CSV_COLUMNS = (
         "perplexity",
     ),
     "error",
+    "server",
+    *(f"{name}_at_{batch}" for batch in SERVER_BATCHES for name in SPEEDS),
 )
 
 
@@ -98,10 +104,10 @@ def _csv_lines(comparison: Comparison, row: Row) -> list[dict[str, object]]:
         "size_bytes": row.size_bytes,
         "status": row.status.value,
         "error": row.error,
+        "server": row.served and row.served.url,
     }
     per_task = [
-        common | score.model_dump(include={*CSV_COLUMNS}) | _task_difference(paired, score.task)
-        for score in row.tasks
+        common | score.model_dump(include={*CSV_COLUMNS}) | _task_difference(row, score.task) for score in row.tasks
     ]
     average: dict[str, object] = {
         "task": "average",
@@ -118,11 +124,19 @@ def _csv_lines(comparison: Comparison, row: Row) -> list[dict[str, object]]:
         average |= paired.model_dump(include={"lost", "gained", "p", "p_holm"})
     if row.divergence:
         average |= row.divergence.model_dump(include={*CSV_COLUMNS})
+    if row.served:
+        for speed in row.served.speeds:
+            average |= {f"{name}_at_{speed.batch}": getattr(speed, name) for name in SPEEDS}
     return [*per_task, common | average]
 
 
-def _task_difference(paired: PairedDifference | None, task: str) -> dict[str, object]:
-    found = paired.task(task) if paired else None
+def _task_difference(row: Row, task: str) -> dict[str, object]:
+    if moved := row.metric(task):
+        counts = {"lost": moved.worse, "gained": moved.better}
+        return {"diff_to_bf16": moved.difference, "diff_low": moved.low, "diff_high": moved.high, **counts} | (
+            moved.model_dump(include={"p", "p_holm"})
+        )
+    found = row.versus_bf16.task(task) if row.versus_bf16 else None
     if found is None:
         return {}
     return {"diff_to_bf16": found.difference, **found.model_dump(include={"lost", "gained", "p", "p_holm"})}
@@ -134,7 +148,8 @@ def _json(comparison: Comparison) -> str:
 
 def _heading(comparison: Comparison) -> str:
     model = comparison.model.name if comparison.model else comparison.study.model
-    tasks = ", ".join(comparison.study.tasks)
+    beside = {score.task for row in comparison.rows for score in row.tasks if not score.averaged}
+    tasks = ", ".join(short_name(task) for task in comparison.study.tasks if task not in beside)
     if not tasks:
         return gettext("{model}: average accuracy across no tasks", model=model)
     return gettext("{model}: average accuracy across {tasks}", model=model, tasks=tasks)
@@ -148,30 +163,56 @@ def _cells(comparison: Comparison) -> list[list[str]]:
         gettext("Average"),
         gettext("vs BF16, points (95 %)"),
         gettext("lost/gained"),
-        *tasks,
+        *map(short_name, tasks),
         "KL",
         gettext("Bits"),
         gettext("with scales"),
         gettext("Size"),
     ]
-    return [header, *(_line(row, tasks) for row in comparison.rows)]
+    if served := any(row.served for row in comparison.rows):
+        at = " / ".join(map(str, SERVER_BATCHES))
+        header += [
+            gettext("prompt tokens/s of the server at {n}", n=at),
+            gettext("decode tokens/s at {n}", n=at),
+            gettext("first token at {n}", n=at),
+        ]
+    return [header, *(_line(row, tasks, served) for row in comparison.rows)]
 
 
-def _line(row: Row, tasks: tuple[str, ...]) -> list[str]:
-    if row.status is not Status.SUCCESS and row.average is None and row.bits is None:
-        return [translate(row.title), gettext(row.status.value), *[numbers.MISSING] * (len(tasks) + 6)]
+def _line(row: Row, tasks: tuple[str, ...], served: bool) -> list[str]:
+    if row.environment is None and row.status is not Status.SUCCESS:
+        missing = len(tasks) + 6 + served * len(SPEEDS)
+        return [translate(row.title), gettext(row.status.value), *[numbers.MISSING] * missing]
     scores = (row.task(task) for task in tasks)
     return [
         translate(row.title),
         numbers.score_with_percent(row.average, row.percent_of_bf16),
         difference(row.versus_bf16),
         flips(row.versus_bf16),
-        *(numbers.score_with_error(s.value, s.stderr) if s else numbers.MISSING for s in scores),
+        *(_score(s) for s in scores),
         numbers.divergence(row.divergence.kl if row.divergence else None),
         numbers.bits(row.bits.achieved if row.bits else None),
         numbers.bits(row.bits.achieved_with_scales if row.bits else None),
         numbers.size(row.size_bytes),
+        *(_speed(row, name) for name in SPEEDS if served),
     ]
+
+
+def _speed(row: Row, name: str) -> str:
+    """A speed of a row's server, one a batch size: `123 / 456`."""
+    if row.served is None:
+        return numbers.MISSING
+    shown = numbers.latency if name.endswith("seconds") else numbers.rate
+    speeds = [row.served.speed(batch) for batch in SERVER_BATCHES]
+    return " / ".join(shown(getattr(speed, name) if speed else None) for speed in speeds)
+
+
+def _score(found: TaskScore | None) -> str:
+    if found is None or found.averaged:
+        return numbers.score_with_error(found.value, found.stderr) if found else numbers.MISSING
+    return (
+        numbers.metric(found) if found.stderr is None else f"{numbers.metric(found)} ± {numbers.metric_error(found)}"
+    )
 
 
 def difference(paired: PairedDifference | None) -> str:
@@ -207,7 +248,7 @@ def problems(comparison: Comparison) -> list[str]:
         for row in comparison.rows
         if row.group
     ]
-    return failed + unpaired + apart
+    return failed + unpaired + apart + [note for row in comparison.rows for note in served_notes(row)]
 
 
 def _latex(comparison: Comparison) -> str:

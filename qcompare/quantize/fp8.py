@@ -26,7 +26,7 @@ def write_compressed(
     n_grid: int | None = None,
     gptq: bool = False,
 ) -> AwqReport | None:
-    """Compress a loaded model and save it as compressed-tensors. The model is consumed.
+    """Compress a loaded model and save it as compressed-tensors. The model is consumed: its weights are freed.
 
     Args:
         layer_config: full layer name → scheme, of formats that compressed-tensors holds; other layers stay.
@@ -59,10 +59,12 @@ def write_compressed(
         oneshot(model=model, tokenizer=tokenizer, recipe=[*([awq] if awq else []), rounding], **calibration)
     model.save_pretrained(folder, save_compressed=True)
     tokenizer.save_pretrained(folder)
+    for module in model.modules():  # frees the weights, whoever still refers to the model
+        module._parameters, module._buffers = {}, {}
     return awq.done() if awq else None
 
 
-def settle(model: Any) -> None:
+def speed_up_reloaded(model: Any) -> None:
     """Let a reloaded compressed-tensors model compute the same in far less time.
 
     Its weights are decompressed at the first call and rounded already: they are not rounded anew at every call.

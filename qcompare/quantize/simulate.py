@@ -33,7 +33,7 @@ def simulate(
     Args:
         model: a loaded transformers model; changed in place.
         layer_config: full layer name → scheme name.
-        report: told (layers done, layers in all).
+        report: called with (layers done, layers in all).
         activations: False leaves them as they are and rounds weights only.
         input_maxima: full layer name → largest absolute input, from `input_maxima.input_maxima`, for formats that
             calibrate them.
@@ -46,7 +46,7 @@ def simulate(
     layer_config = quantized(layer_config)
     modules = dict(model.named_modules())
     shared = SharedInput()
-    settings = _shared_settings(modules, layer_config)
+    settings = shared_settings(modules, layer_config)
     with torch.inference_mode():
         for done, (name, scheme) in enumerate(layer_config.items(), start=1):
             layer = modules.get(name)
@@ -62,7 +62,7 @@ def simulate(
             report(done, len(layer_config))
 
 
-def _shared_settings(modules: Mapping[str, Any], layer_config: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
+def shared_settings(modules: Mapping[str, Any], layer_config: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
     """`Format.shared_settings` of all layers."""
     found: dict[str, Mapping[str, Any]] = {}
     for format in {format for scheme in layer_config.values() if (format := format_of(scheme))}:

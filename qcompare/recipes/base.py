@@ -19,6 +19,7 @@ from qcompare.study.recipe import RecipeSpec
 from qcompare.study.spec import Study
 
 if TYPE_CHECKING:
+    from qcompare.evaluate.scoring.endpoint import EndpointLM
     from qcompare.recipes.lab import Lab
 
 
@@ -134,6 +135,14 @@ class Recipe(RecipeSpec):
     def build(self, lab: "Lab", model: Any, tokenizer: Any, layer_config: LayerConfig) -> tuple[Any, Any]:
         """The (model, tokenizer) in these schemes. The model given is consumed."""
         return lab.quantize(model, tokenizer, layer_config)
+
+    def connect(self, lab: "Lab") -> "EndpointLM":
+        """The lm-eval model that answers for its rows; `served` recipes only.
+
+        Raises:
+            JobError: the server cannot be used, and why.
+        """
+        raise NotImplementedError(f"{self.name} must implement connect")
 
     def cost(self, study: Study) -> BuildCost:
         """What building takes, for a study as the recipe sees it."""

@@ -3,7 +3,8 @@
 Used by jobs and by exports. It keeps what later steps, and the result, need to know of how the model was built.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,23 @@ from qcompare.models.environment import machine_identity
 from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.models.hub import hub_reachable
 from qcompare.models.sources import describe, fetch, load
-from qcompare.quantize.fp8 import settle, write_compressed
+from qcompare.quantize.fp8 import speed_up_reloaded, write_compressed
 from qcompare.quantize.input_maxima import input_maxima
 from qcompare.quantize.rounding import Rounding, round_in_memory
 from qcompare.quantize.simulate import simulate
-from qcompare.recipes.autoscheme import LayerLosses, Scoring, layer_losses
+from qcompare.recipes.autoscheme import Scoring, kept_losses, layer_losses
 from qcompare.recipes.base import BuildContext, Recipe
+from qcompare.recipes.bench import Bench
 from qcompare.recipes.calibration import ULTRACHAT, calibration_text, check_local, token_rows
 from qcompare.settings import Settings
 from qcompare.store.cache import Cache, CacheKey, source_digest
 from qcompare.study.formats import format_of
-from qcompare.study.layers import LayerConfig, LayerScores
-from qcompare.study.result import AwqReport, Divergence
+from qcompare.study.layers import LayerConfig, LayerLosses, LayerScores
+from qcompare.study.result import AwqReport, Choice, Divergence
 from qcompare.study.spec import Study
 
 Report = Callable[[int, int], None]
-"""Told (steps done, steps in all)."""
+"""Called with (steps done, steps in all)."""
 
 
 class Lab:
@@ -42,6 +44,8 @@ class Lab:
     """Text and amount that decided something, in words."""
     layer_scores: LayerScores | None = None
     """By what layers were chosen; recipes that score them only."""
+    choice: Choice | None = None
+    """What a recipe that measures configs found."""
     input_maxima: dict[str, float]
     """Largest absolute input of layers whose format calibrates them, after `quantize`."""
     awq: AwqReport | None = None
@@ -93,33 +97,63 @@ class Lab:
 
     def load(self) -> tuple[Any, Any]:
         """A fresh (model, tokenizer) of the original."""
+        # loads torch
+        from qcompare.evaluate.scoring.memory import return_freed_memory
+
+        return_freed_memory()
         model, tokenizer = load(self.local, self.device, self.dtype, self.settings, self.study.hub_kernels)
         return model, tokenizer
 
     def autoscheme_scores(self) -> LayerLosses:
         """auto-round's sensitivity of each layer at each scheme of the study, computed once per model and text."""
-        text = self.study.calibration
         dataset = self.calibration()
-        scoring = Scoring(dataset, text.num_samples, text.max_seq_length, self.study.seed)
 
         def load_checked() -> tuple[Any, Any]:
             model, tokenizer = self.load()
-            check_local(dataset, text, tokenizer)
+            check_local(dataset, self.study.calibration, tokenizer)
             return model, tokenizer
 
         losses = layer_losses(
-            load_checked, self.study.schemes, scoring, self.device, self.cache, self.cache_key, self.report
+            *(load_checked, self.study.schemes, self.scoring(dataset), self.device, self.cache, self.cache_key),
+            self.report,
         )
-        self._keep(losses)
+        self.keep_scores(losses, "autoscheme", in_nats=False)
         return losses
 
-    def _keep(self, losses: LayerLosses) -> None:
+    def kept_autoscheme_scores(self) -> LayerLosses | None:
+        """The same where an earlier job left them."""
+        return kept_losses(self.study.schemes, self.scoring(self.calibration()), self.cache, self.cache_key)
+
+    def scoring(self, dataset: str | None) -> Scoring:
+        """How layers are scored on a text."""
+        text = self.study.calibration
+        return Scoring(dataset, text.num_samples, text.max_seq_length, self.study.seed)
+
+    @cached_property
+    def bench(self) -> Bench:
+        """The model on which layers are scored and configs compared."""
+        return Bench(self)
+
+    def keep_scores(self, losses: LayerLosses, scorer: str, in_nats: bool) -> None:
+        """Note by what layers are chosen, for the result.
+
+        Args:
+            scorer: a name in `recipes.scores.SCORERS`.
+            in_nats: their sum predicts the KL divergence to the original.
+        """
         counted = self.study.ignore_scale_zp_bits
         bits = {
             scheme: {layer.name: layer_bits(layer, scheme, counted) for layer in self.facts.layers}
             for scheme in self.study.schemes
         }
-        self.layer_scores = LayerScores(losses=losses, bits=bits)
+        self.layer_scores = LayerScores(
+            losses=losses,
+            bits=bits,
+            scorer=scorer,
+            in_nats=in_nats,
+            layers=self.facts.layers,
+            num_params=self.facts.num_stored_params,
+        )
 
     def quantize(self, model: Any, tokenizer: Any, layer_config: LayerConfig) -> tuple[Any, Any]:
         """The (model, tokenizer) in these schemes, in memory, rounded as the study asks. The model is consumed."""
@@ -134,16 +168,20 @@ class Lab:
     def _input_maxima(self, model: Any, tokenizer: Any, layer_config: LayerConfig) -> dict[str, float]:
         """Of layers whose format calibrates the scale of their inputs."""
         names = self.calibrated(layer_config)
-        return input_maxima(model, names, self.calibration_rows(tokenizer)["input_ids"]) if names else {}
+        return self.maxima_of_inputs(model, tokenizer, names) if names else {}
 
     def calibrated(self, layer_config: LayerConfig) -> list[str]:
         """Layers whose format calibrates the scale of their inputs."""
         formats = {name: format_of(scheme) for name, scheme in layer_config.items()}
         return [name for name, format in formats.items() if format and format.calibrates_inputs]
 
-    def calibration_rows(self, tokenizer: Any) -> Any:
+    def maxima_of_inputs(self, model: Any, tokenizer: Any, names: Iterable[str]) -> dict[str, float]:
+        """Full layer name → largest absolute input on the calibration text."""
+        return input_maxima(model, names, self.calibration_rows(tokenizer)["input_ids"])
+
+    def calibration_rows(self, tokenizer: Any, whole: bool = True) -> Any:
         """Tokens of the calibration text (`recipes.calibration.token_rows`)."""
-        return token_rows(self.calibration(ULTRACHAT), self.study.calibration, tokenizer)
+        return token_rows(self.calibration(ULTRACHAT), self.study.calibration, tokenizer, whole=whole)
 
     def rounding(self) -> Rounding:
         """How weights are rounded."""
@@ -166,16 +204,18 @@ class Lab:
             n_grid: scales that AWQ tries per mapping; None leaves AWQ out.
             gptq: round by GPTQ instead of to the nearest.
         """
-        calibrates = n_grid or gptq
-        rows = self.calibration_rows(tokenizer) if calibrates else None
+        rows = None
+        if n_grid or gptq:
+            rows = self.calibration_rows(tokenizer, whole=False)
+            total = sum(map(len, rows["input_ids"]))
+            self.calibration_text = f"{self.calibration_text} at most per row, {total} in all"
         self.checkpoint = self.folder / "checkpoint"
         self.awq = write_compressed(
             model, tokenizer, layer_config, self.checkpoint, self.report, rows=rows, n_grid=n_grid, gptq=gptq
         )
-        del model
         compressed = LocalModel(self.checkpoint, self.local.name, "folder", self.local.revision)
         loaded, tokenizer = load(compressed, self.device, self.dtype, self.settings, self.study.hub_kernels)
-        settle(loaded)
+        speed_up_reloaded(loaded)
         return loaded, tokenizer
 
     def divergence(self, model: Any) -> Divergence:
@@ -197,10 +237,10 @@ class Lab:
 
         The demo bundle's text where there is no hub, and for the demo model, whose results must not depend on one.
         """
-        wish = self.study.calibration
-        use_bundle = wish.dataset == "auto" and (self.study.model == "demo" or not hub_reachable(self.settings))
+        asked = self.study.calibration
+        use_bundle = asked.dataset == "auto" and (self.study.model == "demo" or not hub_reachable(self.settings))
         bundled = ensure_bundle(self.settings, print).calibration if use_bundle else None
-        dataset, self.calibration_text = calibration_text(wish, bundled, default)
+        dataset, self.calibration_text = calibration_text(asked, bundled, default)
         return dataset
 
 

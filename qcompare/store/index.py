@@ -214,7 +214,7 @@ def _json(cost: Cost | None = None) -> str | None:
 
 
 def _readable(row: sqlite3.Row) -> StudyRecord | None:
-    """None for a study that a newer qcompare stored: it shall not hide all the others."""
+    """None for a study that a newer qcompare stored: it must not hide the others."""
     try:
         return _study(row)
     except InvalidStudy:
@@ -223,7 +223,9 @@ def _readable(row: sqlite3.Row) -> StudyRecord | None:
 
 def _study(row: sqlite3.Row) -> StudyRecord:
     values: dict[str, Any] = dict(row)
-    spec = parse_study(json.loads(values.pop("spec")), Message("stored study {id}", {"id": values["id"]}))
+    spec = parse_study(
+        json.loads(values.pop("spec")), Message("stored study {id}", {"id": values["id"]}), stored=True
+    )
     states = [Status(state) for state in (values.pop("states") or "").split(",") if state]
     values["tags"] = json.loads(values["tags"])
     return StudyRecord(**values, spec=spec, status=overall(states))
