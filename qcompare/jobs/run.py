@@ -5,7 +5,7 @@ The only place that puts models, recipes, quantization and evaluation together.
 
 from typing import TYPE_CHECKING, Any
 
-from qcompare.errors import JobError, ModelUnavailable
+from qcompare.errors import InvalidStudy, JobError, ModelUnavailable
 from qcompare.evaluate.row_budget import StudyBudget
 from qcompare.jobs.stages import Stages
 from qcompare.recipes.base import Recipe
@@ -18,9 +18,11 @@ from qcompare.study.result import ModelRef, Result, Served, TaskScore
 from qcompare.study.samples import Sample
 from qcompare.study.spec import Study
 from qcompare.study.stage import Stage
+from qcompare.study.task import TASKS
 from qcompare.words import Message
 
 if TYPE_CHECKING:
+    from qcompare.evaluate.benchmarks import Options, TaskRequest
     from qcompare.evaluate.cached import CachedLM
     from qcompare.evaluate.scoring.endpoint import EndpointLM
     from qcompare.evaluate.scoring.memory import Budget
@@ -71,7 +73,7 @@ class Run:
         served: Served | None = None
         if self.lab.recipe.served:
             served = self._connect()
-            model = tokenizer = None
+            model, tokenizer = None, self.endpoint and self.endpoint.tokenizer
         else:
             model, tokenizer = self._quantized_model(config)
         scores, samples = self._evaluate(model, tokenizer, config)
@@ -126,7 +128,7 @@ class Run:
         from qcompare.evaluate.endpoint.speed import measure_speed
 
         with self.stages.stage(Stage.CONNECTING):
-            self.endpoint = lm = self.lab.recipe.connect(self.lab)
+            self.endpoint = lm = self.lab.recipe.connect(self.lab, self._options(self.study.add_bos_token))
         found = Served(url=lm.client.url, model=lm.model, as_tokens=lm.tokenized_requests, no_logprobs=lm.no_logprobs)
         with self.stages.stage(Stage.SPEED) as report:
             try:
@@ -182,14 +184,11 @@ class Run:
             if self.endpoint
             else benchmarks.default_add_bos_token(self.study.add_bos_token, model, tokenizer)
         )
-        options = benchmarks.Options(
-            limit=self.study.limit,
-            batch_size=self.study.batch_size,
-            add_bos_token=self.add_bos_token,
-            seed=self.study.seed,
-        )
+        options = self._options(self.add_bos_token)
         if not self.study.tasks:
             return [], []
+        if self.study.chat_template and not tokenizer.chat_template:
+            raise InvalidStudy("chat_template: {model} has no chat template: leave it out", model=self.study.model)
         scores: list[TaskScore] = []
         samples: list[Sample] = []
         tasks = task_manager(self.study.tasks, self.settings, report=print)
@@ -207,7 +206,7 @@ class Run:
         for task in self.study.tasks:
             with self.stages.stage(Stage.EVALUATING, task) as report:
                 lm.progress = report
-                request = benchmarks.TaskRequest(task, tasks.data[task], self.study.examples(task))
+                request = self._request(task, tasks.data[task])
                 try:
                     score, answered = benchmarks.run_task(lm, request, tasks.manager, options)
                 except benchmarks.Unanswerable as reason:
@@ -219,6 +218,30 @@ class Run:
         self.scorer, self.reused = lm.mode, lm.reused
         self.row_tokens = budget.tokens if budget else None
         return scores, samples
+
+    def _options(self, add_bos_token: bool | None) -> "Options":
+        from qcompare.evaluate.benchmarks import Options
+
+        return Options(
+            limit=self.study.limit,
+            batch_size=self.study.batch_size,
+            add_bos_token=add_bos_token,
+            seed=self.study.seed,
+            chat_template=self.study.chat_template,
+            system_instruction=self.study.system_instruction,
+            fewshot_as_multiturn=self.study.fewshot_as_multiturn,
+            gen_kwargs=self.study.gen_kwargs,
+            enable_thinking=self.study.enable_thinking,
+            think_end_token=self.study.think_end_token,
+            run_unsafe_code=self.settings.trust_remote_code,
+        )
+
+    def _request(self, task: str, data: str) -> "TaskRequest":
+        from qcompare.evaluate.benchmarks import TaskRequest
+
+        found = TASKS[task]
+        num_fewshot = None if found.own_fewshot and self.study.num_fewshot is None else self.study.examples(task)
+        return TaskRequest(task, data, num_fewshot, found.lm_eval_name)
 
     def _row_budget(self, model: Any) -> "Budget | None":
         """The study's row budget, agreed on before anything is scored; None for lm-eval's own scorer."""
@@ -246,8 +269,9 @@ class Run:
             "input_maxima": self.lab.input_maxima,
             "max_length": lm.max_length,
         }
+        answers = model | {"scorer": f"{lm.mode} generate", "think_end_token": self.study.think_end_token}
         lm.answers_at = lambda batch: KeptAnswers(
-            cache.rows(key("answers", SCORE_SOURCES, **model, scorer="generate", batch_size=batch))
+            cache.rows(key("answers", SCORE_SOURCES, **answers, batch_size=batch))
         )
         if isinstance(lm, CachedLM):
             lm.scores_at = lambda tokens: KeptScores(

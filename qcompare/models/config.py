@@ -12,7 +12,7 @@ from qcompare.errors import ModelUnavailable
 from qcompare.settings import Settings
 from qcompare.words import Message, gettext_noop
 
-USABLE = Message("a dense, decoder-only language model (Llama, Qwen, Gemma, Mistral, …)")
+USABLE = Message("a decoder-only language model (Llama, Qwen, Gemma, Mistral, …)")
 NO_BASELINE = gettext_noop("what it has lost would count as kept; choose the original model")
 
 

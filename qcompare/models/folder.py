@@ -7,7 +7,7 @@ from qcompare.errors import ModelUnavailable
 from qcompare.models.config import NO_BASELINE, check_code, check_config, num_blocks, read_config
 from qcompare.models.facts import ModelFacts
 from qcompare.models.headers import Stored, read_headers
-from qcompare.models.layers import expert_count, linear_layers, num_params, output_head
+from qcompare.models.layers import EXPERT_FAMILIES, expert_count, linear_layers, num_params, output_head
 from qcompare.settings import Settings
 from qcompare.words import Message
 
@@ -65,12 +65,14 @@ def make_facts(
         ModelUnavailable: a mixture of experts, or no linear layers in numbered blocks.
     """
     family = str(config.get("model_type", ""))
-    if experts := expert_count(stored.shapes):
+    if (experts := expert_count(stored.shapes)) and family not in EXPERT_FAMILIES:
         raise ModelUnavailable(
-            "{model}: is a mixture of {experts} experts, whose weights cannot be quantized here yet; "
-            "choose a dense model",
+            "{model}: is a mixture of {experts} experts of the family '{family}', whose weights cannot be quantized "
+            "here yet; choose a dense model or one of {families}",
             model=model,
             experts=experts,
+            family=family,
+            families=", ".join(sorted(EXPERT_FAMILIES)),
         )
     if packed := next((name for name in stored.shapes if name.endswith(PACKED)), None):
         raise ModelUnavailable(

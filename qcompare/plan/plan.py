@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from qcompare.evaluate.tasks.check import check_tasks
 from qcompare.formats.bits import bit_range, count, stored_bytes
 from qcompare.models.devices import job_devices
 from qcompare.models.facts import ModelFacts
@@ -88,8 +89,9 @@ def plan_for(facts: ModelFacts, study: Study, settings: Settings, past: Sequence
         past: this machine's `history`, for several plans of one model; None: it is read.
 
     Raises:
-        QCompareError: a budget is out of reach, or a scheme does not fit a layer.
+        QCompareError: a task cannot be asked, a budget is out of reach, or a scheme does not fit a layer.
     """
+    check_tasks(study, settings)
     rows = tuple(_rows(study, facts))
     for recipe, context, _ in rows:
         recipe.check(context)
@@ -107,9 +109,7 @@ def plan_for(facts: ModelFacts, study: Study, settings: Settings, past: Sequence
 
 def question_count(study: Study) -> int:
     """Questions that every recipe of a study answers."""
-    infos = [TASKS[task] for task in study.tasks]
-    limits = [i.questions if study.limit is None else min(i.questions, study.limit * i.subjects) for i in infos]
-    return sum(limits)
+    return sum(TASKS[task].count(study.limit) for task in study.tasks)
 
 
 def _rows(study: Study, facts: ModelFacts) -> Iterator[tuple[Recipe, BuildContext, ModelFacts]]:

@@ -18,7 +18,7 @@ Report = Callable[[int, int], None]
 def write_fp8(
     model: Any, tokenizer: Any, scheme: str, rows: Any, n_grid: int | None, folder: Path, report: Report
 ) -> AwqReport | None:
-    """Compress a loaded model and save it as compressed-tensors. The model is consumed.
+    """Compress a loaded model and save it as compressed-tensors. The model is consumed: its weights are freed.
 
     Args:
         scheme: `FP8_DYNAMIC` or `FP8_BLOCK`.
@@ -41,6 +41,8 @@ def write_fp8(
         oneshot(model=model, tokenizer=tokenizer, recipe=[*([awq] if awq else []), rounding], **calibration)
     model.save_pretrained(folder, save_compressed=True)
     tokenizer.save_pretrained(folder)
+    for module in model.modules():  # frees the weights, whoever still refers to the model
+        module._parameters, module._buffers = {}, {}
     return awq.done() if awq else None
 
 

@@ -4,6 +4,7 @@ The same optimum as `auto_round.auto_scheme.delta_loss.choose_bits_per_layer_wit
 that one scoring serves every budget; a test compares the two.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -42,10 +43,28 @@ def allocate(
     Raises:
         ValueError: even the cheapest schemes take more.
     """
+    return allocate_each(groups, schemes, losses, [avg_bits], ignore_scale_bits)[0]
+
+
+def allocate_each(
+    groups: Sequence[Group],
+    schemes: Sequence[str],
+    losses: Losses,
+    budgets: Sequence[float],
+    ignore_scale_bits: bool,
+) -> list[LayerConfig]:
+    """As `allocate`, for each of several budgets (average bits), in one go.
+
+    Raises:
+        ValueError: even the cheapest schemes take more than the smallest budget.
+    """
     table = [[_option(group, scheme, losses, ignore_scale_bits) for scheme in schemes] for group in groups]
-    room = budget_bits(avg_bits, [layer for group in groups for layer in group])
-    chosen = choose(table, room)
-    return {layer.name: schemes[choice] for group, choice in zip(groups, chosen, strict=True) for layer in group}
+    layers = [layer for group in groups for layer in group]
+    chosen = choose_each(table, [budget_bits(avg_bits, layers) for avg_bits in budgets])
+    return [
+        {layer.name: schemes[choice] for group, choice in zip(groups, choices, strict=True) for layer in group}
+        for choices in chosen
+    ]
 
 
 def choose(table: Sequence[Sequence[Option]], room: int) -> list[int]:
@@ -54,15 +73,24 @@ def choose(table: Sequence[Sequence[Option]], room: int) -> list[int]:
     Raises:
         ValueError: nothing fits.
     """
+    return choose_each(table, [room])[0]
+
+
+def choose_each(table: Sequence[Sequence[Option]], rooms: Sequence[int]) -> list[list[int]]:
+    """As `choose`, for each of several numbers of bits: what is best for the largest holds what is best for all.
+
+    Raises:
+        ValueError: nothing fits into the smallest.
+    """
     least = [min(option.bits for option in row) for row in table]
     still_needed = list(accumulate(reversed(least), initial=0))[::-1][1:]
     states = {0: _State(0.0)}
     for row, needed in zip(table, still_needed, strict=True):
-        states = _pareto(_extend(states, row, room - needed))
-    if not states:
+        states = _pareto(_extend(states, row, max(rooms) - needed))
+    used = sorted(states)
+    if not used or used[0] > min(rooms):
         raise ValueError("the budget is below the cheapest schemes")
-    best = min(states.values(), key=lambda state: state.loss)
-    return _choices(best)
+    return [_choices(states[used[bisect_right(used, room) - 1]]) for room in rooms]
 
 
 def _extend(states: dict[int, _State], row: Sequence[Option], room: int) -> dict[int, _State]:

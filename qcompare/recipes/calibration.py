@@ -35,23 +35,46 @@ def calibration_text(
     return calibration.dataset, f"{calibration.dataset}, {amount}"
 
 
-def token_rows(dataset: str | None, calibration: Calibration, tokenizer: Any) -> Any:
-    """Calibration rows for llm-compressor: a `datasets.Dataset` of `input_ids` and `attention_mask`.
+def token_rows(dataset: str | None, calibration: Calibration, tokenizer: Any, whole: bool = True) -> Any:
+    """Calibration rows: a `datasets.Dataset` of `input_ids` and `attention_mask`.
 
     Args:
         dataset: as from `calibration_text`; None takes UltraChat from the hub.
+        whole: leave out rows shorter than `max_seq_length`, as auto-round does; llm-compressor takes them.
 
     Raises:
         InvalidStudy: there is no text, or it is too short.
     """
     from datasets import Dataset
 
-    local = dataset is not None and dataset.endswith(LOCAL_ENDINGS)
-    texts = local_texts(Path(str(dataset))) if local else _hub_texts(dataset, calibration.num_samples, tokenizer)
-    tokens = tokenizer(list(texts), truncation=True, max_length=calibration.max_seq_length)["input_ids"]
-    rows = [row for row in tokens if len(row) == calibration.max_seq_length][: calibration.num_samples]
-    check_amount(str(dataset or ULTRACHAT), tokens, len(rows), calibration)
+    # what a chat template gives begins with its special tokens
+    texts, templated = _texts(dataset, calibration.num_samples, tokenizer)
+    tokens = _cut(tokenizer(list(texts), add_special_tokens=not templated)["input_ids"], calibration)
+    rows = [row for row in tokens if len(row) >= (calibration.max_seq_length if whole else 1)]
+    rows = rows[: calibration.num_samples]
+    name = str(dataset or ULTRACHAT)
+    if whole:
+        check_amount(name, tokens, len(rows), calibration)
+    elif len(rows) < calibration.num_samples:
+        raise InvalidStudy(
+            "calibration text {name} has {n} rows, {wanted} are asked for: lower num_samples, or give more text",
+            name=name,
+            n=len(rows),
+            wanted=calibration.num_samples,
+        )
     return Dataset.from_dict({"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]})
+
+
+def _cut(tokens: Sequence[Sequence[int]], calibration: Calibration) -> list[Sequence[int]]:
+    """Here, since a tokenizer that is asked to truncate is saved with that setting."""
+    return [row[: calibration.max_seq_length] for row in tokens]
+
+
+def _texts(dataset: str | None, num_samples: int, tokenizer: Any) -> tuple[tuple[str, ...], bool]:
+    """The texts, and whether they are chats in the tokenizer's template."""
+    if dataset is not None and dataset.endswith(LOCAL_ENDINGS):
+        return local_texts(Path(dataset)), False
+    return _hub_texts(dataset, num_samples, tokenizer)
 
 
 def check_amount(name: str, tokens: Sequence[Sequence[int]], long_enough: int, calibration: Calibration) -> None:
@@ -83,8 +106,7 @@ def check_local(dataset: str | None, calibration: Calibration, tokenizer: Any) -
     """
     if dataset is None or not dataset.endswith(LOCAL_ENDINGS):
         return
-    texts = local_texts(Path(dataset))
-    tokens = tokenizer(list(texts), truncation=True, max_length=calibration.max_seq_length)["input_ids"]
+    tokens = _cut(tokenizer(list(local_texts(Path(dataset))))["input_ids"], calibration)
     check_amount(dataset, tokens, sum(len(row) == calibration.max_seq_length for row in tokens), calibration)
 
 
@@ -115,7 +137,7 @@ def local_texts(path: Path) -> tuple[str, ...]:
     return tuple(str(text) for text in texts)
 
 
-def _hub_texts(dataset: str | None, num_samples: int, tokenizer: Any) -> tuple[str, ...]:
+def _hub_texts(dataset: str | None, num_samples: int, tokenizer: Any) -> tuple[tuple[str, ...], bool]:
     from datasets import load_dataset
 
     name, split = (ULTRACHAT, "train_sft") if dataset is None else (dataset, "train")
@@ -127,9 +149,9 @@ def _hub_texts(dataset: str | None, num_samples: int, tokenizer: Any) -> tuple[s
             "calibration data {name} cannot be had ({reason}): give a .jsonl file", name=name, reason=reason
         ) from None
     if "messages" in rows.column_names:
-        return tuple(tokenizer.apply_chat_template(row, tokenize=False) for row in rows["messages"])
+        return tuple(tokenizer.apply_chat_template(row, tokenize=False) for row in rows["messages"]), True
     if "text" in rows.column_names:
-        return tuple(rows["text"])
+        return tuple(rows["text"]), False
     raise InvalidStudy(
         "calibration data {name} has no column 'text' or 'messages': {columns}",
         name=name,

@@ -93,6 +93,10 @@ class Lab:
 
     def load(self) -> tuple[Any, Any]:
         """A fresh (model, tokenizer) of the original."""
+        # loads torch
+        from qcompare.evaluate.scoring.memory import return_freed_memory
+
+        return_freed_memory()
         model, tokenizer = load(self.local, self.device, self.dtype, self.settings, self.study.hub_kernels)
         return model, tokenizer
 
@@ -119,7 +123,9 @@ class Lab:
             scheme: {layer.name: layer_bits(layer, scheme, counted) for layer in self.facts.layers}
             for scheme in self.study.schemes
         }
-        self.layer_scores = LayerScores(losses=losses, bits=bits)
+        self.layer_scores = LayerScores(
+            losses=losses, bits=bits, layers=self.facts.layers, num_params=self.facts.num_stored_params
+        )
 
     def quantize(self, model: Any, tokenizer: Any, layer_config: LayerConfig) -> tuple[Any, Any]:
         """The (model, tokenizer) in these schemes, in memory, rounded as the study asks. The model is consumed."""
@@ -158,10 +164,13 @@ class Lab:
         Args:
             n_grid: scales that AWQ tries per mapping; None rounds plainly.
         """
-        rows = token_rows(self.calibration(ULTRACHAT), self.study.calibration, tokenizer) if n_grid else None
+        rows = None
+        if n_grid:
+            rows = token_rows(self.calibration(ULTRACHAT), self.study.calibration, tokenizer, whole=False)
+            total = sum(map(len, rows["input_ids"]))
+            self.calibration_text = f"{self.calibration_text} at most per row, {total} in all"
         self.checkpoint = self.folder / "checkpoint"
         self.awq = write_fp8(model, tokenizer, scheme, rows, n_grid, self.checkpoint, self.report)
-        del model
         compressed = LocalModel(self.checkpoint, self.local.name, "folder", self.local.revision)
         loaded, tokenizer = load(compressed, self.device, self.dtype, self.settings, self.study.hub_kernels)
         settle(loaded)

@@ -38,7 +38,17 @@ class TaskScore(Frozen):
     version: str
     num_fewshot: int
     data: str
-    """Where the questions came from: `hub` or `demo bundle`."""
+    """Where the questions came from: `hub`, `demo bundle`, `cache of data sets` or `task file`."""
+    higher_is_better: bool = True
+    averaged: bool = True
+    """An accuracy: each question is right or wrong, and the task enters the average. Others (perplexity, F1, BLEU)
+    stand beside it."""
+    weight_by_size: bool = True
+    """Of a group: all its questions weigh the same; otherwise all its parts."""
+    others: dict[str, float] = Field(default_factory=dict)
+    """All metrics and their standard errors as lm-eval names them: `acc_norm,none`, `acc_norm_stderr,none`."""
+    resamples: tuple[float, ...] = ()
+    """Of tasks that are not averaged: the metric of questions drawn anew, the same draws for every recipe."""
 
 
 class PassageKL(Frozen):
@@ -220,7 +230,7 @@ class Result(Frozen):
     served models."""
     tasks: list[TaskScore]
     average: float | None
-    """Mean of `acc` over the study's tasks."""
+    """Mean accuracy over the study's tasks; those that have none (perplexity) are left out."""
     average_stderr: float | None
     generations: list[Generation]
     divergence: Divergence | None = None

@@ -166,20 +166,10 @@ def test_layers_of_gpt2_are_scored_as_they_are_computed(
     assert losses("without files") == found
 
 
-def test_layers_are_scored_in_this_process(
-    tiny_llama: Path, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_layers_are_scored_in_this_process(tmp_path: Path) -> None:
     """auto-round's workers on a GPU would load the model with `trust_remote_code=True`."""
-    from auto_round.auto_scheme import delta_loss
+    from auto_round import envs
 
-    monkeypatch.chdir(tmp_path)
-    may: list[bool] = []
-    decide = delta_loss._can_parallel_scheme_scoring
-
-    def deciding(parallel_enabled: bool, *args: Any, **options: Any) -> bool:
-        may.append(parallel_enabled)
-        return bool(decide(parallel_enabled, *args, **options))
-
-    monkeypatch.setattr(delta_loss, "_can_parallel_scheme_scoring", deciding)
-    score(tiny_llama, ("MXFP4", "MXFP8"), text, tmp_path / "scores")
-    assert may == [False]
+    assert envs.AR_ENABLE_AUTO_SCHEME_PARALLEL
+    with autoscheme._environment(tmp_path):
+        assert not envs.AR_ENABLE_AUTO_SCHEME_PARALLEL
