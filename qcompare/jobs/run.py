@@ -28,7 +28,7 @@ from qcompare.study.task import TASKS
 from qcompare.words import Message
 
 if TYPE_CHECKING:
-    from qcompare.evaluate.benchmarks import TaskRequest
+    from qcompare.evaluate.benchmarks import Options, TaskRequest
     from qcompare.evaluate.cached import CachedLM
     from qcompare.evaluate.scoring.endpoint import EndpointLM
     from qcompare.evaluate.scoring.memory import Budget
@@ -79,7 +79,7 @@ class Run:
         served: Served | None = None
         if self.lab.recipe.served:
             served = self._connect()
-            model = tokenizer = None
+            model, tokenizer = None, self.endpoint and self.endpoint.tokenizer
         else:
             model, tokenizer = self._quantized_model(config)
         scores, samples = self._evaluate(model, tokenizer, config)
@@ -135,7 +135,7 @@ class Run:
         from qcompare.evaluate.endpoint.speed import measure_speed
 
         with self.stages.stage(Stage.CONNECTING):
-            self.endpoint = lm = self.lab.recipe.connect(self.lab)
+            self.endpoint = lm = self.lab.recipe.connect(self.lab, self._options(self.study.add_bos_token))
         found = Served(url=lm.client.url, model=lm.model, as_tokens=lm.tokenized_requests, no_logprobs=lm.no_logprobs)
         with self.stages.stage(Stage.SPEED) as report:
             try:
@@ -201,19 +201,7 @@ class Run:
             if self.endpoint
             else benchmarks.default_add_bos_token(self.study.add_bos_token, model, tokenizer)
         )
-        options = benchmarks.Options(
-            limit=self.study.limit,
-            batch_size=self.study.batch_size,
-            add_bos_token=self.add_bos_token,
-            seed=self.study.seed,
-            chat_template=self.study.chat_template,
-            system_instruction=self.study.system_instruction,
-            fewshot_as_multiturn=self.study.fewshot_as_multiturn,
-            gen_kwargs=self.study.gen_kwargs,
-            enable_thinking=self.study.enable_thinking,
-            think_end_token=self.study.think_end_token,
-            run_unsafe_code=self.settings.trust_remote_code,
-        )
+        options = self._options(self.add_bos_token)
         if not self.study.tasks:
             return [], []
         if self.study.chat_template and not tokenizer.chat_template:
@@ -247,6 +235,23 @@ class Run:
         self.scorer, self.reused = lm.mode, lm.reused
         self.row_tokens = budget.tokens if budget else None
         return scores, samples
+
+    def _options(self, add_bos_token: bool | None) -> "Options":
+        from qcompare.evaluate.benchmarks import Options
+
+        return Options(
+            limit=self.study.limit,
+            batch_size=self.study.batch_size,
+            add_bos_token=add_bos_token,
+            seed=self.study.seed,
+            chat_template=self.study.chat_template,
+            system_instruction=self.study.system_instruction,
+            fewshot_as_multiturn=self.study.fewshot_as_multiturn,
+            gen_kwargs=self.study.gen_kwargs,
+            enable_thinking=self.study.enable_thinking,
+            think_end_token=self.study.think_end_token,
+            run_unsafe_code=self.settings.trust_remote_code,
+        )
 
     def _request(self, task: str, data: str) -> "TaskRequest":
         from qcompare.evaluate.benchmarks import TaskRequest
