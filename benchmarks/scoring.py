@@ -53,13 +53,13 @@ def theirs(model: Any, tokenizer: Any, batch_size: int) -> Callable[[], Any]:
 def ours(model: Any, tokenizer: Any) -> Callable[[], Any]:
     """The scorer as a job uses it, with nothing kept yet."""
     from qcompare.evaluate.cached import CachedLM
-    from qcompare.evaluate.kept import Identity, KeptScores
+    from qcompare.evaluate.kept import KeptScores
+    from qcompare.store.cache import Rows
 
     def make() -> Any:
         lm = CachedLM(model, tokenizer)
         folder = Path(tempfile.mkdtemp())
-        identity = Identity("", {}, {}, "", "", "", "", lm.max_length, {})
-        lm.scores_at = lambda tokens: KeptScores(folder, identity)
+        lm.scores_at = lambda tokens: KeptScores(Rows(folder / f"{tokens}.sqlite"))
         return lm
 
     return make

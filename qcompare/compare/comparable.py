@@ -7,8 +7,9 @@ from qcompare.study.recipe import is_baseline
 from qcompare.study.result import Result
 from qcompare.words import Message, joined
 
-SAME_ANSWERS = frozenset({"packed", "padded", "whole", "lm_eval"})
-"""Scorers that stand beside each other: which one a job takes is decided by a trial against lm-eval's own answers."""
+SAME_ANSWERS = frozenset({"packed", "padded", "whole", "lm_eval", "endpoint"})
+"""Scorers that stand beside each other: which one a job takes is decided by a trial against lm-eval's own answers, or
+the question is what a server answers to the same tokens."""
 
 
 def group_results(results: Sequence[Result], answers: Mapping[str, Answers]) -> list[list[Result]]:
@@ -39,8 +40,9 @@ def _conditions_apart(ours: Result, theirs: Result) -> list[Message]:
         *_differ(Message("model revision"), ours.model.revision[:12], theirs.model.revision[:12]),
         *_tasks_apart(ours, theirs),
         *_differ(Message("start-of-text token"), ours.add_bos_token, theirs.add_bos_token),
-        *_differ(Message("compute dtype"), ours.environment.dtype, theirs.environment.dtype),
     ]
+    if not (ours.served or theirs.served):  # in what a server computes is part of what is compared
+        found += _differ(Message("compute dtype"), ours.environment.dtype, theirs.environment.dtype)
     if not {ours.scorer, theirs.scorer} <= SAME_ANSWERS:
         found += _differ(Message("scorer"), ours.scorer, theirs.scorer)
     return found

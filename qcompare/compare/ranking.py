@@ -38,8 +38,8 @@ class Ranking:
         many."""
         comparison = self.comparison
         times = questions_needed(self.open[0].paired, max(1, len(comparison.pairs)))
-        available = sum(TASKS[task].questions for task in comparison.tasks if task in TASKS)
-        if times is None or times * comparison.questions > available:
+        sizes = [TASKS[task].questions if task in TASKS else None for task in comparison.tasks]
+        if times is None or (all(sizes) and times * comparison.questions > sum(size or 0 for size in sizes)):
             return None
         return rounded_up(max(times * comparison.questions, comparison.questions + 1))
 

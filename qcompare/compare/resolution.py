@@ -68,5 +68,4 @@ def detectable_difference(tasks: Sequence[str], limit: int | None) -> float:
 
 def questions(task: str, limit: int | None) -> int:
     """Questions of a task under a limit, which counts each of its subjects."""
-    info = TASKS[task]
-    return info.questions if limit is None else min(limit * info.subjects, info.questions)
+    return TASKS[task].count(limit)

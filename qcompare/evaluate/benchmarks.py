@@ -1,13 +1,17 @@
 """Benchmarks, run by lm-eval through its public API; the answer to every question is kept."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import zip_longest
+from dataclasses import dataclass, field
 from math import isfinite, sqrt
+from statistics import pstdev
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from qcompare.errors import QCompareError
+from qcompare.evaluate.answers import samples_of
+from qcompare.evaluate.metrics import Aggregation, main_metric, resampled, weighted_mean
 from qcompare.study.result import TaskScore
 from qcompare.study.samples import Sample
 
@@ -25,6 +29,10 @@ Report = Callable[[int, int], None]
 """Told (requests done, requests in all)."""
 
 
+class Unanswerable(QCompareError):
+    """A model cannot answer questions of this kind; its message says why."""
+
+
 @dataclass(frozen=True)
 class Options:
     """How the questions are put; the same for every recipe of a study."""
@@ -33,6 +41,19 @@ class Options:
     batch_size: int
     add_bos_token: bool | None
     seed: int
+    chat_template: bool = False
+    system_instruction: str | None = None
+    fewshot_as_multiturn: bool = True
+    gen_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    enable_thinking: bool | None = None
+    think_end_token: str | int | None = None
+    run_unsafe_code: bool = False
+    """Run the code that models write as answers."""
+
+    @property
+    def thinking(self) -> dict[str, Any]:
+        """Arguments of lm-eval's models."""
+        return {"enable_thinking": self.enable_thinking, "think_end_token": self.think_end_token}
 
 
 @dataclass(frozen=True)
@@ -40,17 +61,17 @@ class TaskRequest:
     """One task of a study."""
 
     task: str
-    """Its name in the study and in the task manager."""
+    """Its name in the study."""
     data: str
     """Where its questions come from, in words."""
-    num_fewshot: int
+    num_fewshot: int | None
+    """None: lm-eval's own, which may differ among a group's parts."""
+    lm_eval_name: str = ""
+    """Its name in the task manager, where that is another."""
 
 
-ACC, EXACT_MATCH = "acc,none", "exact_match,none"
-STRICT, FLEXIBLE = "exact_match,strict-match", "exact_match,flexible-extract"
-"""Metrics of gsm8k: a number after `####`, or the last number of the answer."""
-METRICS = (STRICT, EXACT_MATCH, ACC)
-"""What a task's value is: the first of these that it has."""
+FLEXIBLE = "exact_match,flexible-extract"
+"""Metric of gsm8k: the last number of the answer counts."""
 
 
 def choose_scoring_mode(model: Any, tokenizer: Any) -> "ModeChoice":
@@ -92,11 +113,16 @@ def language_model(
             batch_size=options.batch_size,
             budget=budget,
             mode_choice=mode_choice,
+            **options.thinking,
         )
     from qcompare.evaluate.scoring.plain import PlainLM
 
     return PlainLM(
-        pretrained=model, tokenizer=tokenizer, batch_size=options.batch_size, add_bos_token=options.add_bos_token
+        pretrained=model,
+        tokenizer=tokenizer,
+        batch_size=options.batch_size,
+        add_bos_token=options.add_bos_token,
+        **options.thinking,
     )
 
 
@@ -112,13 +138,20 @@ def default_add_bos_token(wanted: bool | None, model: Any, tokenizer: Any) -> bo
 
 
 def run_task(lm: Any, request: TaskRequest, task_manager: Any, options: Options) -> tuple[TaskScore, list[Sample]]:
-    """Run one task (or group) and return its score and all its questions."""
+    """Run one task (or group) and return its score and all its questions.
+
+    Raises:
+        Unanswerable: the model cannot answer questions of this kind.
+    """
     from lm_eval import simple_evaluate
 
+    name = request.lm_eval_name or request.task
+    loaded = task_manager.load([name])
+    group = (loaded.get("groups") or {}).get(name)
     with _without_environment_info():
         found = simple_evaluate(
             model=lm,
-            tasks=[request.task],
+            tasks=[group or loaded["tasks"][name]],
             num_fewshot=request.num_fewshot,
             limit=options.limit,
             bootstrap_iters=BOOTSTRAP_ITERATIONS,
@@ -128,25 +161,76 @@ def run_task(lm: Any, request: TaskRequest, task_manager: Any, options: Options)
             numpy_random_seed=options.seed,
             torch_random_seed=options.seed,
             fewshot_random_seed=options.seed,
+            apply_chat_template=options.chat_template,
+            system_instruction=options.system_instruction,
+            fewshot_as_multiturn=options.fewshot_as_multiturn,
+            gen_kwargs=dict(options.gen_kwargs) or None,
+            confirm_run_unsafe_code=options.run_unsafe_code,
         )
-    samples = _samples(request.task, found["samples"])
-    values = found["results"][request.task]
-    metric = next((each for each in METRICS if each in values), ACC)
+    parts = {task: each for task, each in loaded["tasks"].items() if task in found["samples"]}
+    values = found["results"].get(name, {})
+    if group is not None and not group.has_aggregation:
+        values = weighted_mean([found["results"][task] for task in parts])
+    metric = main_metric(values, parts.values())
+    higher = _higher_is_better(found["higher_is_better"], [name, *parts], metric)
+    samples = samples_of(request.task, metric, found["samples"], higher)
+    by_size = _weight_by_size(group, metric)
+    accuracy = is_accuracy(metric) and all(sample.acc in (0, 1) for sample in samples)
+    draws = () if accuracy else resampled(_aggregations(found["samples"], parts, metric), by_size)
+    stderr = _number(values.get(_stderr(metric)))
     score = TaskScore(
         task=request.task,
         metric=metric.removesuffix(",none"),
         value=_number(values.get(metric)),
-        stderr=_number(values.get(_stderr(metric))),
+        stderr=pstdev(draws) if stderr is None and len(draws) > 1 else stderr,
         n=len(samples),
         acc_norm=_number(values.get("acc_norm,none")),
         acc_norm_stderr=_number(values.get("acc_norm_stderr,none")),
         flexible=_number(values.get(FLEXIBLE)),
         flexible_stderr=_number(values.get(_stderr(FLEXIBLE))),
-        version=str(found["versions"].get(request.task)),
-        num_fewshot=request.num_fewshot,
+        version=str(found["versions"].get(name)),
+        num_fewshot=_num_fewshot(found["n-shot"], parts) if request.num_fewshot is None else request.num_fewshot,
         data=request.data,
+        higher_is_better=higher,
+        averaged=accuracy,
+        weight_by_size=by_size,
+        others={
+            key: number for key, value in values.items() if (number := _number(value)) is not None and "," in key
+        },
+        resamples=draws,
     )
     return score, samples
+
+
+def is_accuracy(metric: str) -> bool:
+    """Whether a metric is a share of right answers, by its name: those enter the average, others stand beside it."""
+    return bool(re.fullmatch(r"acc|acc_.*|.*_acc|.*exact_match|em|.*accuracy.*|pass@\d+|mc1", metric.split(",")[0]))
+
+
+def _higher_is_better(known: Mapping[str, Mapping[str, Any]], names: Iterable[str], metric: str) -> bool:
+    """The direction of a metric as lm-eval says it of the first of these that has it; higher, where none says it."""
+    name = metric.split(",")[0]
+    said = (known[each][name] for each in names if known.get(each, {}).get(name) is not None)
+    return bool(next(said, True))
+
+
+def _weight_by_size(group: Any, metric: str) -> bool:
+    configs = (group.aggregate_metric_list if group is not None else None) or []
+    return all(each.weight_by_size for each in configs if each.metric == metric.split(",")[0])
+
+
+def _num_fewshot(found: Mapping[str, Any], parts: Iterable[str]) -> int:
+    return max((int(found.get(part) or 0) for part in parts), default=0)
+
+
+def _aggregations(found: Mapping[str, Any], parts: Mapping[str, Any], metric: str) -> list[Aggregation]:
+    """Of each part that has the metric: its values by question, and how lm-eval makes one number of them."""
+    name, filter = metric.split(",", 1)
+    rows = {
+        task: [sample[name] for sample in samples if sample["filter"] == filter and name in sample]
+        for task, samples in found.items()
+    }
+    return [Aggregation(rows[task], part.aggregation().get(name)) for task, part in parts.items() if rows.get(task)]
 
 
 @contextmanager
@@ -165,81 +249,14 @@ def _stderr(metric: str) -> str:
 
 
 def average(scores: Iterable[TaskScore]) -> tuple[float | None, float | None]:
-    """Mean of the tasks' values and its standard error (tasks are independent); None when one is missing."""
-    scores = list(scores)
+    """Mean of the tasks' accuracies and its standard error (tasks are independent); None when one is missing."""
+    scores = [score for score in scores if score.averaged]
     values = [s.value for s in scores if s.value is not None]
     if not scores or len(values) < len(scores):
         return None, None
     errors = [s.stderr for s in scores if s.stderr is not None]
     stderr = sqrt(sum(e * e for e in errors)) / len(scores) if len(errors) == len(scores) else None
     return sum(values) / len(values), stderr
-
-
-def _samples(study_task: str, found: Mapping[str, list[dict[str, Any]]]) -> list[Sample]:
-    """lm-eval's samples by leaf task, as stored: sorted by task and doc_id."""
-    samples = [sample for task, some in found.items() for sample in _of_leaf(study_task, task, some)]
-    return sorted(samples, key=lambda sample: sample.key)
-
-
-def _of_leaf(study_task: str, task: str, samples: list[dict[str, Any]]) -> list[Sample]:
-    if "exact_match" not in samples[0]:
-        return [_with_options(study_task, task, sample) for sample in samples]
-    flexible = {s["doc_id"]: float(s["exact_match"]) for s in samples if s["filter"] == "flexible-extract"}
-    main = [s for s in samples if s["filter"] in ("strict-match", "none")]
-    return [_written(study_task, task, s, flexible.get(s["doc_id"])) for s in main]
-
-
-def _written(study_task: str, task: str, sample: dict[str, Any], flexible: float | None) -> Sample:
-    """A question that is answered in writing."""
-    return Sample(
-        study_task=study_task,
-        task=task,
-        doc_id=sample["doc_id"],
-        doc_hash=sample["doc_hash"],
-        prompt_hash=sample["prompt_hash"],
-        question=str(sample["arguments"][0][0]),
-        options=(),
-        target=str(sample["target"]),
-        answer=str(sample["resps"][0][0]),
-        loglikelihoods=(),
-        is_greedy=(),
-        acc=float(sample["exact_match"]),
-        flexible=flexible,
-    )
-
-
-def _with_options(study_task: str, task: str, sample: dict[str, Any]) -> Sample:
-    """A question whose options are scored by their likelihood."""
-    requests = sample["arguments"]
-    answers = [response[0] for response in sample["resps"]]
-    question, options = _question_and_options(
-        [str(request[0]) for request in requests], [str(request[1]) for request in requests]
-    )
-    return Sample(
-        study_task=study_task,
-        task=task,
-        doc_id=sample["doc_id"],
-        doc_hash=sample["doc_hash"],
-        prompt_hash=sample["prompt_hash"],
-        question=question,
-        options=tuple(options),
-        target=str(sample["target"]),
-        answer=None,
-        loglikelihoods=tuple(float(answer[0]) for answer in answers),
-        is_greedy=tuple(bool(answer[1]) for answer in answers),
-        acc=float(sample["acc"]),
-        acc_norm=float(sample["acc_norm"]) if "acc_norm" in sample else None,
-    )
-
-
-def _question_and_options(contexts: list[str], continuations: list[str]) -> tuple[str, list[str]]:
-    """A question and its options for people: options that differ in the context (winogrande) from there on."""
-    if len(set(contexts)) == 1:
-        return contexts[0], continuations
-    alike = next(n for n, letters in enumerate(zip_longest(*contexts)) if len(set(letters)) > 1)
-    shared = contexts[0][:alike].rpartition(" ")[0]
-    options = [context[len(shared) :] + rest for context, rest in zip(contexts, continuations, strict=True)]
-    return shared, options
 
 
 def _number(value: Any) -> float | None:

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from qcompare.evaluate.encodings import KeptEncodings
-from qcompare.evaluate.kept import KeptScores, request_key
+from qcompare.evaluate.kept import KeptEncodings, KeptScores, request_key
 from qcompare.evaluate.scoring.encode import Encoded, Pair
 from qcompare.evaluate.scoring.lm import PackedLM
 from qcompare.evaluate.scoring.sums import Scores

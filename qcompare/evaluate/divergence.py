@@ -2,7 +2,7 @@
 
 Kullback–Leibler divergence KL(original ‖ quantized) over the whole vocabulary, in nats per token; how often both find
 the same token most likely; and perplexity. What is kept of the original are its final hidden states, from which its
-own output head (which recipes leave as it is) gives back the exact logits: nothing is truncated, and a token takes
+own output head gives back the exact logits: nothing is truncated, and a token takes
 `hidden_size` numbers instead of `vocab_size`.
 """
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import InvalidStudy
 from qcompare.evaluate.scoring.head import LOGITS_BYTES, hidden_states, logits_of, split_model, vocabulary
+from qcompare.quantize.simulate import original_head
 from qcompare.study.result import Divergence, PassageKL
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ def _passage(model: Any, original: "torch.Tensor", quantized: "torch.Tensor", id
     for first in range(0, len(ids) - 1, step):
         span = slice(first, min(first + step, len(ids) - 1))
         target = ids[span.start + 1 : span.stop + 1].unsqueeze(1)
-        p = F.log_softmax(logits_of(model, original[span]).float(), dim=-1)
+        with original_head(model):
+            p = F.log_softmax(logits_of(model, original[span]).float(), dim=-1)
         q = F.log_softmax(logits_of(model, quantized[span]).float(), dim=-1)
         same += int((p.argmax(dim=-1) == q.argmax(dim=-1)).sum())
         nll -= float(q.gather(1, target).double().sum())

@@ -1,6 +1,5 @@
 """The held-out text of a study, and what the original model makes of it, computed once and kept."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 from qcompare.demo.bundle import ensure_bundle
 from qcompare.evaluate.divergence import Passages, Report, read_passages, reference_states
 from qcompare.settings import Settings
+from qcompare.store.cache import Cache, CacheKey
 from qcompare.study.spec import HeldOut
 
 if TYPE_CHECKING:
     import torch
+
+STATES = "states.safetensors"
 
 
 def passages(wish: HeldOut, tokenizer: Any, settings: Settings, report: Callable[[str], None]) -> Passages:
@@ -29,17 +31,13 @@ def passages(wish: HeldOut, tokenizer: Any, settings: Settings, report: Callable
     return read_passages(path, tokenizer, wish.num_samples, wish.max_seq_length, source)
 
 
-def original_states(model: Any, text: Passages, folder: Path, report: Report) -> "list[torch.Tensor]":
-    """Final hidden states of the original model, from `folder` where they were kept there before."""
+def original_states(model: Any, text: Passages, cache: Cache, key: CacheKey, report: Report) -> "list[torch.Tensor]":
+    """Final hidden states of the original model: those kept under `key`, or computed now and kept."""
     from safetensors.torch import load_file, save_file
 
-    kept = folder / f"{text.digest}.safetensors"
-    if kept.exists():
-        found = load_file(kept)
-        return [found[str(index)] for index in range(len(text.tokens))]
-    states = reference_states(model, text, report)
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = kept.with_suffix(f".{os.getpid()}.draft")
-    save_file({str(index): state for index, state in enumerate(states)}, draft)
-    draft.replace(kept)
-    return states
+    def make(folder: Path) -> None:
+        states = reference_states(model, text, report)
+        save_file({str(index): state for index, state in enumerate(states)}, folder / STATES)
+
+    found = load_file(cache.entry(key, make) / STATES)
+    return [found[str(index)] for index in range(len(text.tokens))]

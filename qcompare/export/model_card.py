@@ -38,6 +38,7 @@ def model_card(
 
 
 def _recipe(result: Result, report: ExportReport) -> str:
+    assert result.bits is not None, "a served model cannot be written"
     lines = [
         f"- Original: {result.model.name} ({result.model.source}, revision {result.model.revision})",
         f"- Recipe: {result.recipe}: {RECIPES[result.recipe].text}",
@@ -77,7 +78,7 @@ def _scores(result: Result, changed: int) -> str:
         interval = "–" if score.stderr is None else f"± {Z95 * score.stderr:.4f}"
         value = "–" if score.value is None else f"{score.value:.4f}"
         rows.append(
-            f"| {TASKS[score.task].title} | {score.metric} | {value} | {interval} | {score.n} | {score.data} |"
+            f"| {TASKS.title(score.task)} | {score.metric} | {value} | {interval} | {score.n} | {score.data} |"
         )
     head = ["| task | metric | score | 95 % | questions | data |", "|---|---|---:|---:|---:|---|"]
     return "\n".join([f"Measured {how}:\n", *head, *rows])

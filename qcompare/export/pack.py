@@ -6,7 +6,7 @@ from typing import Any
 
 from qcompare.errors import InvalidStudy, unknown
 from qcompare.quantize.rounding import Rounding, compressor
-from qcompare.study.formats import CHECKPOINT_FORMATS, FORMATS, SCHEMES, quantized
+from qcompare.study.formats import CHECKPOINT_FORMATS, SCHEMES, checkpoint_formats, quantized
 from qcompare.words import gettext_noop
 
 
@@ -20,11 +20,11 @@ def check_format(layer_config: Mapping[str, str], format: str) -> None:
         raise InvalidStudy(unknown(gettext_noop("format"), format, CHECKPOINT_FORMATS))
     schemes = sorted(set(quantized(layer_config).values()))
     if not schemes:
-        raise InvalidStudy("bf16 is the original model: there is nothing to export")
+        raise InvalidStudy("no layer of it was quantized here: there is nothing to export")
     unpacked = [name for name in schemes if name in SCHEMES and not SCHEMES[name].packed]
     if unpacked:
         raise InvalidStudy("{scheme} can be compared but not stored: no kernel loads it", scheme=unpacked[0])
-    exports = FORMATS[SCHEMES[schemes[0]].format].exports
+    exports = checkpoint_formats(schemes)
     if format not in exports:
         raise InvalidStudy(
             "{schemes} cannot be stored as {format}: choose {others}",

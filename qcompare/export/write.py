@@ -95,7 +95,7 @@ class Export:
             QCompareError: it cannot be done, or the checkpoint is not what was measured. No target is left.
         """
         check_format(self.config, self.format)
-        check_target(self.target, self.measured.size_bytes)
+        check_target(self.target, self.measured.size_bytes or 0)
         remove_draft(self.request)
         draft = draft_of(self.request)
         draft.mkdir()

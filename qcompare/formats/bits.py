@@ -11,6 +11,7 @@ from qcompare.errors import InvalidStudy
 from qcompare.study.formats import FORMATS, SCHEMES, UNQUANTIZED
 from qcompare.study.layers import LinearLayer
 from qcompare.study.result import Bits
+from qcompare.study.size import size_text
 from qcompare.words import Message
 
 UNQUANTIZED_BITS = 16
@@ -74,6 +75,26 @@ def check_budget(
         high=f"{high:g}",
         counting=counting,
     )
+
+
+def bits_of_size(size: int, layers: Sequence[LinearLayer], schemes: Sequence[str], num_params: int) -> float:
+    """The average, scales counted, at which the whole model takes at most so many bytes.
+
+    Args:
+        num_params: all weights of a checkpoint; those outside the layers stay at 16 bits.
+
+    Raises:
+        InvalidStudy: it is out of reach; names the range.
+    """
+    ends = sorted(stored_bytes(layers, dict.fromkeys(names(layers), scheme), num_params) for scheme in schemes)
+    if not ends[0] <= size:
+        raise InvalidStudy(
+            "max_size {size} is out of reach for {names}: choose from {low} to {high} (16-bit embeddings included)",
+            size=size_text(size), names=" + ".join(schemes), low=size_text(ends[0]), high=size_text(ends[-1]),
+        )  # fmt: skip
+    weights = sum(layer.numel for layer in layers)
+    room = 8 * min(size, ends[-1]) - UNQUANTIZED_BITS * (num_params - weights)
+    return min(room / weights, bit_range(layers, schemes, ignore_scale_bits=False)[1])
 
 
 def budget_bits(avg_bits: float, layers: Iterable[LinearLayer]) -> int:

@@ -4,19 +4,25 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from qcompare.study.formats import SCHEMES, UNQUANTIZED, Format, Rounding, Scheme
+from qcompare.study.formats import SCHEMES, Format, Rounding, Scheme
 
 OWN_GROUP_SIZE = re.compile(r"G\d+$")
 """Ending of the names of weight-only schemes whose group size is not 128; auto-round names only some of them."""
+
+
+PRESETS = {"FP8_DYNAMIC": "FP8_STATIC", "INT8_W8A8": "INT8"}
+"""Our name of a scheme → auto-round's preset, where they differ."""
 
 
 def library_scheme(name: str) -> Any:
     """The `auto_round.schemes.QuantizationScheme` of a scheme."""
     from auto_round.schemes import preset_name_to_scheme
 
-    scheme = preset_name_to_scheme(OWN_GROUP_SIZE.sub("", name))
-    if name != UNQUANTIZED:
+    scheme = preset_name_to_scheme(OWN_GROUP_SIZE.sub("", PRESETS.get(name, name)))
+    if OWN_GROUP_SIZE.search(name):
         scheme.group_size = SCHEMES[name].group_size
+    if name == "FP8_DYNAMIC":  # a scale per token, from the token
+        scheme.act_group_size, scheme.act_dynamic = -1, True
     return scheme
 
 

@@ -1,8 +1,7 @@
 """Rounding to microscaling floats (MXFP4, MXFP6, MXFP8): auto-round's values bit for bit, in far less time.
 
-auto-round's `quant_mx` finds a number's exponent with a logarithm and undoes it with a power. Here the exponent is
-cut out of the float's own bits, and a number is rounded by adding and subtracting a large one, as IEEE 754 rounds
-sums to nearest even. It needs no compiler, works in place, and takes a handful of passes over memory.
+auto-round's `quant_mx` finds a number's exponent with a logarithm and undoes it with a power. `small_floats` needs
+neither, and no compiler: it works in place and takes a handful of passes over memory.
 Source of the rule: `auto_round/data_type/mxfp.py`; of the format: OCP Microscaling Formats 1.0.
 """
 
@@ -11,18 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from qcompare.formats.compiling import can_compile, compiled
 from qcompare.formats.library import AutoRoundFormat
+from qcompare.formats.small_floats import rounded_mantissa_
 from qcompare.study.formats import Rounding, Scheme, SchemeChoice
 from qcompare.words import gettext_noop
 
 if TYPE_CHECKING:
     import torch
 
-EXPONENT_BITS = 0x7F800000
-"""Of a float32: what is left of a number is the power of two below it."""
 SCALE_LIMIT = 127
 """Largest exponent of a scale, and with a minus the smallest."""
-HALF = 1.5 * 2**23
-"""Added to a number within ±2**22 and taken away again, it rounds that number to a whole one, halves to even."""
 BELOW_HALF = 0.5 - 2**-25
 """The float32 before one half: auto-round adds a half to it, which gives one, and so rounds it up."""
 
@@ -90,10 +86,7 @@ class Microscaling:
         below_half = scaled.abs() == BELOW_HALF * 2.0 ** (self.min_exponent - self.mantissa_bits)
         if torch.compiler.is_compiling() or below_half.any():
             scaled = torch.where(below_half, 2 * scaled, scaled)
-        power = scaled.view(torch.int32).bitwise_and(EXPONENT_BITS).view(torch.float32)
-        power.clamp_(min=2.0**self.min_exponent)
-        factor = HALF * 2.0**-self.mantissa_bits
-        return scaled.add_(power, alpha=factor).sub_(power, alpha=factor)
+        return rounded_mantissa_(scaled, self.mantissa_bits, self.min_exponent)
 
 
 class _Microscaling(AutoRoundFormat):

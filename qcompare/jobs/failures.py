@@ -145,7 +145,8 @@ def _less_memory(study: Study, progress: Progress | None, device: str, row_token
         label = Message("Retry with shorter held-out texts ({n} tokens)", {"n": tokens})
         return Remedy(label, {"divergence.max_seq_length": tokens})
     if task in study.tasks:
-        by_rows = study.scorer == "packed" and not TASKS[task].generates
+        known = TASKS.get(task)
+        by_rows = study.scorer == "packed" and not (known and known.generates)
         if by_rows and row_tokens and row_tokens > MIN_ROW:
             tokens = row_tokens // 2
             return Remedy(Message("Retry with {n} tokens per forward pass", {"n": tokens}), {"row_tokens": tokens})
@@ -176,4 +177,4 @@ def changed(study: Study, settings: Settings, changes: Mapping[str, Any]) -> tup
             values[first] = {**values[first], field: value}
         else:
             values[key] = value
-    return parse_study(values, "changed study"), settings.model_copy(update=own), environment
+    return parse_study(values, "changed study", stored=True), settings.model_copy(update=own), environment

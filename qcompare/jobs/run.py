@@ -3,29 +3,39 @@
 The only place that puts models, recipes, quantization and evaluation together.
 """
 
-import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from qcompare.errors import ModelUnavailable
+from qcompare.errors import InvalidStudy, JobError, ModelUnavailable
 from qcompare.evaluate.row_budget import StudyBudget
 from qcompare.jobs.stages import Stages
 from qcompare.recipes.base import Recipe
 from qcompare.recipes.lab import Lab, stored_size
 from qcompare.settings import Settings
 from qcompare.store import JobFolder
-from qcompare.store.seal import reusable
+from qcompare.study.formats import quantized, scheme_definitions
 from qcompare.study.records import Job
-from qcompare.study.result import ModelRef, Result, TaskScore
+from qcompare.study.result import ModelRef, Result, Served, TaskScore
 from qcompare.study.samples import Sample
 from qcompare.study.spec import Study
 from qcompare.study.stage import Stage
+from qcompare.study.task import TASKS
+from qcompare.words import Message
 
 if TYPE_CHECKING:
+    from qcompare.evaluate.benchmarks import TaskRequest
     from qcompare.evaluate.cached import CachedLM
+    from qcompare.evaluate.scoring.endpoint import EndpointLM
     from qcompare.evaluate.scoring.memory import Budget
     from qcompare.evaluate.scoring.modes import ModeChoice
     from qcompare.evaluate.scoring.plain import PlainLM
+
+
+OF_A_SERVER = {"device": "server", "device_name": "server", "dtype": "unknown"}
+"""Where a served model computes."""
+REFERENCE_SOURCES = ("qcompare.models.loading", "qcompare.evaluate.divergence", "qcompare.evaluate.scoring.head")
+ENCODING_SOURCES = ("qcompare.evaluate.scoring.encode",)
+SCORE_SOURCES = ("qcompare.models.loading", "qcompare.formats", "qcompare.quantize", "qcompare.evaluate.scoring")
+"""The code of our own that computes what is kept: another version of it computes again."""
 
 
 class Run:
@@ -46,26 +56,35 @@ class Run:
         self.row_tokens: int | None = None
         self.mode_choice: ModeChoice | None = None
         self.reused = 0
+        self.endpoint: EndpointLM | None = None
+        self.left_out: dict[str, Message] = {}
 
     def result(self) -> tuple[Result, list[Sample]]:
         """All steps in order: the result, and all questions with their answers."""
         from qcompare.evaluate.benchmarks import average
         from qcompare.formats.bits import count, stored_bytes
         from qcompare.models.environment import environment, peak_memory_bytes
-        from qcompare.study.formats import quantized
 
         with self.stages.stage(Stage.FETCHING):
             self.lab.fetch()
         facts = self.lab.facts
         with self.stages.stage(Stage.CHOOSING) as self.lab.report:
             config = self.lab.recipe.choose(self.lab)
-        model, tokenizer = self._quantized_model(config)
+        served: Served | None = None
+        if self.lab.recipe.served:
+            served = self._connect()
+            model = tokenizer = None
+        else:
+            model, tokenizer = self._quantized_model(config)
         scores, samples = self._evaluate(model, tokenizer, config)
         difference = self._divergence(model)
         generations = self._generate(model, tokenizer)
+        if self.endpoint:
+            self.endpoint.close()
         mean, stderr = average(scores)
         local, checkpoint = self.lab.local, self.lab.checkpoint
-        size = stored_size(checkpoint) if checkpoint else stored_bytes(facts.layers, config, facts.num_params)
+        machine = environment(self.device, self.dtype)
+        size = stored_size(checkpoint) if checkpoint else stored_bytes(facts.layers, config, facts.num_stored_params)
         result = Result(
             study_id=self.job.study_id,
             job_id=self.job.id,
@@ -80,27 +99,44 @@ class Run:
                 num_quantized_params=facts.num_quantized_params,
             ),
             layer_config=config,
-            bits=count(facts.layers, config, self.job.avg_bits),
-            size_bytes=size,
+            bits=None if served else count(facts.layers, config, self.job.avg_bits),
+            size_bytes=None if served else size,
             tasks=scores,
             average=mean,
             average_stderr=stderr,
             generations=generations,
             divergence=difference,
+            served=served,
+            left_out=self.left_out,
             scorer=self.scorer,
             row_tokens=self.row_tokens,
             reused_requests=self.reused,
             rounding=self.lab.rounding().label if quantized(config) and not checkpoint else "rtn",
             awq=self.lab.awq,
             simulated=bool(quantized(config)) and not checkpoint,
+            choice=self.lab.choice,
             calibration=self.lab.calibration_text,
             add_bos_token=self.add_bos_token,
             seed=self.study.seed,
             seconds=self.stages.seconds(),
             peak_memory_bytes=peak_memory_bytes(self.device),
-            environment=environment(self.device, self.dtype),
+            environment=machine.model_copy(update=OF_A_SERVER) if served else machine,
         )
         return result, samples
+
+    def _connect(self) -> Served:
+        """The server that answers for this row, and how fast it is."""
+        from qcompare.evaluate.endpoint.speed import measure_speed
+
+        with self.stages.stage(Stage.CONNECTING):
+            self.endpoint = lm = self.lab.recipe.connect(self.lab)
+        found = Served(url=lm.client.url, model=lm.model, as_tokens=lm.tokenized_requests, no_logprobs=lm.no_logprobs)
+        with self.stages.stage(Stage.SPEED) as report:
+            try:
+                return found.model_copy(update={"speeds": measure_speed(lm, report)})
+            except JobError as error:
+                print(f"no speed: {error}")
+                return found.model_copy(update={"no_speeds": error.message})
 
     def _quantized_model(self, config: dict[str, str]) -> tuple[Any, Any]:
         from qcompare.evaluate.benchmarks import choose_scoring_mode
@@ -127,9 +163,8 @@ class Run:
         except ModelUnavailable as error:
             print(f"no KL divergence: {error}")
             return None
-        kept = self.settings.home / "references" / self.lab.local.revision
-        with reusable(kept / f"{self.device.partition(':')[0]}-{self.dtype}", print) as cache:
-            return text, original_states(model, text, cache, report)
+        key = self.lab.cache_key("reference_states", REFERENCE_SOURCES, tokens=text.digest)
+        return text, original_states(model, text, self.lab.cache, key, report)
 
     def _divergence(self, model: Any) -> Any:
         from qcompare.evaluate.divergence import divergence
@@ -145,35 +180,67 @@ class Run:
         from qcompare.evaluate.scoring.memory import reuse_freed_memory
         from qcompare.evaluate.tasks.manager import task_manager
 
-        self.add_bos_token = benchmarks.default_add_bos_token(self.study.add_bos_token, model, tokenizer)
+        self.add_bos_token = (
+            self.endpoint.add_bos_token
+            if self.endpoint
+            else benchmarks.default_add_bos_token(self.study.add_bos_token, model, tokenizer)
+        )
         options = benchmarks.Options(
             limit=self.study.limit,
             batch_size=self.study.batch_size,
             add_bos_token=self.add_bos_token,
             seed=self.study.seed,
+            chat_template=self.study.chat_template,
+            system_instruction=self.study.system_instruction,
+            fewshot_as_multiturn=self.study.fewshot_as_multiturn,
+            gen_kwargs=self.study.gen_kwargs,
+            enable_thinking=self.study.enable_thinking,
+            think_end_token=self.study.think_end_token,
+            run_unsafe_code=self.settings.trust_remote_code,
         )
         if not self.study.tasks:
             return [], []
+        if self.study.chat_template and not tokenizer.chat_template:
+            raise InvalidStudy("chat_template: {model} has no chat template: leave it out", model=self.study.model)
         scores: list[TaskScore] = []
         samples: list[Sample] = []
         tasks = task_manager(self.study.tasks, self.settings, report=print)
-        reuse_freed_memory()
-        budget = self._row_budget(model)
-        lm = benchmarks.language_model(self.study.scorer, model, tokenizer, options, budget, self.mode_choice)
-        self._keep(lm, config)
+        budget: Budget | None = None
+        lm: CachedLM | PlainLM | EndpointLM
+        if self.endpoint:
+            lm = self.endpoint
+        else:
+            reuse_freed_memory()
+            budget = self._row_budget(model)
+            lm = loaded = benchmarks.language_model(
+                self.study.scorer, model, tokenizer, options, budget, self.mode_choice
+            )
+            self._keep(loaded, config)
         for task in self.study.tasks:
             with self.stages.stage(Stage.EVALUATING, task) as report:
                 lm.progress = report
-                request = benchmarks.TaskRequest(task, tasks.data[task], self.study.examples(task))
-                score, answered = benchmarks.run_task(lm, request, tasks.manager, options)
+                request = self._request(task, tasks.data[task])
+                try:
+                    score, answered = benchmarks.run_task(lm, request, tasks.manager, options)
+                except benchmarks.Unanswerable as reason:
+                    print(f"{task} is left out: {reason}")
+                    self.left_out[task] = reason.message
+                    continue
                 scores.append(score)
                 samples += answered
         self.scorer, self.reused = lm.mode, lm.reused
         self.row_tokens = budget.tokens if budget else None
         return scores, samples
 
+    def _request(self, task: str, data: str) -> "TaskRequest":
+        from qcompare.evaluate.benchmarks import TaskRequest
+
+        found = TASKS[task]
+        num_fewshot = None if found.own_fewshot and self.study.num_fewshot is None else self.study.examples(task)
+        return TaskRequest(task, data, num_fewshot, found.lm_eval_name)
+
     def _row_budget(self, model: Any) -> "Budget | None":
-        """The study's row budget , agreed on before anything is scored; None for lm-eval's own scorer."""
+        """The study's row budget, agreed on before anything is scored; None for lm-eval's own scorer."""
         from qcompare.evaluate.scoring.memory import Budget, default_row_tokens
 
         if self.study.scorer != "packed":
@@ -184,35 +251,33 @@ class Run:
     def _keep(self, lm: "CachedLM | PlainLM", config: dict[str, str]) -> None:
         """Let `lm` share tokens with the study's other recipes, and keep and use scores and answers of this model."""
         from qcompare.evaluate.cached import CachedLM
-        from qcompare.evaluate.encodings import KeptEncodings
-        from qcompare.evaluate.kept import Identity, KeptAnswers, KeptScores, scheme_definitions
-        from qcompare.models.environment import library_versions
-        from qcompare.models.machine import device_name
+        from qcompare.evaluate.kept import KeptAnswers, KeptEncodings, KeptScores
 
-        revision, versions = self.lab.local.revision, library_versions()
-        tokens = {"model": revision, "add_bos_token": self.add_bos_token, "libraries": versions}
+        key, cache = self.lab.cache_key, self.lab.cache
         if isinstance(lm, CachedLM):
-            lm.encodings = KeptEncodings(self.folder.path.parent / "encodings.sqlite", tokens)
+            tokens = key("encodings", ENCODING_SOURCES, add_bos_token=self.add_bos_token)
+            lm.encodings = KeptEncodings(cache.rows(tokens))
         if self.lab.checkpoint or (config and self.study.rounding != "rtn"):
             return  # what a checkpoint or a search came out as is not known beforehand
-        identity = Identity(
-            model_revision=revision,
-            layer_config=config,
-            schemes=scheme_definitions(config),
-            rounding=f"rtn {json.dumps(self.lab.input_maxima, sort_keys=True)}" if self.lab.input_maxima else "rtn",
-            dtype=self.dtype,
-            device=f"{self.device.partition(':')[0]} {device_name(self.device)}",
-            scorer=lm.mode,
-            max_length=lm.max_length,
-            libraries=versions,
+        model: dict[str, Any] = {
+            "layer_config": config,
+            "schemes": scheme_definitions(config.values()),
+            "input_maxima": self.lab.input_maxima,
+            "max_length": lm.max_length,
+        }
+        answers = model | {"scorer": f"{lm.mode} generate", "think_end_token": self.study.think_end_token}
+        lm.answers_at = lambda batch: KeptAnswers(
+            cache.rows(key("answers", SCORE_SOURCES, **answers, batch_size=batch))
         )
-        folder = self.settings.home / "kept"
-        lm.answers_at = lambda batch: KeptAnswers(folder, replace(identity, scorer=f"generate {batch}"))
         if isinstance(lm, CachedLM):
-            lm.scores_at = lambda tokens: KeptScores(folder, replace(identity, scorer=f"{lm.mode} {tokens}"))
+            lm.scores_at = lambda tokens: KeptScores(
+                cache.rows(key("log_likelihoods", SCORE_SOURCES, **model, scorer=lm.mode, row_tokens=tokens))
+            )
 
     def _generate(self, model: Any, tokenizer: Any) -> list[Any]:
         from qcompare.evaluate.generate import generate
 
         with self.stages.stage(Stage.GENERATING) as report:
+            if self.endpoint:
+                return self.endpoint.answer(self.study.prompts, self.study.max_new_tokens, report)
             return generate(model, tokenizer, self.study.prompts, self.study.max_new_tokens, report)

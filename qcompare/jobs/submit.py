@@ -27,6 +27,9 @@ def submit(study: Study, settings: Settings, name: str | None = None, anyway: bo
     if not anyway:
         check(plan, settings)
     study = _with_absolute_paths(study, settings)  # jobs run in folders of their own
+    if study.max_size:  # what stands for the budget wherever one is shown
+        budgets = [x.avg_bits for x in plan.jobs if x.avg_bits and not (x.recipe.avg_bits or x.recipe.max_size)]
+        study = study.model_copy(update={"avg_bits": tuple(dict.fromkeys(budgets)) or study.avg_bits})
     jobs = [(job.recipe, job.avg_bits, job.cost) for job in plan.jobs]
     record = Store(settings.home).add_study(study, name or study_name(study, plan.facts.title), jobs)
     ensure_running(settings)

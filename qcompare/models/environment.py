@@ -3,8 +3,10 @@
 import os
 import platform
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from qcompare.models.machine import device_name
 from qcompare.study.result import Environment
@@ -34,11 +36,43 @@ def library_versions() -> dict[str, str]:
 
     found = {"qcompare": __version__}
     for name in LIBRARIES[1:]:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found
+
+
+def machine_identity(device: str, dtype: str, hub_kernels: bool) -> dict[str, Any]:
+    """How this machine computes, as far as it can move a number: part of the keys of what is kept.
+
+    Args:
+        device: as torch names it; its kind and name count, not its index.
+        hub_kernels: transformers may replace layers by kernels from the hub.
+    """
+    import torch
+
+    cuda, kind = torch.backends.cuda, device.partition(":")[0]
+    versions = library_versions()
+    for name in ("compressed-tensors", "llmcompressor", "gguf", "triton", *(("kernels",) if hub_kernels else ())):
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return {
+        "device": f"{kind} {device_name(device)}",
+        "dtype": dtype,
+        "threads": torch.get_num_threads() if kind == "cpu" else None,
+        "libraries": versions,
+        "hub_kernels": hub_kernels,
+        "numerics": {
+            "float32_matmul": torch.get_float32_matmul_precision(),
+            "tf32": [cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32],
+            "reduced_precision": [
+                cuda.matmul.allow_bf16_reduced_precision_reduction,
+                cuda.matmul.allow_fp16_reduced_precision_reduction,
+            ],
+            "attention": [cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled(), cuda.cudnn_sdp_enabled()],
+            "deterministic": torch.are_deterministic_algorithms_enabled(),
+            "cpu": [torch.backends.cpu.get_cpu_capability(), torch.backends.mkldnn.enabled],
+        },
+    }
 
 
 def peak_memory_bytes(device: str) -> int:

@@ -1,9 +1,14 @@
 """What is known of a model without loading it: its linear layers and their sizes, from file headers."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from qcompare.errors import InvalidStudy, unknown
 from qcompare.study.layers import LinearLayer
+from qcompare.study.result import SOURCE_NOTES
+from qcompare.study.spec import Study
+from qcompare.words import gettext_noop
 
 
 @dataclass(frozen=True)
@@ -24,12 +29,52 @@ class ModelFacts:
     """Weight files on disk."""
     license: str | None
     layers: tuple[LinearLayer, ...]
-    """In the order of the model."""
+    """Those that recipes may quantize, in the order of the model."""
+    lm_head: LinearLayer | None = None
+    """The output head; None where its files name none."""
+    tied: bool = False
+    """The head is the embedding: one matrix for both."""
+
+    @property
+    def note(self) -> str | None:
+        """What must be known to read figures measured on it."""
+        return SOURCE_NOTES.get(self.source)
 
     @property
     def num_quantized_params(self) -> int:
-        """Weights in the linear layers of the blocks."""
+        """Weights in the layers that recipes may quantize."""
         return sum(layer.numel for layer in self.layers)
+
+    @property
+    def num_stored_params(self) -> int:
+        """Weights in a checkpoint: a tied head that is quantized is a matrix of its own beside the embedding."""
+        return self.num_params + (self.lm_head.numel if self.lm_head in self.layers and self.tied else 0)
+
+    def of_study(self, study: Study) -> "ModelFacts":
+        """The same with the layers that a study's recipes may quantize: by its `ignore` and `quant_lm_head`.
+
+        Raises:
+            InvalidStudy: a pattern names no layer, none are left, or there is no head to quantize.
+        """
+        known = [layer.name for layer in self.layers] + ["lm_head"]
+        if missing := next((each for each in study.ignore if not any(_matches(each, name) for name in known)), None):
+            raise InvalidStudy(unknown(gettext_noop("layer to ignore"), missing, known[:20]))
+        layers = self.layers
+        if study.quant_lm_head:
+            if self.lm_head is None:
+                raise InvalidStudy(
+                    "{model} has no lm_head that could be quantized: leave quant_lm_head out", model=self.title
+                )
+            layers = (*layers, self.lm_head)
+        layers = tuple(x for x in layers if not any(_matches(pattern, x.name) for pattern in study.ignore))
+        if not layers:
+            raise InvalidStudy("ignore names every layer: there is nothing left to quantize")
+        return replace(self, layers=layers)
+
+
+def _matches(pattern: str, name: str) -> bool:
+    """As llm-compressor's `ignore`: a full name, or `re:` and a regular expression from the start of one."""
+    return bool(re.match(pattern[3:], name)) if pattern.startswith("re:") else pattern == name
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from qcompare.errors import ModelUnavailable
 from qcompare.models.config import NO_BASELINE, check_code, check_config, num_blocks, read_config
 from qcompare.models.facts import ModelFacts
 from qcompare.models.headers import Stored, read_headers
-from qcompare.models.layers import expert_count, linear_layers, num_params
+from qcompare.models.layers import EXPERT_FAMILIES, expert_count, linear_layers, num_params, output_head
 from qcompare.settings import Settings
 from qcompare.words import Message
 
@@ -65,12 +65,14 @@ def make_facts(
         ModelUnavailable: a mixture of experts, or no linear layers in numbered blocks.
     """
     family = str(config.get("model_type", ""))
-    if experts := expert_count(stored.shapes):
+    if (experts := expert_count(stored.shapes)) and family not in EXPERT_FAMILIES:
         raise ModelUnavailable(
-            "{model}: is a mixture of {experts} experts, whose weights cannot be quantized here yet; "
-            "choose a dense model",
+            "{model}: is a mixture of {experts} experts of the family '{family}', whose weights cannot be quantized "
+            "here yet; choose a dense model or one of {families}",
             model=model,
             experts=experts,
+            family=family,
+            families=", ".join(sorted(EXPERT_FAMILIES)),
         )
     if packed := next((name for name in stored.shapes if name.endswith(PACKED)), None):
         raise ModelUnavailable(
@@ -84,15 +86,18 @@ def make_facts(
         raise ModelUnavailable(
             "{model}: no linear layers with inputs in multiples of 32 were found in its blocks", model=model
         )
+    tied = bool(config.get("tie_word_embeddings", False))
     return ModelFacts(
         model=model,
         title=title,
         source=source,
         family=family,
-        num_params=num_params(stored.shapes, tied=bool(config.get("tie_word_embeddings", False))),
+        num_params=num_params(stored.shapes, tied=tied),
         size_bytes=stored.size_bytes,
         license=license,
         layers=layers,
+        lm_head=output_head(stored.shapes, layers, tied),
+        tied=tied,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from qcompare.errors import ModelUnavailable
 from qcompare.models.facts import LocalModel
+from qcompare.models.layers import EXPERT_FAMILIES
 from qcompare.settings import Settings
 from qcompare.words import Message
 
@@ -54,6 +55,7 @@ def load(local: LocalModel, device: str, dtype: str, settings: Settings, hub_ker
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     _make_linear(model)
+    _take_experts_apart(model)
     return model.to(device).eval(), tokenizer
 
 
@@ -67,6 +69,15 @@ def _check_complete(local: LocalModel, info: dict[str, Any]) -> None:
             layer=missing[0],
             more=Message(" and {n} more", {"n": rest}) if rest else "",
         )
+
+
+def _take_experts_apart(model: Any) -> None:
+    """Replace fused experts (three-dimensional weights) by linear layers; outputs stay the same to the last bit."""
+    if getattr(model.config, "model_type", "") not in EXPERT_FAMILIES:
+        return
+    from auto_round.modeling.fused_moe.moe_experts_interface import prepare_model_for_moe_quantization
+
+    prepare_model_for_moe_quantization(model)
 
 
 def _make_linear(model: Any) -> None:

@@ -13,7 +13,7 @@ from qcompare.models.config import check_code
 from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.models.folder import describe_folder, folder_revision
 from qcompare.models.headers import Stored
-from qcompare.models.layers import linear_layers, num_params
+from qcompare.models.layers import linear_layers, num_params, output_head
 from qcompare.models.loading import load
 from qcompare.settings import Settings
 from qcompare.words import Message, gettext_noop
@@ -120,6 +120,7 @@ def _describe_demo() -> ModelFacts:
     manifest = demo_manifest()
     stored = Stored(manifest.tensors, size_bytes=0, dtypes=frozenset({"BF16"}))
     params = num_params(stored.shapes, tied=True)
+    layers = linear_layers(stored.shapes, manifest.family)
     return ModelFacts(
         model=DEMO,
         title=manifest.title,
@@ -128,7 +129,9 @@ def _describe_demo() -> ModelFacts:
         num_params=params,
         size_bytes=2 * params,
         license=manifest.license,
-        layers=linear_layers(stored.shapes, manifest.family),
+        layers=layers,
+        lm_head=output_head(stored.shapes, layers, tied=True),
+        tied=True,
     )
 
 

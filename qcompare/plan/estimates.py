@@ -112,7 +112,7 @@ class Estimates:
             return min(*kept, ONCE[stage])  # computed then, kept since
         rates = [run.seconds[stage] / done for run in runs if (done := work(stage, run.study, recipe))]
         amount = work(stage, self._study, recipe)
-        if stage in TASKS:
+        if stage in self._study.tasks:
             amount = max(0.0, amount - self._kept(stage, recipe, avg_bits))
         return amount * (median(rates) if rates else self._rule(stage, recipe))
 
@@ -121,7 +121,7 @@ class Estimates:
         measured = [
             past
             for past in self._past
-            if stage in past.seconds and not (stage in TASKS and past.result.reused_requests)
+            if stage in past.seconds and not (stage in past.study.tasks and past.result.reused_requests)
         ]
         own = [past for past in measured if past.result.recipe == recipe.name]
         if own or (stage == Stage.CHOOSING and recipe.reads_weights):
@@ -147,8 +147,8 @@ class Estimates:
         """Seconds per unit of work where nothing is measured."""
         flops = GPU_FLOPS if self._device.startswith("cuda") else CPU_FLOPS_PER_CORE * (os.cpu_count() or 1)
         token = 2 * self._facts.num_params / flops * (1.0 if recipe.is_baseline else SIMULATION_FACTOR)
-        if task := TASKS.get(stage):
-            return token * task.tokens_per_question * (1 + self._study.examples(stage))
+        if stage in self._study.tasks:
+            return token * TASKS[stage].tokens_per_question * (1 + self._study.examples(stage))
         per_byte = self._facts.size_bytes / COPY_BYTES_PER_SECOND
         cost = recipe.cost(self._study.of_recipe(recipe))
         text = self._study.calibration.num_samples * self._study.calibration.max_seq_length
@@ -192,8 +192,8 @@ def job_stages(recipe: Recipe, study: Study) -> Iterator[str]:
 
 def work(stage: str, study: Study, recipe: Recipe) -> float:
     """The amount of work in a stage: questions, tokens, or 1."""
-    if task := TASKS.get(stage):
-        return task.questions if study.limit is None else min(task.questions, study.limit * task.subjects)
+    if stage in study.tasks:
+        return TASKS[stage].count(study.limit)
     if stage in (Stage.REFERENCE, Stage.DIVERGENCE) and study.divergence:
         return study.divergence.num_samples * study.divergence.max_seq_length
     if stage == Stage.CHOOSING and recipe.reads_weights:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from qcompare.evaluate.tasks.check import check_tasks
 from qcompare.formats.bits import bit_range, count, stored_bytes
 from qcompare.models.devices import job_devices
 from qcompare.models.facts import ModelFacts
@@ -88,17 +89,18 @@ def plan_for(facts: ModelFacts, study: Study, settings: Settings, past: Sequence
         past: this machine's `history`, for several plans of one model; None: it is read.
 
     Raises:
-        QCompareError: a budget is out of reach, or a scheme does not fit a layer.
+        QCompareError: a task cannot be asked, a budget is out of reach, or a scheme does not fit a layer.
     """
+    check_tasks(study, settings)
     rows = tuple(_rows(study, facts))
-    for recipe, context in rows:
+    for recipe, context, _ in rows:
         recipe.check(context)
     device = job_devices(settings.device)[0]
     estimates = Estimates(facts, study, device, history(facts, settings) if past is None else past)
     return Plan(
         facts=facts,
-        bit_range=bit_range(facts.layers, study.schemes, study.ignore_scale_zp_bits),
-        jobs=tuple(_planned(recipe, context, facts, estimates) for recipe, context in rows),
+        bit_range=bit_range(facts.of_study(study).layers, study.schemes, study.ignore_scale_zp_bits),
+        jobs=tuple(_planned(recipe, context, described, estimates) for recipe, context, described in rows),
         questions=question_count(study),
         device=device,
         tasks_timed=estimates.tasks_timed,
@@ -107,22 +109,22 @@ def plan_for(facts: ModelFacts, study: Study, settings: Settings, past: Sequence
 
 def question_count(study: Study) -> int:
     """Questions that every recipe of a study answers."""
-    infos = [TASKS[task] for task in study.tasks]
-    limits = [i.questions if study.limit is None else min(i.questions, study.limit * i.subjects) for i in infos]
-    return sum(limits)
+    return sum(TASKS[task].count(study.limit) for task in study.tasks)
 
 
-def _rows(study: Study, facts: ModelFacts) -> Iterator[tuple[Recipe, BuildContext]]:
-    """Every row of a study; all budgets of a recipe one after the other."""
+def _rows(study: Study, facts: ModelFacts) -> Iterator[tuple[Recipe, BuildContext, ModelFacts]]:
+    """Every row of a study, with the model as it sees it; all budgets of a recipe one after the other."""
     for recipe in study.recipes:
         assert isinstance(recipe, Recipe)
-        for avg_bits in recipe.budgets(study):
-            yield recipe, BuildContext(study.of_recipe(recipe), facts.layers, avg_bits)
+        own = study.of_recipe(recipe)
+        described = facts.of_study(own)
+        for avg_bits in recipe.budgets(own, described):
+            yield recipe, BuildContext(own, described.layers, avg_bits), described
 
 
 def _planned(recipe: Recipe, context: BuildContext, facts: ModelFacts, estimates: Estimates) -> PlannedJob:
     config = recipe.config_from_sizes(context)
-    size = None if config is None else stored_bytes(facts.layers, config, facts.num_params)
+    size = None if config is None else stored_bytes(facts.layers, config, facts.num_stored_params)
     return PlannedJob(
         recipe=recipe,
         avg_bits=context.avg_bits,

@@ -65,7 +65,7 @@ def change_heatmap(comparison: Comparison) -> "Figure":
     widest = max((abs(value) for line in values for value in line if value is not None), default=1.0) or 1.0
     figure = go.Figure(
         go.Heatmap(
-            z=values, x=[TASKS[task].title for task in tasks], y=[translate(row.title) for row in rows], text=texts,
+            z=values, x=[TASKS.title(task) for task in tasks], y=[translate(row.title) for row in rows], text=texts,
             texttemplate="%{text}", textfont={"size": 14}, customdata=hovers, colorscale=LOSS_TO_GAIN, zmin=-widest,
             zmax=widest, showscale=False, xgap=3, ygap=3, hovertemplate="%{y}, %{x}: %{customdata}<extra></extra>",
         )
@@ -92,7 +92,7 @@ def describe_changes(comparison: Comparison) -> str:
                     "{recipe} {points} on {task}",
                     recipe=row.title,
                     points=numbers.points(worst.difference),
-                    task=TASKS[worst.task].title,
+                    task=TASKS.title(worst.task),
                 )
             )
     if not parts:

@@ -12,6 +12,7 @@ from qcompare.present.caveats import caveats
 from qcompare.present.glossary import explained, term
 from qcompare.present.render import difference, flips
 from qcompare.present.verdict import verdict
+from qcompare.study.result import SERVER_BATCHES
 from qcompare.study.task import TASKS, Task
 from qcompare.words import gettext_noop, lookup, lookup_plural, translate
 
@@ -30,6 +31,7 @@ MARKS = {True: "✓", False: "✗", None: ""}
 FILTERS = (
     *(numbers.score, numbers.percent, numbers.points, numbers.bits, numbers.size, numbers.count, numbers.clock),
     *(numbers.about, numbers.divergence, numbers.probability, numbers.equals, numbers.questions),
+    *(numbers.rate, numbers.latency),
     *(palette.colour, difference, flips, explained, term, translate),
 )
 HINTS: dict[str, str] = {
@@ -49,6 +51,10 @@ HINTS: dict[str, str] = {
     ),
     "flips": gettext_noop(
         "Below it: questions lost and gained against BF16 (grey: may be chance). Click for the questions."
+    ),
+    "speed": gettext_noop(
+        "Of that server, as measured from here while the study ran: one request at a time, and in small print eight "
+        "at once. It says nothing about other servers, formats or machines."
     ),
     "stderr": gettext_noop("Share of right answers ± standard error."),
 }
@@ -99,6 +105,7 @@ def table_html(comparison: Comparison) -> str:
         highest={row.job_id for row in comparison.highest},
         hints=HINTS,
         words=WORDS,
+        batches=SERVER_BATCHES,
     )
 
 

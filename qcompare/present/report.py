@@ -118,7 +118,7 @@ def _lost(store: Store, comparison: Comparison) -> list[Lost]:
                 continue  # the table stands without them
             counts = {"lost": change.lost, "gained": change.gained}
             title = gettext(
-                "{task}, {recipe}: {lost} lost, {gained} gained", task=TASKS[task].title, recipe=row.title, **counts
+                "{task}, {recipe}: {lost} lost, {gained} gained", task=TASKS.title(task), recipe=row.title, **counts
             )
             found.append(Lost(title, questions_html(asked)))
     return found

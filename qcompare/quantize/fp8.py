@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from qcompare.formats.w8a8 import PRESETS, scheme_of_inputs
+from qcompare.quantize.simulate import SharedInput, round_inputs
 from qcompare.study.result import AwqReport
 
 Report = Callable[[int, int], None]
@@ -30,7 +32,7 @@ def write_fp8(
     from llmcompressor import oneshot
     from llmcompressor.modifiers.quantization import QuantizationModifier
 
-    rounding = QuantizationModifier(ignore=["lm_head"], scheme=scheme, targets=["Linear"])
+    rounding = QuantizationModifier(ignore=["lm_head"], scheme=PRESETS.get(scheme, scheme), targets=["Linear"])
     awq = _reporting_awq(n_grid, report) if n_grid else None
     calibration = (
         {"dataset": rows, "num_calibration_samples": len(rows), "max_seq_length": _longest(rows)} if awq else {}
@@ -44,20 +46,30 @@ def write_fp8(
     return awq.done() if awq else None
 
 
-def stop_rounding_weights(model: Any) -> None:
-    """Keep compressed-tensors from rounding the weights of a reloaded model anew at every call.
+def skip_repeated_rounding(model: Any) -> None:
+    """Let a reloaded compressed-tensors model compute the same in far less time.
 
-    They are decompressed at the first call and rounded already, so rounding them again changes nothing; on a CPU it
-    takes most of the time of writing an answer.
+    Its weights are decompressed at the first call and rounded already: they are not rounded anew at every call.
+    Inputs are rounded by `simulate`'s hooks, to the same values and once for all layers that share them, where a
+    scheme of ours rounds them alike.
     """
     import torch
     from compressed_tensors.quantization import QuantizationStatus
 
     with torch.inference_mode():
         model(torch.tensor([[0]], device=model.device))
+    shared = SharedInput()
     for module in model.modules():
-        if getattr(module, "quantization_scheme", None) is not None and isinstance(module, torch.nn.Linear):
-            module.quantization_status = QuantizationStatus.COMPRESSED
+        scheme = getattr(module, "quantization_scheme", None)
+        if scheme is None or not isinstance(module, torch.nn.Linear):
+            continue
+        module.quantization_status = QuantizationStatus.COMPRESSED
+        inputs = scheme.input_activations
+        ours = inputs and scheme_of_inputs(inputs)
+        if (ours or not inputs) and not scheme.output_activations:
+            module.forward = torch.nn.Linear.forward.__get__(module)
+        if ours:
+            round_inputs(module, shared, ours)
 
 
 def _longest(rows: Any) -> int:

@@ -6,7 +6,8 @@ rounding. The accuracy is that of the format; speed and memory are not.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from qcompare.study.formats import SCHEMES, Rounding, format_of, quantized
 
 if TYPE_CHECKING:
     import torch
+
+ORIGINAL_HEAD = "_qcompare_original_head"
 
 
 def simulate(
@@ -43,7 +46,7 @@ def simulate(
     layer_config = quantized(layer_config)
     modules = dict(model.named_modules())
     shared = SharedInput()
-    settings = _shared_settings(modules, layer_config)
+    settings = shared_settings(modules, layer_config)
     with torch.inference_mode():
         for done, (name, scheme) in enumerate(layer_config.items(), start=1):
             layer = modules.get(name)
@@ -51,19 +54,46 @@ def simulate(
                 raise JobError(
                     "layer {name} is not a linear layer of this model: the recipe is for another model", name=name
                 )
+            if layer is model.get_output_embeddings():
+                keep_original_head(model)
             layer.weight.data.copy_(weight_rounding(scheme)(layer.weight.data, **settings.get(name, {})))
             if activations and rounds_activations(scheme):
-                layer.register_forward_pre_hook(_InputRounding(shared, scheme, input_maxima.get(name)))
+                round_inputs(layer, shared, scheme, input_maxima.get(name))
             report(done, len(layer_config))
 
 
-def _shared_settings(modules: Mapping[str, Any], layer_config: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
+def shared_settings(modules: Mapping[str, Any], layer_config: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
     """`Format.shared_settings` of all layers."""
     found: dict[str, Mapping[str, Any]] = {}
     for format in {format for scheme in layer_config.values() if (format := format_of(scheme))}:
         layers = {n: modules[n] for n, scheme in layer_config.items() if n in modules and format_of(scheme) is format}
         found |= format.shared_settings(layers)
     return found
+
+
+def keep_original_head(model: Any) -> None:
+    """Before an output head is rounded: remember it as it is, and part it from an embedding that it is tied to."""
+    import torch
+
+    head = model.get_output_embeddings()
+    original = torch.nn.Linear(*head.weight.shape[::-1], bias=False, device="meta")
+    original.weight, original.bias = head.weight, head.bias
+    head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
+    model.__dict__[ORIGINAL_HEAD] = original  # a module of the model would be rounded and saved with it
+
+
+@contextmanager
+def original_head(model: Any) -> Iterator[None]:
+    """Let a model compute logits with the output head that it had before it was rounded."""
+    if (original := model.__dict__.get(ORIGINAL_HEAD)) is None:
+        yield
+        return
+    rounded = model.get_output_embeddings()
+    model.set_output_embeddings(original)
+    try:
+        yield
+    finally:
+        model.set_output_embeddings(rounded)
 
 
 class SharedInput(threading.local):
@@ -90,16 +120,9 @@ class SharedInput(threading.local):
         return self._rounded[key]
 
 
-class _InputRounding:
-    """Forward pre-hook of one quantized layer."""
-
-    def __init__(self, shared: SharedInput, scheme: str, maximum: float | None) -> None:
-        self.shared = shared
-        self.scheme = scheme
-        self.maximum = maximum
-
-    def __call__(self, module: Any, inputs: tuple["torch.Tensor", ...]) -> tuple["torch.Tensor", ...]:
-        return (self.shared.rounded(inputs[0], self.scheme, self.maximum),)
+def round_inputs(layer: Any, shared: SharedInput, scheme: str, maximum: float | None = None) -> None:
+    """Let a linear layer round its inputs at every call."""
+    layer.register_forward_pre_hook(lambda module, inputs: (shared.rounded(inputs[0], scheme, maximum),))
 
 
 def rounds_activations(scheme: str) -> bool:
@@ -115,7 +138,7 @@ def weight_rounding(scheme: str) -> Rounding:
         JobError: the scheme is not simulated.
     """
     format = format_of(scheme)
-    if format is None or not format.mixable:
+    if format is None:
         raise JobError("{scheme} is not simulated in memory", scheme=scheme)
     return format.weight_rounding(SCHEMES[scheme])
 

@@ -2,27 +2,30 @@
 
 Source: `auto_round/auto_scheme/delta_loss.py`. A layer's score at a scheme is Σ|∂L/∂W_q ⊙ (W − W_q)| on the language
 modelling loss. Scores do not depend on the budget: they are kept, and `allocate` takes every budget from them.
-auto-round keeps scores too, by the last part of the model's path only, so every model revision and calibration gets a
-folder of its own.
+auto-round keeps scores too, by the last part of the model's path only; each entry of our cache gives it a folder of
+its own, where it finds what it had of an interrupted run.
 """
 
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from qcompare.quantize.auto_round_patches import captured_scores, our_roundings, reported_progress
 from qcompare.quantize.rounding import allows_bfloat16
-from qcompare.study.formats import SCHEMES
+from qcompare.store.cache import Cache, CacheKey
+from qcompare.study.formats import SCHEMES, UNQUANTIZED, scheme_definitions
+from qcompare.study.layers import LayerLosses
 
-LayerLosses = dict[str, dict[str, float]]
-"""Scheme → full layer name → estimated loss."""
+LOSSES = "losses.json"
+SOURCES = ("qcompare.models.loading", "qcompare.formats", "qcompare.quantize", "qcompare.recipes.autoscheme")
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,9 @@ class Scoring:
     seed: int
 
     @property
-    def digest(self) -> str:
-        """Changes with any field, with the content of a local file, and with auto-round's version."""
-        text = json.dumps([asdict(self), _content(self.dataset), version("auto-round")])
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+    def inputs(self) -> dict[str, Any]:
+        """All fields, a local file by its content."""
+        return asdict(self) | {"dataset": _content(self.dataset) or self.dataset}
 
 
 def layer_losses(
@@ -47,43 +49,74 @@ def layer_losses(
     schemes: Sequence[str],
     scoring: Scoring,
     device: str,
-    cache_dir: Path,
+    cache: Cache,
+    key: Callable[..., CacheKey],
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> LayerLosses:
-    """Losses of every scheme but BF16: those kept for this model, or scored now and kept.
+    """Losses of every scheme but BF16: those kept for this model, or scored now and kept, scheme by scheme.
 
     Args:
-        load_model: gives a fresh (model, tokenizer); only called when a scheme was not scored before.
-        cache_dir: a folder for this model revision alone.
+        load_model: gives a fresh (model, tokenizer); called once for each scheme that was not scored before.
+        key: of the entry of a scheme: kind, sources and what it depends on → `CacheKey` (`Lab.cache_key`).
     """
-    folder = cache_dir / scoring.digest
-    folder.mkdir(parents=True, exist_ok=True)
-    scored = [scheme for scheme in schemes if scheme != "BF16"]
-    if not all(_file(folder, scheme).exists() for scheme in scored):
-        for scheme, losses in _score(load_model, scored, scoring, device, folder, report).items():
-            _write(_file(folder, scheme), losses)
-    return {scheme: json.loads(_file(folder, scheme).read_text(encoding="utf-8")) for scheme in scored}
+    scored = _scored(schemes)
+    found: LayerLosses = {}
+    for number, scheme in enumerate(scored):
+
+        def make(folder: Path, scheme: str = scheme, number: int = number) -> None:
+            part = partial(_report_part, report, number, len(scored))
+            losses = _score(load_model, scheme, scoring, device, folder, part)
+            (folder / LOSSES).write_text(json.dumps(losses), encoding="utf-8")
+
+        found[scheme] = _read(cache.entry(_entry(key, scheme, scoring), make))
+    return found
+
+
+def kept_losses(
+    schemes: Sequence[str], scoring: Scoring, cache: Cache, key: Callable[..., CacheKey]
+) -> LayerLosses | None:
+    """The losses that `layer_losses` would give where all are kept; else None."""
+    entries = {scheme: cache.find(_entry(key, scheme, scoring)) for scheme in _scored(schemes)}
+    found = {scheme: _read(entry) for scheme, entry in entries.items() if entry}
+    return found if len(found) == len(entries) else None
+
+
+def _scored(schemes: Sequence[str]) -> list[str]:
+    return [scheme for scheme in schemes if scheme != UNQUANTIZED]
+
+
+def _entry(key: Callable[..., CacheKey], scheme: str, scoring: Scoring) -> CacheKey:
+    return key("layer_scores", SOURCES, scheme=scheme_definitions([scheme]), **scoring.inputs)
+
+
+def _read(entry: Path) -> dict[str, float]:
+    losses: dict[str, float] = json.loads((entry / LOSSES).read_text(encoding="utf-8"))
+    return losses
+
+
+def _report_part(report: Callable[[int, int], None], number: int, of: int, done: int, total: int) -> None:
+    """Progress of one scheme as that of all."""
+    report(number * total + done, of * total)
 
 
 def _score(
     load_model: Callable[[], tuple[Any, Any]],
-    schemes: Sequence[str],
+    scheme: str,
     scoring: Scoring,
     device: str,
     folder: Path,
     report: Callable[[int, int], None],
-) -> LayerLosses:
+) -> dict[str, float]:
     from auto_round.auto_scheme import delta_loss
 
-    # Any budget in reach will do; with one scheme there is no other.
-    middle = sum(SCHEMES[scheme].bits for scheme in schemes) / len(schemes)
     model, tokenizer = load_model()
+    budget = SCHEMES[scheme].bits  # of one option there is no other
     with _environment(folder), reported_progress(delta_loss, report), our_roundings(), captured_scores() as captured:
-        autoscheme_compressor(model, tokenizer, schemes, scoring, middle, True, device).post_init()
-    found: LayerLosses = {scheme: {} for scheme in schemes}
+        autoscheme_compressor(model, tokenizer, [scheme], scoring, budget, True, device).post_init()
+    found: dict[str, float] = {}
     for options in captured[-1].values():
-        for index, _, loss, names in options:
-            found[schemes[index]] |= dict.fromkeys(names, loss / len(names))
+        for _, _, loss, names in options:
+            found |= dict.fromkeys(names, loss / len(names))
     return found
 
 
@@ -130,20 +163,11 @@ def _content(dataset: str | None) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path and path.is_file() else None
 
 
-def _file(folder: Path, scheme: str) -> Path:
-    return folder / f"{scheme}.losses.json"
-
-
-def _write(path: Path, losses: dict[str, float]) -> None:
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(losses), encoding="utf-8")
-    draft.replace(path)
-
-
 @contextmanager
 def _environment(folder: Path) -> Iterator[None]:
-    """auto-round's own scores, also those of an interrupted run, are kept in a folder below. It scores in this
+    """auto-round keeps what it has of an interrupted run in a folder below, until it is done. It scores in this
     process: on a GPU its workers would load the model again, in another dtype, with `trust_remote_code=True`."""
     settings = {"AR_AUTO_SCHEME_CACHE": str(folder / "auto_round"), "AR_ENABLE_AUTO_SCHEME_PARALLEL": "0"}
     with patch.dict(os.environ, settings):
         yield
+    shutil.rmtree(folder / "auto_round", ignore_errors=True)

@@ -7,7 +7,8 @@ layers follow from their sizes alone implement `config_from_sizes`; those that l
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qcompare.formats.bits import check_budget, check_sizes
+from qcompare.formats.bits import bits_of_size, check_budget, check_sizes
+from qcompare.models.facts import ModelFacts
 from qcompare.recipes.groups import Group, layer_groups
 from qcompare.study.formats import FORMATS, SCHEMES
 from qcompare.study.layers import LayerConfig, LinearLayer
@@ -15,6 +16,7 @@ from qcompare.study.recipe import RecipeSpec
 from qcompare.study.spec import Study
 
 if TYPE_CHECKING:
+    from qcompare.evaluate.scoring.endpoint import EndpointLM
     from qcompare.recipes.lab import Lab
 
 
@@ -58,9 +60,22 @@ class Recipe(RecipeSpec):
     simulates: ClassVar[bool] = True
     """Its models are rounded in memory, in schemes of the study."""
 
-    def budgets(self, study: Study) -> tuple[float | None, ...]:
-        """The budget of each of its rows; a single None where it takes none."""
-        return study.of_recipe(self).avg_bits if self.takes_budget else (None,)
+    def budgets(self, study: Study, facts: ModelFacts) -> tuple[float | None, ...]:
+        """The budget of each of its rows, in average bits; a single None where it takes none.
+
+        Args:
+            study: as the recipe sees it (`Study.of_recipe`).
+            facts: with the layers that it may quantize (`ModelFacts.of_study`).
+
+        Raises:
+            InvalidStudy: a size is out of reach.
+        """
+        if not self.takes_budget:
+            return (None,)
+        if study.max_size is None:
+            return study.avg_bits
+        num_params = facts.num_stored_params
+        return tuple(bits_of_size(size, facts.layers, study.schemes, num_params) for size in study.max_size)
 
     def check(self, context: BuildContext) -> None:
         """Refuse what cannot be built, before anything is spent.
@@ -89,6 +104,14 @@ class Recipe(RecipeSpec):
     def build(self, lab: "Lab", model: Any, tokenizer: Any, layer_config: LayerConfig) -> tuple[Any, Any]:
         """The (model, tokenizer) in these schemes. The model given is consumed."""
         return lab.quantize(model, tokenizer, layer_config)
+
+    def connect(self, lab: "Lab") -> "EndpointLM":
+        """The lm-eval model that answers for its rows; `served` recipes only.
+
+        Raises:
+            JobError: the server cannot be used, and why.
+        """
+        raise NotImplementedError(f"{self.name} must implement connect")
 
     def cost(self, study: Study) -> BuildCost:
         """What building takes, for a study as the recipe sees it."""

@@ -3,29 +3,30 @@
 Used by jobs and by exports. It keeps what later steps, and the result, need to know of how the model was built.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from qcompare.demo.bundle import ensure_bundle
 from qcompare.formats.bits import layer_bits
+from qcompare.models.environment import machine_identity
 from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.models.hub import hub_reachable
 from qcompare.models.sources import describe, fetch, load
-from qcompare.quantize.fp8 import stop_rounding_weights, write_fp8
+from qcompare.quantize.fp8 import skip_repeated_rounding, write_fp8
 from qcompare.quantize.input_maxima import input_maxima
 from qcompare.quantize.rounding import Rounding, round_in_memory
 from qcompare.quantize.simulate import simulate
-from qcompare.recipes.autoscheme import LayerLosses, Scoring, layer_losses
+from qcompare.recipes.autoscheme import Scoring, kept_losses, layer_losses
 from qcompare.recipes.base import BuildContext, Recipe
+from qcompare.recipes.bench import Bench
 from qcompare.recipes.calibration import ULTRACHAT, calibration_text, check_local, token_rows
 from qcompare.settings import Settings
-from qcompare.store.seal import reusable
+from qcompare.store.cache import Cache, CacheKey, source_digest
 from qcompare.study.formats import format_of
-from qcompare.study.layers import LayerConfig, LayerScores
-from qcompare.study.result import AwqReport, Divergence
+from qcompare.study.layers import LayerConfig, LayerLosses, LayerScores
+from qcompare.study.result import AwqReport, Choice, Divergence
 from qcompare.study.spec import Study
 
 Report = Callable[[int, int], None]
@@ -43,6 +44,8 @@ class Lab:
     """Text and amount that decided something, in words."""
     layer_scores: LayerScores | None = None
     """By what layers were chosen; recipes that score them only."""
+    choice: Choice | None = None
+    """What a recipe that measures configs found."""
     input_maxima: dict[str, float]
     """Largest absolute input of layers whose format calibrates them, after `quantize`."""
     awq: AwqReport | None = None
@@ -67,6 +70,7 @@ class Lab:
         self.recipe, self.avg_bits = recipe, avg_bits
         self.settings, self.device, self.dtype, self.folder = settings, device, dtype, folder
         self.report: Report = lambda done, total: None
+        self.cache = Cache(settings.home / "kept")
         self.input_maxima = {}
         self._original: tuple[Any, Any] | None = None
 
@@ -78,7 +82,18 @@ class Lab:
     def fetch(self) -> None:
         """Bring the model's files to this machine."""
         self.local = fetch(self.study.model, self.settings, print)
-        self.facts = describe(self.study.model, self.settings)
+        self.facts = describe(self.study.model, self.settings).of_study(self.study)
+
+    def cache_key(self, kind: str, sources: Sequence[str], **inputs: Any) -> CacheKey:
+        """The key of something computed from this model on this machine; after `fetch`.
+
+        Args:
+            kind: what is kept.
+            sources: modules and packages of our own that compute it, by dotted names.
+            inputs: what else it depends on.
+        """
+        machine = machine_identity(self.device, self.dtype, self.study.hub_kernels)
+        return CacheKey(kind, self.local.revision, machine, source_digest(*sources), inputs)
 
     def load(self) -> tuple[Any, Any]:
         """A fresh (model, tokenizer) of the original."""
@@ -91,30 +106,54 @@ class Lab:
 
     def autoscheme_scores(self) -> LayerLosses:
         """auto-round's sensitivity of each layer at each scheme of the study, computed once per model and text."""
-        text = self.study.calibration
         dataset = self.calibration()
-        scoring = Scoring(dataset, text.num_samples, text.max_seq_length, self.study.seed)
 
         def load_checked() -> tuple[Any, Any]:
             model, tokenizer = self.load()
-            check_local(dataset, text, tokenizer)
+            check_local(dataset, self.study.calibration, tokenizer)
             return model, tokenizer
 
-        scores = self.settings.home / "scores" / self.local.revision
-        scores.parent.mkdir(parents=True, exist_ok=True)
-        # Of several jobs at once, one scores; the others wait and use its work.
-        with FileLock(f"{scores}.lock"), reusable(scores, print) as kept:
-            losses = layer_losses(load_checked, self.study.schemes, scoring, self.device, kept, self.report)
-        self._keep(losses)
+        losses = layer_losses(
+            *(load_checked, self.study.schemes, self.scoring(dataset), self.device, self.cache, self.cache_key),
+            self.report,
+        )
+        self.keep_scores(losses, "autoscheme", in_nats=False)
         return losses
 
-    def _keep(self, losses: LayerLosses) -> None:
+    def kept_autoscheme_scores(self) -> LayerLosses | None:
+        """The same where an earlier job left them."""
+        return kept_losses(self.study.schemes, self.scoring(self.calibration()), self.cache, self.cache_key)
+
+    def scoring(self, dataset: str | None) -> Scoring:
+        """How layers are scored on a text."""
+        text = self.study.calibration
+        return Scoring(dataset, text.num_samples, text.max_seq_length, self.study.seed)
+
+    @cached_property
+    def bench(self) -> Bench:
+        """The model on which layers are scored and configs compared."""
+        return Bench(self)
+
+    def keep_scores(self, losses: LayerLosses, scorer: str, in_nats: bool) -> None:
+        """Note by what layers are chosen, for the result.
+
+        Args:
+            scorer: a name in `recipes.scores.SCORERS`.
+            in_nats: their sum predicts the KL divergence to the original.
+        """
         counted = self.study.ignore_scale_zp_bits
         bits = {
             scheme: {layer.name: layer_bits(layer, scheme, counted) for layer in self.facts.layers}
             for scheme in self.study.schemes
         }
-        self.layer_scores = LayerScores(losses=losses, bits=bits)
+        self.layer_scores = LayerScores(
+            losses=losses,
+            bits=bits,
+            scorer=scorer,
+            in_nats=in_nats,
+            layers=self.facts.layers,
+            num_params=self.facts.num_stored_params,
+        )
 
     def quantize(self, model: Any, tokenizer: Any, layer_config: LayerConfig) -> tuple[Any, Any]:
         """The (model, tokenizer) in these schemes, in memory, rounded as the study asks. The model is consumed."""
@@ -130,8 +169,10 @@ class Lab:
         """Of layers whose format calibrates the scale of their inputs."""
         formats = {name: format_of(scheme) for name, scheme in layer_config.items()}
         names = [name for name, format in formats.items() if format and format.calibrates_inputs]
-        if not names:
-            return {}
+        return self.maxima_of_inputs(model, tokenizer, names) if names else {}
+
+    def maxima_of_inputs(self, model: Any, tokenizer: Any, names: Iterable[str]) -> dict[str, float]:
+        """Full layer name → largest absolute input on the calibration text."""
         rows = token_rows(self.calibration(ULTRACHAT), self.study.calibration, tokenizer)
         return input_maxima(model, names, rows["input_ids"])
 
@@ -162,7 +203,7 @@ class Lab:
         self.awq = write_fp8(model, tokenizer, scheme, rows, n_grid, self.checkpoint, self.report)
         compressed = LocalModel(self.checkpoint, self.local.name, "folder", self.local.revision)
         loaded, tokenizer = load(compressed, self.device, self.dtype, self.settings, self.study.hub_kernels)
-        stop_rounding_weights(loaded)
+        skip_repeated_rounding(loaded)
         return loaded, tokenizer
 
     def divergence(self, model: Any) -> Divergence:

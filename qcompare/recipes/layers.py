@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 from qcompare.errors import InvalidStudy, InvalidValue, unknown
 from qcompare.formats.bits import check_sizes
 from qcompare.recipes.base import BuildContext, Recipe
-from qcompare.study.formats import SCHEMES, format_of, quantized
+from qcompare.study.formats import SCHEMES, quantized
 from qcompare.study.layers import LayerConfig
 from qcompare.words import gettext_noop
 
@@ -51,9 +51,6 @@ class Layers(Recipe):
         if missing := next((name for name in self.layer_config if name not in layers), None):
             raise InvalidStudy(unknown(gettext_noop("layer"), missing, list(layers)[:20]))
         for scheme in dict.fromkeys(quantized(self.layer_config).values()):
-            format = format_of(scheme)
-            if format and not format.mixable:
-                raise InvalidStudy("{scheme} is not simulated in memory: choose another scheme", scheme=scheme)
             named = [layers[name] for name, its in self.layer_config.items() if its == scheme]
             check_sizes(named, (SCHEMES[scheme].name,))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qcompare.errors import InvalidStudy
+from qcompare.store.cache import Cache
 from qcompare.store.folders import folder_bytes
 from qcompare.store.index import Store
 from qcompare.study.records import Status
@@ -16,8 +17,8 @@ from qcompare.words import Message
 
 DRAFT_SECONDS = 3600.0
 """A draft this old has no process any more that would finish it."""
-BY_REVISION = ("scores", "references")
-"""Folders with one folder for each revision of a model."""
+OF_VERSION_0_1 = ("scores/*", "references/*", "kept/*.json", "kept/*.sqlite*")
+"""What version 0.1 kept, under keys that lack inputs: used no more."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,11 @@ def _candidates(store: Store) -> Iterator[tuple[Path, Message]]:
     for draft in (store.home / "studies").glob("*/*/.draft-*"):
         if draft.parent.parent.name in studies and time.time() - draft.stat().st_mtime > DRAFT_SECONDS:
             yield draft, Message("draft of a process that died")
-    used = _revisions(store)
-    for name in BY_REVISION:
-        for folder in _inside(store.home / name):
-            if folder.name not in used:
-                yield folder, Message("of a model that no stored study uses")
-    for note in (store.home / "kept").glob("*.json"):
-        if _revision_of(note) not in used:
-            for path in note.parent.glob(f"{note.stem}.*"):
-                yield path, Message("scores of a model that no stored study uses")
+    for pattern in OF_VERSION_0_1:
+        for path in sorted(store.home.glob(pattern)):
+            yield path, Message("kept by an earlier version, used no more")
+    for path in Cache(store.home / "kept").unused(_revisions(store)):
+        yield path, Message("kept for a model that no stored study uses")
 
 
 def _revisions(store: Store) -> set[str]:
@@ -82,13 +79,6 @@ def _revisions(store: Store) -> set[str]:
         except (OSError, ValueError, KeyError):
             continue
     return found
-
-
-def _revision_of(note: Path) -> str | None:
-    try:
-        return str(json.loads(note.read_text(encoding="utf-8"))["model_revision"])
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def _inside(folder: Path) -> list[Path]:

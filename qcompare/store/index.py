@@ -223,7 +223,9 @@ def _readable(row: sqlite3.Row) -> StudyRecord | None:
 
 def _study(row: sqlite3.Row) -> StudyRecord:
     values: dict[str, Any] = dict(row)
-    spec = parse_study(json.loads(values.pop("spec")), Message("stored study {id}", {"id": values["id"]}))
+    spec = parse_study(
+        json.loads(values.pop("spec")), Message("stored study {id}", {"id": values["id"]}), stored=True
+    )
     states = [Status(state) for state in (values.pop("states") or "").split(",") if state]
     values["tags"] = json.loads(values["tags"])
     return StudyRecord(**values, spec=spec, status=overall(states))

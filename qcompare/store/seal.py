@@ -3,9 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from qcompare.words import gettext
@@ -23,27 +20,6 @@ def seal(folder: Path) -> None:
     draft = folder / f".{SEAL}.{os.getpid()}"
     draft.write_text(json.dumps(found, indent=1), encoding="utf-8")
     draft.replace(folder / SEAL)
-
-
-@contextmanager
-def reusable(folder: Path, report: Callable[[str], None]) -> Iterator[Path]:
-    """A folder of kept work, to be used and added to inside the block: removed first where it is not as it was left.
-
-    Left unsealed by a process that died, or changed since, it would give wrong numbers without a word.
-    """
-    if _files(folder) and (wrong := damage(folder) or _unsealed(folder)):
-        report(f"{folder.name}: {wrong}: computed again")
-        shutil.rmtree(folder)
-    yield folder
-    if _files(folder):
-        seal(folder)
-
-
-def _unsealed(folder: Path) -> str | None:
-    seal_file = folder / SEAL
-    sealed = json.loads(seal_file.read_text(encoding="utf-8")) if seal_file.exists() else {}
-    extra = [str(path.relative_to(folder)) for path in _files(folder) if str(path.relative_to(folder)) not in sealed]
-    return f"{extra[0]} was never finished" if extra else None
 
 
 def _files(folder: Path) -> list[Path]:

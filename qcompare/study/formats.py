@@ -4,7 +4,7 @@ A scheme is a named layer format (`MXFP4`); a format is a family of schemes that
 themselves are in `qcompare/formats/`, one file each: adding one is a file there and a line in `FORMATS`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -41,6 +41,11 @@ class Scheme:
     packed: bool = True
     """A checkpoint can hold it: there are kernels that load it."""
 
+    @property
+    def stored_bits(self) -> float:
+        """Bits of one stored weight, its share of the scales included."""
+        return self.bits + self.scale_bits / (self.group_size * self.group_rows)
+
 
 @dataclass(frozen=True)
 class SchemeChoice:
@@ -52,19 +57,17 @@ class SchemeChoice:
 
 
 class Format:
-    """A family of schemes that one recipe can mix, because one checkpoint can hold them."""
+    """A family of schemes that are computed alike; one checkpoint can hold mixes of them."""
 
     name: ClassVar[str]
     title: ClassVar[str]
     schemes: ClassVar[tuple[Scheme, ...]]
     exports: ClassVar[tuple[str, ...]]
-    """Checkpoint formats that hold mixes of its schemes; see `CHECKPOINT_FORMATS`."""
+    """Checkpoint formats that hold its schemes; see `CHECKPOINT_FORMATS`."""
     choices: ClassVar[tuple[SchemeChoice, ...]] = ()
     """Mixes that the screen offers; a study file may name others."""
     calibrates_inputs: ClassVar[bool] = False
     """Activations are rounded on a scale from calibration text, stored with the checkpoint."""
-    mixable: ClassVar[bool] = True
-    """Its schemes can be mixed by recipes; others are only written as whole checkpoints."""
 
     def check(self, schemes: Sequence[Scheme], layers: Sequence[LinearLayer]) -> None:
         """Refuse schemes (all of this format) that a layer's shape does not allow.
@@ -107,11 +110,13 @@ FORMATS: Registry[Format] = Registry(
         "mxfp_rceil": "qcompare.formats.mxfp:MXFP_RCEIL",
         "nvfp": "qcompare.formats.nvfp:NVFP",
         "int": "qcompare.formats.integer:INTEGER",
-        "fp8": "qcompare.formats.fp8:FP8",
+        "w8a8": "qcompare.formats.w8a8:W8A8",
     },
 )
 CHECKPOINT_FORMATS = ("auto_round", "llm_compressor")
 """auto-round's own, and compressed-tensors."""
+HOLDS_SEVERAL = ("llm_compressor",)
+"""Those that describe each group of layers apart, and so hold schemes of several formats at once."""
 _BF16 = Scheme(UNQUANTIZED, "", 16, 1, 0, gettext_noop("Layers stay as they are."))
 
 
@@ -155,6 +160,23 @@ def format_of(scheme: str) -> Format | None:
     return FORMATS[name] if name else None
 
 
+def checkpoint_formats(schemes: Iterable[str]) -> tuple[str, ...]:
+    """Checkpoint formats that hold a mix of these schemes: the one rule of what can be mixed.
+
+    Raises:
+        InvalidStudy: there is no such scheme.
+    """
+    formats = {format.name: format for name in schemes if (format := format_of(name))}
+    candidates = CHECKPOINT_FORMATS if len(formats) < 2 else HOLDS_SEVERAL
+    return tuple(each for each in candidates if all(each in format.exports for format in formats.values()))
+
+
 def quantized(layer_config: Mapping[str, str]) -> dict[str, str]:
     """The layers of a layer config that do not stay at 16 bits."""
     return {name: scheme for name, scheme in layer_config.items() if scheme != UNQUANTIZED}
+
+
+def scheme_definitions(names: Iterable[str]) -> dict[str, Any]:
+    """Schemes, field by field, as the libraries that compute them define them: part of cache keys."""
+    formats = {name: format_of(name) for name in sorted(set(names))}
+    return {name: dict(format.definition(SCHEMES[name])) for name, format in formats.items() if format}

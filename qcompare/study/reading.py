@@ -11,18 +11,20 @@ from qcompare.errors import InvalidStudy, unknown
 from qcompare.study.frozen import Frozen
 from qcompare.study.prompts import TAG
 from qcompare.study.refusals import refusal
-from qcompare.study.spec import Calibration, HeldOut, Study
+from qcompare.study.spec import STORED, Calibration, HeldOut, Study
+from qcompare.study.task import is_file
 from qcompare.words import Message, gettext_noop
 
 MAX_STUDY_BYTES = 1_000_000
 """A study file larger than this is not one."""
 
 
-def parse_study(values: Any, source: str | Message | None = "study") -> Study:
+def parse_study(values: Any, source: str | Message | None = "study", stored: bool = False) -> Study:
     """Check plain values and make a `Study` of them.
 
     Args:
         source: where they come from, for the error; None where that says nothing.
+        stored: they were accepted once; tasks that have gone since are no error.
 
     Raises:
         InvalidStudy: one line naming the field, what is wrong and what is allowed.
@@ -32,7 +34,7 @@ def parse_study(values: Any, source: str | Message | None = "study") -> Study:
             "{source}: is not a study: expected 'key: value' lines such as 'model: demo'", source=source
         )
     try:
-        return Study.model_validate(values)
+        return Study.model_validate(values, context=STORED if stored else None)
     except ValidationError as error:
         if source is None:
             raise InvalidStudy(_one_line(error)) from None
@@ -45,7 +47,18 @@ def load_study(path: Path) -> Study:
     Raises:
         InvalidStudy: the file is missing, too large, not YAML, or asks for something impossible.
     """
-    return read_study(_text(path), str(path))
+    return parse_study(_beside(_values(_text(path), str(path)), path), str(path))
+
+
+def _beside(values: Any, path: Path) -> Any:
+    """The values of a study file, with the task files that stand beside it by their full paths."""
+    tasks = values.get("tasks") if isinstance(values, dict) else None
+    if not isinstance(tasks, list | str):
+        return values
+    names = [tasks] if isinstance(tasks, str) else tasks
+    beside = [path.parent.absolute() / name if isinstance(name, str) and is_file(name) else None for name in names]
+    found = [str(file) if file and file.exists() else name for name, file in zip(names, beside, strict=True)]
+    return {**values, "tasks": found}
 
 
 def _text(path: Path) -> str:
@@ -76,7 +89,7 @@ def load_studies(path: Path, model: str | None = None) -> list[Study]:
     Raises:
         InvalidStudy: as for `load_study`, or the list is empty.
     """
-    values = _values(_text(path), str(path))
+    values = _beside(_values(_text(path), str(path)), path)
     models = [model] if model else values.get("model") if isinstance(values, dict) else None
     if not isinstance(values, dict) or not isinstance(models, list):
         return [parse_study(values, str(path))]

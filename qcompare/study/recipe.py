@@ -4,6 +4,7 @@ How a recipe is built is in `qcompare/recipes/`, one file each, whose classes ex
 file there and a line in `RECIPES`.
 """
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -12,15 +13,17 @@ from pydantic import (
     SerializeAsAny,
     SerializerFunctionWrapHandler,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_serializer,
 )
 
 from qcompare.errors import InvalidValue, unknown
 from qcompare.registry import Registry
-from qcompare.study.formats import SCHEMES, Format, format_of
+from qcompare.study.formats import SCHEMES, Format, checkpoint_formats, format_of
 from qcompare.study.frozen import Frozen
 from qcompare.study.refusals import refusal
+from qcompare.study.size import Sizes
 from qcompare.words import Message, gettext_noop
 
 RoundingKind = Literal["rtn", "opt_rtn", "tuned"]
@@ -37,7 +40,7 @@ class RecipeSpec(Frozen):
     text: ClassVar[str]
     """One plain sentence for the screen."""
     colour: ClassVar[str]
-    """#RRGGBB, from a palette safe for colour-blind eyes (Okabe & Ito 2008)."""
+    """#RRGGBB, from a palette safe for colour-blind eyes (Okabe & Ito 2008; Tol 2021)."""
     takes_budget: ClassVar[bool] = True
     """One row per budget; otherwise one row."""
     offered: ClassVar[bool] = True
@@ -50,6 +53,8 @@ class RecipeSpec(Frozen):
     """Every layer at the low scheme: what all that spends more bits has to beat."""
     reads_weights: ClassVar[bool] = False
     """Only the weights decide which layer gets which scheme, so the plan cannot tell."""
+    served: ClassVar[bool] = False
+    """A server answers for its rows: no model is loaded, and what weights it holds is unknown."""
     published_as: ClassVar[str] = ""
     """How the source documents call its rows; may name the widths `{low}` and `{high}`."""
     writes: ClassVar[str | None] = None
@@ -59,29 +64,44 @@ class RecipeSpec(Frozen):
     """The name of its rows instead of `label`."""
     schemes: tuple[str, ...] | None = None
     avg_bits: tuple[AvgBits, ...] | None = None
+    max_size: Sizes | None = None
+    quant_lm_head: bool | None = None
+    ignore: tuple[str, ...] | None = None
     rounding: RoundingKind | None = None
     iters: Iters | None = None
 
-    @field_validator("avg_bits", "schemes", mode="before")
+    @field_validator("avg_bits", "schemes", "max_size", "ignore", mode="before")
     @classmethod
     def _one_is_a_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str | int | float) else value
 
-    @field_validator("avg_bits")
+    @field_validator("avg_bits", "max_size")
     @classmethod
-    def _has_a_budget(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+    def _has_a_budget(cls, value: tuple[float, ...] | None, info: ValidationInfo) -> tuple[float, ...] | None:
         if value is None:
             return None
         if not cls.takes_budget:
-            raise InvalidValue("{recipe} takes no budget: leave avg_bits out", recipe=cls.name)
+            raise InvalidValue("{recipe} takes no budget: leave {field} out", recipe=cls.name, field=info.field_name)
+        if info.field_name == "max_size" and info.data.get("avg_bits"):
+            raise InvalidValue("a budget is given twice: leave avg_bits or max_size out")
         if not value:
             raise InvalidValue("is empty: name at least one")
         return value
+
+    @field_validator("ignore")
+    @classmethod
+    def _patterns_compile(cls, patterns: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if patterns is None else check_patterns(patterns)
 
     @field_validator("schemes")
     @classmethod
     def _schemes_fit_together(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
         return None if names is None else check_mix(names)
+
+    @property
+    def row_title(self) -> str | None:
+        """What its rows are called instead of `label`, where the study or its parameters say so."""
+        return self.title
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -104,11 +124,13 @@ RECIPES: Registry[type[RecipeSpec]] = Registry(
         "head": "qcompare.recipes.edges:Head",
         "tail": "qcompare.recipes.edges:Tail",
         "mixed": "qcompare.recipes.mixed:Mixed",
+        "best": "qcompare.recipes.best:Best",
         "layers": "qcompare.recipes.layers:Layers",
         "rtn_fp8_dynamic": "qcompare.recipes.fp8:RtnFp8Dynamic",
         "awq_fp8_dynamic": "qcompare.recipes.fp8:AwqFp8Dynamic",
         "rtn_fp8_block": "qcompare.recipes.fp8:RtnFp8Block",
         "awq_fp8_block": "qcompare.recipes.fp8:AwqFp8Block",
+        "endpoint": "qcompare.recipes.endpoint:Endpoint",
     },
 )
 
@@ -152,8 +174,24 @@ def is_baseline(name: str) -> bool:
     return name in RECIPES and RECIPES[name].is_baseline
 
 
+def check_patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Patterns of layer names that can be read.
+
+    Raises:
+        InvalidValue: one is no regular expression.
+    """
+    for pattern in (each for each in patterns if each.startswith("re:")):
+        try:
+            re.compile(pattern[3:])
+        except re.error as error:
+            raise InvalidValue(
+                "{pattern} is no regular expression ({reason})", pattern=pattern, reason=str(error)
+            ) from None
+    return patterns
+
+
 def check_mix(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Schemes as they can be mixed by one recipe: two or more of one format, lowest bits first.
+    """Schemes as they can be mixed by one recipe: two or more that one checkpoint can hold, lowest bits first.
 
     Raises:
         InvalidValue: says what is wrong and what is allowed.
@@ -163,19 +201,15 @@ def check_mix(names: tuple[str, ...]) -> tuple[str, ...]:
             raise InvalidValue(unknown(gettext_noop("scheme"), name, SCHEMES))
     if len(set(names)) != len(names):
         raise InvalidValue("a scheme is named twice in {names}: name each once", names=", ".join(names))
-    found = [format for name in names if (format := format_of(name))]
-    if whole := next((name for name in names if (format := format_of(name)) and not format.mixable), None):
-        writers = " or ".join(recipe.name for recipe in RECIPES.values() if recipe.writes == whole)
-        raise InvalidValue("{scheme} cannot be mixed: name {recipes} under recipes", scheme=whole, recipes=writers)
     if len(names) < 2:
         raise InvalidValue("needs a low and a high one, got {n}: e.g. [MXFP4, MXFP8]", n=len(names))
-    formats = {format.name: format for format in found}
-    if len(formats) > 1:
+    formats = {format.name: format for name in names if (format := format_of(name))}
+    if len(formats) > 1 and not checkpoint_formats(names):
         holds = "; ".join(f"{' and '.join(f.exports)} hold mixes of {_names(f)}" for f in formats.values())
         raise InvalidValue("{names} cannot be stored in one checkpoint: {why}", names=", ".join(names), why=holds)
-    bits = [SCHEMES[name].bits for name in names]
+    bits = [SCHEMES[name].stored_bits for name in names]
     if bits != sorted(set(bits)):
-        ordered = sorted(names, key=lambda name: SCHEMES[name].bits)
+        ordered = sorted(names, key=lambda name: SCHEMES[name].stored_bits)
         raise InvalidValue("must be given low first, with different bits: [{names}]", names=", ".join(ordered))
     return names
 

@@ -44,7 +44,8 @@ class Sample:
     is_greedy: tuple[bool, ...]
     """For each option, whether greedy decoding would write it."""
     acc: float
-    """1 for right, 0 for wrong; of a written answer, lm-eval's `strict-match`."""
+    """1 for right, 0 for wrong; of a written answer, lm-eval's `strict-match`. Of tasks without right and wrong the
+    question's score, higher is better: log-likelihood per word or byte, F1; NaN where the metric has none."""
     acc_norm: float | None = None
     flexible: float | None = None
     """Of a written answer, lm-eval's `flexible-extract`."""

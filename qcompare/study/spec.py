@@ -1,17 +1,24 @@
 """The study file: what a user asks for. The contract between screen, command line and jobs."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from qcompare.errors import InvalidValue, unknown
+from qcompare.errors import InvalidStudy, InvalidValue
 from qcompare.study.frozen import Frozen
 from qcompare.study.presets import DEFAULT_PROMPTS, SIZES
 from qcompare.study.prompts import Prompt
-from qcompare.study.recipe import AvgBits, Iters, Recipe, RoundingKind, check_mix, default_recipes
-from qcompare.study.task import TASKS
-from qcompare.words import gettext_noop
+from qcompare.study.recipe import AvgBits, Iters, Recipe, RoundingKind, check_mix, check_patterns, default_recipes
+from qcompare.study.size import Sizes
+from qcompare.study.task import TASKS, is_file
+
+STORED = "stored"
+"""Validation context of studies that were accepted once: their tasks are not looked up again."""
+
+OF_RECIPES = ("schemes", "avg_bits", "max_size", "quant_lm_head", "ignore", "rounding", "iters")
+"""Parameters of every recipe that stand in place of the study's."""
 
 
 class Calibration(Frozen):
@@ -41,6 +48,15 @@ class Study(Frozen):
     """Two or more, lowest bits first, of one family; `BF16` may be the last. Edges use the first and the last."""
     avg_bits: tuple[AvgBits, ...] = (5.0,)
     """Budgets: average bits per quantized weight."""
+    max_size: Sizes | None = None
+    """Budgets as sizes of the whole model, such as `5 GB`, in place of `avg_bits`: all weights as stored, scales and
+    unquantized ones included."""
+    quant_lm_head: bool = False
+    """Quantize the output head too, and count its bits; where it is tied to the embedding, it becomes a matrix of its
+    own."""
+    ignore: tuple[str, ...] = ()
+    """Layers that stay at 16 bits and are not counted: full names, or `re:` and a regular expression, as in
+    llm-compressor."""
     ignore_scale_zp_bits: bool = True
     """Budgets do not count scales, as in the published tables."""
     shared_layers: bool = False
@@ -54,10 +70,23 @@ class Study(Frozen):
     recipes: tuple[Recipe, ...] = Field(default_factory=default_recipes)
     """Names, or names with parameters that replace those of the study: `{recipe: mixed, avg_bits: 4.5}`."""
     tasks: tuple[str, ...] = SIZES[0].tasks
+    """Tasks, groups and tags of lm-eval; YAML files of its kind; CSV, JSONL and XLSX files of questions; folders."""
     limit: Annotated[int, Field(ge=1)] | None = 25
     """Questions per task (mmlu: per subject); null takes all."""
     num_fewshot: Annotated[int, Field(ge=0, le=32)] | None = None
-    """Worked examples before each question; null takes each task's own number (gsm8k 5, others 0)."""
+    """Worked examples before each question; null takes each task's own number (gsm8k 5, most others 0)."""
+    chat_template: bool = False
+    """Put questions through the model's chat template (lm-eval's `apply_chat_template`)."""
+    system_instruction: Annotated[str, Field(max_length=100_000)] | None = None
+    """Said to the model before every question."""
+    fewshot_as_multiturn: bool = True
+    """Under a chat template, each worked example is a turn of its own."""
+    gen_kwargs: dict[str, bool | int | float | str | list[str] | None] = Field(default_factory=dict)
+    """Settings of written answers, in place of the tasks' own: `{max_gen_toks: 256}`."""
+    enable_thinking: bool | None = None
+    """Handed to the chat template; true asks for answers with a thinking part, so only tasks answered in writing."""
+    think_end_token: str | int | None = None
+    """What ends the thinking part of an answer (`</think>`): it is cut off."""
     prompts: tuple[Prompt, ...] = DEFAULT_PROMPTS
     """Prompts answered by every recipe; a list of texts is a conversation, turn by turn."""
     max_new_tokens: Annotated[int, Field(ge=1, le=4096)] = 64
@@ -77,20 +106,23 @@ class Study(Frozen):
     """Let transformers replace layers by kernels from the hub. The published tables did not."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 42
 
-    @field_validator("schemes", "recipes", "tasks", "prompts", "avg_bits", mode="before")
+    @field_validator("schemes", "recipes", "tasks", "prompts", "avg_bits", "max_size", "ignore", mode="before")
     @classmethod
     def _one_is_a_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str | int | float) else value
 
     @field_validator("tasks")
     @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if name not in TASKS:
-                raise InvalidValue(unknown(gettext_noop("task"), name, TASKS))
+    def _known(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if len(set(names)) != len(names):
             raise InvalidValue("a task is named twice in {names}: name each once", names=", ".join(names))
-        return names
+        if info.context == STORED:
+            return names  # tasks may have gone since, and files
+        try:
+            paths = (str(Path(name).expanduser().absolute()) if is_file(name) else name for name in names)
+            return tuple(dict.fromkeys(each for name in paths for each in TASKS.expand(name)))
+        except InvalidStudy as error:
+            raise InvalidValue(error.message) from None
 
     @field_validator("recipes")
     @classmethod
@@ -107,10 +139,21 @@ class Study(Frozen):
             raise InvalidValue("is empty: name at least one")
         return value
 
+    @field_validator("ignore")
+    @classmethod
+    def _patterns_compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        return check_patterns(patterns)
+
     @field_validator("schemes")
     @classmethod
     def _schemes_fit_together(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return check_mix(names)
+
+    @model_validator(mode="after")
+    def _thinks_in_a_template(self) -> Self:
+        if self.enable_thinking and (not self.chat_template or self.think_end_token is None):
+            raise InvalidValue("enable_thinking needs chat_template: true, and think_end_token such as '</think>'")
+        return self
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> Self:
@@ -121,13 +164,17 @@ class Study(Frozen):
         return self
 
     def examples(self, task: str) -> int:
-        """Worked examples before each question of a task."""
+        """Worked examples before each question of a task; of a group, at most."""
         return TASKS[task].num_fewshot if self.num_fewshot is None else self.num_fewshot
 
     def of_recipe(self, recipe: Recipe) -> "Study":
         """The study as one of its recipes sees it: with the recipe's own parameters in place of the study's."""
-        own = {name: getattr(recipe, name) for name in ("schemes", "avg_bits", "rounding", "iters")}
-        return self.model_copy(update={name: value for name, value in own.items() if value is not None})
+        own = {name: value for name in OF_RECIPES if (value := getattr(recipe, name)) is not None}
+        if "avg_bits" in own:
+            own["max_size"] = None
+        if own.get("max_size", self.max_size) is not None:
+            own["ignore_scale_zp_bits"] = False  # a size counts them
+        return self.model_copy(update=own)
 
     def to_yaml(self) -> str:
         """The study as a study file."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcompare.evaluate import benchmarks
+from qcompare.evaluate.answers import question_and_options, samples_of
 from qcompare.evaluate.benchmarks import (
     Options,
     TaskRequest,
@@ -167,17 +167,17 @@ def test_an_answer_in_writing_is_one_row_with_both_filters() -> None:
         sample | {"filter": "strict-match", "exact_match": 0.0},
         sample | {"filter": "flexible-extract", "exact_match": 1.0},
     ]
-    (row,) = benchmarks._samples("gsm8k", {"gsm8k": found})
+    (row,) = samples_of("gsm8k", "exact_match,strict-match", {"gsm8k": found})
     assert (row.acc, row.flexible, row.answer) == (0.0, 1.0, "It is 2.")
 
 
 def test_options_that_differ_in_the_context_are_stored_from_there_on() -> None:
     asked = "Sarah was a better surgeon than Maria so "
-    assert benchmarks._question_and_options([asked + "Sarah", asked + "Maria"], [" got it."] * 2) == (
+    assert question_and_options([asked + "Sarah", asked + "Maria"], [" got it."] * 2) == (
         asked.strip(),
         [" Sarah got it.", " Maria got it."],
     )
-    assert benchmarks._question_and_options(["The sky is"] * 2, [" blue", " red"]) == (
+    assert question_and_options(["The sky is"] * 2, [" blue", " red"]) == (
         "The sky is",
         [" blue", " red"],
     )

@@ -1,8 +1,8 @@
 """Kept scores: used when everything agrees, never otherwise."""
 
 import sqlite3
+import struct
 from contextlib import closing
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,43 +14,16 @@ from hypothesis import strategies as st
 
 from qcompare.evaluate import cached as module
 from qcompare.evaluate.cached import CachedLM, chunks
-from qcompare.evaluate.kept import Identity, KeptScores, request_key
+from qcompare.evaluate.kept import KeptScores, request_key
 from qcompare.evaluate.scoring.lm import PackedLM
 from qcompare.evaluate.scoring.memory import Budget
 from qcompare.models.sources import fetch, load
 from qcompare.settings import Settings
+from qcompare.store.cache import Rows
 
-IDENTITY = Identity(
-    model_revision="abc",
-    layer_config={"a": "MXFP4"},
-    schemes={"MXFP4": {"bits": 4}},
-    rounding="rtn",
-    dtype="float32",
-    device="cpu A",
-    scorer="packed 1024",
-    max_length=512,
-    libraries={"torch": "2.13.0"},
-)
-OTHERS: dict[str, Any] = {
-    "model_revision": "abd",
-    "layer_config": {"a": "MXFP8"},
-    "schemes": {"MXFP4": {"bits": 5}},
-    "rounding": "opt_rtn",
-    "dtype": "bfloat16",
-    "device": "cuda A",
-    "scorer": "padded 1024",
-    "max_length": 256,
-    "libraries": {"torch": "2.13.1"},
-}
 QUESTIONS = [
     (f"Question {n}: what is it? Answer:", option) for n in range(9) for option in (" this one", " that", " no")
 ]
-
-
-def test_every_field_of_the_identity_matters() -> None:
-    assert set(OTHERS) == set(Identity.__dataclass_fields__)
-    digests = {replace(IDENTITY, **{field: value}).digest for field, value in OTHERS.items()}
-    assert len(digests | {IDENTITY.digest}) == len(OTHERS) + 1
 
 
 requests_of = st.lists(
@@ -84,7 +57,8 @@ def lm(tiny_llama: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest
 
 
 def scores_at(folder: Path, tokens: int) -> KeptScores:
-    return KeptScores(folder, replace(IDENTITY, scorer=f"packed {tokens}"))
+    folder.mkdir(exist_ok=True)
+    return KeptScores(Rows(folder / f"{tokens}.sqlite"))
 
 
 def score(lm: CachedLM, pairs: list[tuple[str, str]]) -> Any:
@@ -108,7 +82,7 @@ def test_more_questions_compute_only_the_new_ones(lm: CachedLM) -> None:
 
 def test_an_interrupted_evaluation_goes_on_after_its_last_chunk(lm: CachedLM, tmp_path: Path) -> None:
     undisturbed = score(lm, QUESTIONS)
-    kept = KeptScores(tmp_path / "other", IDENTITY)
+    kept = scores_at(tmp_path / "other", 1)
     lm.scores_at = lambda tokens: kept
     lm.reused, put, stored = 0, kept.put, []
 
@@ -121,31 +95,26 @@ def test_an_interrupted_evaluation_goes_on_after_its_last_chunk(lm: CachedLM, tm
     kept.put = put_twice_then_stop  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         score(lm, QUESTIONS)
-    lm.scores_at = lambda tokens: KeptScores(tmp_path / "other", IDENTITY)
+    lm.scores_at = lambda tokens: scores_at(tmp_path / "other", 1)
     assert score(lm, QUESTIONS) == undisturbed
     assert lm.reused == sum(stored)
 
 
-def test_another_identity_keeps_another_file(tmp_path: Path) -> None:
-    one = KeptScores(tmp_path, IDENTITY)
-    one.put([([1], [2])], [(-1.5, True)])
-    assert one.get([([1], [2]), ([1], [3])]) == [(-1.5, True), None]
-    assert KeptScores(tmp_path, replace(IDENTITY, dtype="bfloat16")).get([([1], [2])]) == [None]
-
-
 def test_a_damaged_score_is_computed_again_not_used(tmp_path: Path) -> None:
-    kept = KeptScores(tmp_path, IDENTITY)
+    kept = scores_at(tmp_path, 1)
     kept.put([([1], [2]), ([1], [3])], [(-1.5, True), (-2.5, False)])
-    with closing(sqlite3.connect(kept.path)) as db, db:
-        db.execute("UPDATE checked SET value = value + 0.125 WHERE request = ?", [request_key(([1], [2]))])
-    assert KeptScores(tmp_path, IDENTITY).get([([1], [2]), ([1], [3])]) == [None, (-2.5, False)]
+    assert kept.get([([1], [3]), ([1], [4])]) == [(-2.5, False), None]
+    with closing(sqlite3.connect(kept.rows.path)) as db, db:
+        other = struct.pack("<d?", -1.25, True)
+        db.execute("UPDATE rows SET value = ? WHERE key = ?", [other, request_key(([1], [2]))])
+    assert scores_at(tmp_path, 1).get([([1], [2]), ([1], [3])]) == [None, (-2.5, False)]
 
 
 def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
-    kept = KeptScores(tmp_path, IDENTITY)
+    kept = scores_at(tmp_path, 1)
     kept.put([([1], [2])], [(-1.5, True)])
-    kept.path.write_bytes(b"not a database" * 1000)
-    again = KeptScores(tmp_path, IDENTITY)
+    kept.rows.path.write_bytes(b"not a database" * 1000)
+    again = scores_at(tmp_path, 1)
     assert again.get([([1], [2])]) == [None]
     again.put([([1], [2])], [(-1.5, True)])
     assert again.get([([1], [2])]) == [(-1.5, True)]

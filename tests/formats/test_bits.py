@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from qcompare.errors import InvalidStudy
 from qcompare.formats.bits import bit_range, check_budget, check_sizes, count, layer_bits, stored_bytes
-from qcompare.formats.library import library_scheme
+from qcompare.formats.library import AutoRoundFormat, library_scheme
 from qcompare.study.formats import SCHEMES, format_of
 from qcompare.study.layers import LinearLayer
 
-SIMULATED = [name for name in SCHEMES if (format := format_of(name)) is None or format.mixable]
+SIMULATED = [name for name in SCHEMES if (format := format_of(name)) is None or isinstance(format, AutoRoundFormat)]
 sizes = st.integers(1, 12).map(lambda n: 32 * n)
 layer_lists = st.lists(st.tuples(sizes, sizes, st.integers(0, 5)), min_size=1, max_size=20).map(
     lambda rows: tuple(LinearLayer(f"layers.{b}.l{i}", x, y, b) for i, (x, y, b) in enumerate(rows))

@@ -219,9 +219,9 @@ def test_packed_weights_are_refused_also_where_the_config_is_silent() -> None:
         make_facts({"model_type": "llama"}, stored, model="m", source="folder", title="m", license=None)
 
 
-def test_experts_are_refused(settings: Settings, make_model: Callable[..., Path]) -> None:
-    folder = make_model("MixtralConfig", num_local_experts=2, num_hidden_layers=1)
-    assert "mixture of 2 experts" in refusal(folder, settings)
+def test_experts_of_other_families_are_refused(settings: Settings, make_model: Callable[..., Path]) -> None:
+    folder = make_model("DeepseekV3Config", n_routed_experts=2, num_hidden_layers=1, first_k_dense_replace=0)
+    assert "mixture of 2 experts of the family 'deepseek_v3'" in refusal(folder, settings)
 
 
 def test_the_table_of_causal_families_is_transformers_own() -> None:

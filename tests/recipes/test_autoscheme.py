@@ -1,7 +1,7 @@
 """The mixed recipe is auto-round's own choice."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from qcompare.recipes.allocate import allocate
 from qcompare.recipes.autoscheme import LayerLosses, Scoring, autoscheme_compressor, layer_losses
 from qcompare.recipes.groups import layer_groups
 from qcompare.settings import Settings
+from qcompare.store.cache import Cache, CacheKey
 
 
 @pytest.fixture
@@ -39,6 +40,20 @@ def scoring(text: Path) -> Scoring:
     return Scoring(str(text), num_samples=4, max_seq_length=32, seed=42)
 
 
+def score(
+    model: Path,
+    schemes: tuple[str, ...],
+    text: Path,
+    folder: Path,
+    report: Callable[[int, int], None] = lambda done, total: None,
+    make: Callable[[], tuple[Any, Any]] | None = None,
+) -> LayerLosses:
+    def key(kind: str, sources: Sequence[str], **inputs: Any) -> CacheKey:
+        return CacheKey(kind, "abc", {}, "", inputs)
+
+    return layer_losses(make or (lambda: load(model)), schemes, scoring(text), "cpu", Cache(folder), key, report)
+
+
 @pytest.mark.parametrize(
     ("schemes", "budgets"),
     [
@@ -58,9 +73,7 @@ def test_every_budget_from_one_scoring_is_the_choice_of_auto_round(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     steps: list[tuple[int, int]] = []
-    losses = layer_losses(
-        lambda: load(tiny_llama), schemes, scoring(text), "cpu", tmp_path / "ours", lambda d, t: steps.append((d, t))
-    )
+    losses = score(tiny_llama, schemes, text, tmp_path / "ours", report=lambda d, t: steps.append((d, t)))
     assert steps[-1][0] == steps[-1][1]
     layers = describe(str(tiny_llama), settings).layers
     for avg_bits in budgets:
@@ -85,14 +98,35 @@ def test_what_was_scored_once_is_not_scored_again(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    def never() -> Any:
+    def never(folder: Path) -> Any:
         raise AssertionError("scored again")
 
-    first = layer_losses(lambda: load(tiny_llama), ("MXFP4", "MXFP8"), scoring(text), "cpu", tmp_path / "scores")
-    assert layer_losses(never, ("MXFP4", "MXFP8", "BF16"), scoring(text), "cpu", tmp_path / "scores") == first
+    first = score(tiny_llama, ("MXFP4", "MXFP8"), text, tmp_path / "scores")
+    monkeypatch.setattr("tests.recipes.test_autoscheme.load", never)
+    assert score(tiny_llama, ("MXFP4", "MXFP8", "BF16"), text, tmp_path / "scores") == first
     text.write_text(text.read_text() + json.dumps({"text": "other words " * 40}))
     with pytest.raises(AssertionError, match="scored again"):
-        layer_losses(never, ("MXFP4", "MXFP8"), scoring(text), "cpu", tmp_path / "scores")
+        score(tiny_llama, ("MXFP4", "MXFP8"), text, tmp_path / "scores")
+
+
+def test_an_aborted_scoring_costs_only_itself_and_goes_on_where_it_was(
+    tiny_llama: Path, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 0.1 threw away every layer score of the model."""
+    monkeypatch.chdir(tmp_path)
+    whole = score(tiny_llama, ("MXFP4", "MXFP8"), text, tmp_path / "undisturbed")
+    score(tiny_llama, ("MXFP4",), text, tmp_path / "scores")
+
+    def stop(done: int, total: int) -> None:
+        if done > total * 0.6:  # of two schemes, inside the second one
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score(tiny_llama, ("MXFP4", "MXFP8"), text, tmp_path / "scores", report=stop)
+    with monkeypatch.context() as patch:
+        patch.setattr("tests.recipes.test_autoscheme.load", None)
+        assert score(tiny_llama, ("MXFP4",), text, tmp_path / "scores")["MXFP4"] == whole["MXFP4"]
+    assert score(tiny_llama, ("MXFP4", "MXFP8"), text, tmp_path / "scores") == whole
 
 
 def test_our_roundings_are_used_and_change_no_loss(
@@ -104,7 +138,7 @@ def test_our_roundings_are_used_and_change_no_loss(
     monkeypatch.setattr(Microscaling, "round", lambda self, x: rounded.append(x.shape) or plain(self, x))
 
     def losses(folder: str) -> LayerLosses:
-        return layer_losses(lambda: load(tiny_llama), ("MXFP4", "MXFP8"), scoring(text), "cpu", tmp_path / folder)
+        return score(tiny_llama, ("MXFP4", "MXFP8"), text, tmp_path / folder)
 
     ours = losses("ours")
     assert rounded
@@ -124,7 +158,7 @@ def test_layers_of_gpt2_are_scored_as_they_are_computed(
     before = {name: weights.clone() for name, weights in model.named_parameters()}
 
     def losses(folder: str) -> LayerLosses:
-        return layer_losses(lambda: (model, tokenizer), ("MXFP4", "MXFP8"), scoring(text), "cpu", tmp_path / folder)
+        return score(local.path, ("MXFP4", "MXFP8"), text, tmp_path / folder, make=lambda: (model, tokenizer))
 
     found = losses("with files")
     assert all(torch.equal(weights, before[name]) for name, weights in model.named_parameters())
@@ -132,20 +166,10 @@ def test_layers_of_gpt2_are_scored_as_they_are_computed(
     assert losses("without files") == found
 
 
-def test_layers_are_scored_in_this_process(
-    tiny_llama: Path, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_layers_are_scored_in_this_process(tmp_path: Path) -> None:
     """auto-round's workers on a GPU would load the model with `trust_remote_code=True`."""
-    from auto_round.auto_scheme import delta_loss
+    from auto_round import envs
 
-    monkeypatch.chdir(tmp_path)
-    may: list[bool] = []
-    decide = delta_loss._can_parallel_scheme_scoring
-
-    def deciding(parallel_enabled: bool, *args: Any, **options: Any) -> bool:
-        may.append(parallel_enabled)
-        return bool(decide(parallel_enabled, *args, **options))
-
-    monkeypatch.setattr(delta_loss, "_can_parallel_scheme_scoring", deciding)
-    layer_losses(lambda: load(tiny_llama), ("MXFP4", "MXFP8"), scoring(text), "cpu", tmp_path / "scores")
-    assert may == [False]
+    assert envs.AR_ENABLE_AUTO_SCHEME_PARALLEL
+    with autoscheme._environment(tmp_path):
+        assert not envs.AR_ENABLE_AUTO_SCHEME_PARALLEL

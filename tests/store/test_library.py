@@ -3,6 +3,7 @@
 import json
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ from qcompare.jobs.control import resume
 from qcompare.jobs.library import delete, rename, size_of, tag
 from qcompare.settings import Settings
 from qcompare.store import Store
+from qcompare.store.cache import Cache, CacheKey
 from qcompare.store.garbage import find, remove
 from qcompare.store.packing import ENDING, RECORD, pack, unpack
-from qcompare.store.seal import damage, reusable, seal
+from qcompare.store.seal import damage, seal
 from qcompare.study.records import Status, StudyRecord
 from qcompare.study.spec import Study
 from tests.synthetic import add_study, finish_job, finished_study
@@ -141,15 +143,12 @@ def test_what_is_no_whole_packed_study_is_refused(
 
 
 def test_gc_takes_what_no_study_needs_and_nothing_else(store: Store, study: StudyRecord) -> None:
-    revision = store.results(study.id)[0].model.revision
+    revision, kept, rows = store.results(study.id)[0].model.revision, dict[str, Path](), dict[str, Path]()
     for name in (revision, "gone"):
-        for folder in ("scores", "references"):
-            (store.home / folder / name).mkdir(parents=True)
-            (store.home / folder / name / "x.json").write_text("x" * 1000)
-        kept = store.home / "kept" / f"of-{name}"
-        kept.parent.mkdir(exist_ok=True)
-        kept.with_suffix(".json").write_text(json.dumps({"model_revision": name}))
-        kept.with_suffix(".sqlite").write_text("scores")
+        cache, key = Cache(store.home / "kept"), CacheKey("layer_scores", name, {}, "", {"of": name})
+        kept[name] = cache.entry(key, lambda folder: (folder / "x.json").write_text("x" * 1000) and None)
+        rows[name] = cache.rows(replace(key, kind="answers")).path
+    (store.home / "scores" / revision).mkdir(parents=True)  # as version 0.1 kept it
     (store.home / "studies" / "20200101-aaaaaa").mkdir()
     for study_id in ("20200101-aaaaaa", study.id):
         (store.home / "exports" / f"{study_id}.head-5-auto_round").mkdir(parents=True)
@@ -160,7 +159,9 @@ def test_gc_takes_what_no_study_needs_and_nothing_else(store: Store, study: Stud
     found = find(store)
     names = {str(each.path.relative_to(store.home)) for each in found}
     assert names == {
-        *("scores/gone", "references/gone", "kept/of-gone.json", "kept/of-gone.sqlite", "studies/20200101-aaaaaa"),
+        *(f"scores/{revision}", "studies/20200101-aaaaaa"),
+        *(f"kept/layer_scores/{kept['gone'].name}{suffix}" for suffix in ("", ".lock")),
+        *(f"kept/answers/{rows['gone'].stem}{suffix}" for suffix in (".json", ".sqlite")),
         *("exports/20200101-aaaaaa.head-5-auto_round", str(draft.relative_to(store.home))),
     }
     assert remove(found) == sum(each.num_bytes for each in found) > 2000
@@ -183,24 +184,6 @@ def test_a_seal_sees_every_change(tmp_path: Path) -> None:
     assert damage(tmp_path) == "a.bin has changed since it was written"
     (tmp_path / "a.bin").unlink()
     assert damage(tmp_path) == "a.bin is missing"
-
-
-def test_kept_work_is_used_only_as_it_was_left(tmp_path: Path) -> None:
-    folder, said = tmp_path / "kept", list[str]()
-    with pytest.raises(RuntimeError), reusable(folder, said.append):
-        folder.mkdir()
-        (folder / "scores.json").write_text("half")
-        raise RuntimeError("killed")
-    with reusable(folder, said.append):
-        assert not folder.exists()
-        folder.mkdir()
-        (folder / "scores.json").write_text("whole")
-    assert said == ["kept: scores.json was never finished: computed again"]
-    with reusable(folder, said.append):
-        assert (folder / "scores.json").read_text() == "whole"
-    (folder / "scores.json").write_text("other")
-    with reusable(folder, said.append):
-        assert not folder.exists()
 
 
 def test_five_hundred_jobs_keep_their_order(store: Store) -> None:

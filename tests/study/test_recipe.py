@@ -16,6 +16,11 @@ from qcompare.study.spec import Study
 WEIGHT_ONLY = {"recipe": "mixed", "schemes": ["W2A16G64", "W4A16G64"], "avg_bits": 3.0, "title": "Mixed W2/W4"}
 
 
+def test_schemes_of_several_formats_can_be_mixed_where_one_checkpoint_holds_them() -> None:
+    for schemes in (["NVFP4", "FP8_DYNAMIC"], ["MXFP4", "NVFP4", "FP8_BLOCK", "BF16"], ["W4A16", "W4A16G64"]):
+        assert Study.model_validate({"schemes": schemes}).schemes == tuple(schemes)
+
+
 def test_a_recipe_without_parameters_is_written_as_its_name() -> None:
     study = Study.model_validate({"recipes": ["bf16", {"recipe": "tail"}]})
     assert study == Study.model_validate({"recipes": ["bf16", "tail"]})
@@ -57,7 +62,9 @@ def test_one_study_holds_rows_of_several_formats(settings: Settings) -> None:
         ({"recipe": "mixed", "avg_bits": 99}, r"mixed: avg_bits: .*32"),
         ({"recipe": "bf16", "avg_bits": 4}, "bf16 takes no budget"),
         ({"recipe": "mixed", "schemes": ["MXFP4", "W8A16"]}, "cannot be stored in one checkpoint"),
-        ({"recipe": "mixed", "schemes": ["FP8_DYNAMIC", "BF16"]}, "name rtn_fp8_dynamic or awq_fp8_dynamic"),
+        ({"recipe": "mixed", "schemes": ["MXFP4_RCEIL", "FP8_DYNAMIC"]}, "cannot be stored in one checkpoint"),
+        ({"recipe": "mixed", "schemes": ["FP8_DYNAMIC", "INT8_W8A8"]}, "different bits"),
+        ({"recipe": "mixed", "schemes": ["NVFP4", "MXFP4"]}, r"low first.*\[MXFP4, NVFP4\]"),
         ({"recipe": "layers"}, "layer_config"),
         ({"recipe": "layers", "layer_config": "/no/such/file"}, "cannot be read"),
     ],
@@ -66,6 +73,21 @@ def test_a_wrong_recipe_is_one_line_that_says_what_is_wrong(recipe: Any, reason:
     with pytest.raises(InvalidStudy, match=reason) as caught:
         parse_study({"recipes": [recipe]})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"max_size": "five"}, "must be a size such as '5 GB'"),
+        ({"max_size": "0 GB"}, "max_size"),
+        ({"ignore": ["re:("]}, r"re:\( is no regular expression"),
+        ({"recipes": [{"recipe": "head", "avg_bits": 5, "max_size": "1 GB"}]}, "a budget is given twice"),
+        ({"recipes": [{"recipe": "uniform", "max_size": "1 GB"}]}, "uniform takes no budget: leave max_size out"),
+    ],
+)
+def test_wrong_sizes_and_patterns_are_one_line(values: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InvalidStudy, match=reason):
+        parse_study(values)
 
 
 def test_layers_of_ones_own_are_read_from_a_file_or_a_result(

@@ -61,7 +61,7 @@ def test_the_example_of_the_contract_is_a_study() -> None:
         ),
         ({"schemes": ["MXFP4"]}, "a low and a high"),
         ({"schemes": ["MXFP4", "W8A16"]}, "auto_round hold mixes of W2A16"),
-        ({"schemes": ["W4A16", "W4A16G64"]}, "different bits"),
+        ({"schemes": ["FP8_DYNAMIC", "INT8_W8A8"]}, "different bits"),
         ({"recipes": ["unifrom"]}, "did you mean 'uniform'"),
         ({"recipes": []}, "name at least one"),
         ({"tasks": ["helaswag"]}, "did you mean 'hellaswag'"),

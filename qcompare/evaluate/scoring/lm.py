@@ -1,15 +1,20 @@
 """``PackedLM``: lm-eval's HFLM with log-likelihoods scored in the fastest mode that is exact for the model.
 
-Rolling log-likelihoods, chat templates and encoding rules are HFLM's own.
+Greedy answers are written side by side (``greedy``) by models whose mode is packed. Chat templates, encoding rules,
+the windows of long texts and what is sampled are HFLM's own.
 """
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from .batched import BatchedLM, Progress
+from lm_eval.models.utils import handle_stop_sequences, postprocess_generated_text
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+
+from .batched import BatchedLM, GenerationRequest, Progress
 from .encode import Encoded, Pair, encode_pairs
+from .greedy import Prompt, answer_greedily, has_plain_settings, stop_tokens
 from .memory import Budget, default_row_tokens
 from .modes import ModeChoice, ScoringMode, choose_mode
 from .packed import score_plan
@@ -20,6 +25,11 @@ from .sums import Scores
 from .threads import Workers
 
 Request = tuple[Pair | None, list[int], list[int]]
+GREEDY_SETTINGS = {"until", "max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens", "do_sample"}
+GREEDY_SETTINGS |= {"temperature"}
+"""Settings of a request that leave the answer the most likely token at each step."""
+LOOKBACK = 2
+"""Tokens before a stop string's own in which lm-eval looks for it (``MultiTokenEOSCriteria``)."""
 
 
 class PackedLM(BatchedLM):
@@ -42,6 +52,8 @@ class PackedLM(BatchedLM):
         batch_size: int = 16,
         progress: Progress = lambda done, total: None,
         mode_choice: ModeChoice | None = None,
+        enable_thinking: bool | None = None,
+        think_end_token: str | int | None = None,
     ) -> None:
         """``budget`` is that of the study; ``batch_size`` is for generation.
 
@@ -54,6 +66,8 @@ class PackedLM(BatchedLM):
             add_bos_token=add_bos_token,
             max_length=max_length,
             batch_size=batch_size,
+            enable_thinking=enable_thinking,
+            think_end_token=think_end_token,
         )
         self.budget = budget or Budget(default_row_tokens(model))
         self.workers = workers or Workers.for_model(model)
@@ -64,12 +78,86 @@ class PackedLM(BatchedLM):
         self.computed = self.naive = 0
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> Scores:
-        """(log-likelihood, greedy) of each lm-eval request."""
+        """(log-likelihood, greedy) of each lm-eval request.
+
+        Raises:
+            ValueError: the model is to think first (`enable_thinking`): refused by HFLM itself.
+        """
+        if self.enable_thinking:
+            super().loglikelihood(requests)
         pairs = [request.args for request in requests]
         encoded = self._encode(pairs)
         return self._loglikelihood_tokens(
             [(pair, *tokens) for pair, tokens in zip(pairs, encoded, strict=True)], disable_tqdm=disable_tqdm
         )
+
+    def _answers(self, waiting: list[GenerationRequest]) -> Iterator[tuple[list[GenerationRequest], list[str]]]:
+        """Requests and their answers, one by one as they end; in padded batches what is not simply greedy."""
+        ours = [one for one in waiting if self._is_simply_greedy(one)]
+        prompts = [self._prompt(one) for one in ours]
+        for number, tokens in answer_greedily(
+            self.model, prompts, self.batch_size, self.budget, self.workers, self._report_steps
+        ):
+            text = postprocess_generated_text(self.tok_decode(tokens), self._stops(ours[number]), None)
+            self.cache_hook.add_partial("generate_until", ours[number].instance.args, text)
+            yield [ours[number]], [text]
+        yield from super()._answers([one for one in waiting if one not in ours])
+
+    def _is_simply_greedy(self, request: GenerationRequest) -> bool:
+        """Whether the answer is the most likely token at each step, within what the packed mode can do."""
+        return (
+            self.mode is ScoringMode.PACKED
+            and request.is_greedy
+            and not request.instance.args[1].keys() - GREEDY_SETTINGS
+            and bool(request.tokens)
+            and 0 < request.longest < self.max_length
+            and len(self._read(request)) + request.longest <= (self.mode_choice.longest or self.max_length)
+            and self.think_end_token is None
+            and has_plain_settings(self.model)
+        )
+
+    def _read(self, request: GenerationRequest) -> list[int]:
+        """The prompt's last tokens, with room for the answer."""
+        return request.tokens[-(self.max_length - request.longest) :]
+
+    def _prompt(self, request: GenerationRequest) -> Prompt:
+        """As HFLM reads it, ending where HFLM ends an answer that is alone in its batch."""
+        stops, ends = self._stops(request), stop_tokens(self.model)
+        seen = LOOKBACK + max(len(self.tokenizer.encode(stop, add_special_tokens=False)) for stop in stops)
+
+        def ended(new: list[int]) -> bool:
+            tail = self.tokenizer.decode(new[-seen:])
+            return new[-1] in ends or any(stop in tail for stop in stops)
+
+        return Prompt(tuple(self._read(request)), request.longest, ended)
+
+    def _stops(self, request: GenerationRequest) -> list[str]:
+        until = request.instance.args[1].get("until")
+        eos = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
+        stops: list[str] = handle_stop_sequences([until] if isinstance(until, str) else list(until or []), eos)
+        return stops
+
+    def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
+        """Log-likelihood of each text: HFLM's own windows, all of them scored together."""
+        if self.mode is ScoringMode.LM_EVAL:
+            own: list[float] = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
+            return own
+        windows = [self._windows(request.args[0]) for request in requests]
+        scores = iter(self._score([window for some in windows for window in some]))
+        totals = [float(sum(next(scores)[0] for _ in some)) for some in windows]
+        for request, total in zip(requests, totals, strict=True):
+            self.cache_hook.add_partial("loglikelihood_rolling", request.args, total)
+        return totals
+
+    def _windows(self, text: str) -> list[Encoded]:
+        """(context, continuation) of each window, as `HFLM.loglikelihood_rolling` (0.4.13) cuts a text."""
+        windows = get_rolling_token_windows(
+            token_list=self.tok_encode(text),
+            prefix_token=self.prefix_token_id,
+            max_seq_len=self.max_length,
+            context_len=1,
+        )
+        return [make_disjoint_window(window) for window in windows]
 
     def _encode(self, pairs: list[Pair]) -> list[Encoded]:
         return encode_pairs(self, pairs)

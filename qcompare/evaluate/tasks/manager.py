@@ -9,17 +9,21 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from qcompare.demo.bundle import ensure_bundle
+from qcompare.errors import InvalidStudy
+from qcompare.evaluate.tasks.find import entry_and_known, files_of, read_definition
+from qcompare.evaluate.tasks.index import LOCAL_BUILDERS, Entry, tasks_folder
 from qcompare.models.hub import hub_reachable
 from qcompare.settings import Settings
 from qcompare.study.task import TASKS, Task
 
-HUB, BUNDLE, OWN = "hub", "demo bundle", "task file"
+HUB, BUNDLE, OWN, CACHE = "hub", "demo bundle", "task file", "cache of data sets"
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,10 @@ class TaskSet:
     """Tasks that are ready to be run by lm-eval."""
 
     manager: Any
-    """An `lm_eval.tasks.TaskManager` that knows these tasks only."""
+    """An `lm_eval.tasks.TaskManager` that knows these tasks, and what they consist of, only."""
     data: dict[str, str]
-    """The study's name of a task → `hub`, `demo bundle` or, for a task that names its own data, `task file`."""
+    """The study's name of a task → `hub`, `demo bundle`, `cache of data sets` or, where it names its own data, `task
+    file`."""
 
 
 def task_manager(
@@ -56,16 +61,41 @@ def task_manager(
     from_hub = hub_reachable(settings)
     if not from_hub:
         stay_offline()
-    bundled = not from_hub and any(task.bundle_files for task in chosen)
-    data = (bundle_dir or ensure_bundle(settings, report).folder) / "tasks" if bundled else None
     cache = settings.home / "cache"
-    files = {file: text for task in chosen for file, text in _definitions(task, data, cache / "datasets").items()}
+    originals = {task.name: definitions(task) for task in chosen}
+    bundled = not from_hub and any(each.bundle for found in originals.values() for each in found)
+    data = (bundle_dir or ensure_bundle(settings, report).folder) / "tasks" if bundled else None
+    files: dict[str, str] = {}
+    for found in originals.values():
+        for each in found:
+            text = each.as_yaml(data, cache / "datasets")
+            if files.setdefault(each.file_name, text) != text:
+                raise InvalidStudy("two tasks are both called '{name}': rename one", name=each.name)
     from lm_eval.tasks import TaskManager
 
+    _sandbox_templates(settings)
     folder = _write(files, cache / "tasks")
     manager = TaskManager(include_path=str(folder), include_defaults=False)
-    source = HUB if from_hub else BUNDLE
-    return TaskSet(manager, {task.name: source if task.bundle_files else OWN for task in chosen})
+    return TaskSet(manager, {name: _source(found, from_hub) for name, found in originals.items()})
+
+
+def _source(found: Sequence["Original"], from_hub: bool) -> str:
+    if any(each.bundle for each in found):
+        return HUB if from_hub else BUNDLE
+    if all(each.is_own or each.is_group for each in found):
+        return OWN
+    return HUB if from_hub else CACHE
+
+
+def _sandbox_templates(settings: Settings) -> None:
+    """Keep templates of task files from running Python code, which lm-eval's own environment (0.4.13) would."""
+    from jinja2.sandbox import SandboxedEnvironment
+    from lm_eval import utils
+
+    if not settings.trust_remote_code and not isinstance(utils.env, SandboxedEnvironment):
+        sandbox = SandboxedEnvironment(undefined=utils.env.undefined, keep_trailing_newline=True)
+        sandbox.filters |= utils.env.filters
+        utils.env = sandbox
 
 
 def stay_offline() -> None:
@@ -78,19 +108,81 @@ def stay_offline() -> None:
                     setattr(sys.modules[module], flag, True)
 
 
-def _definitions(task: Task, data: Path | None, datasets_cache: Path) -> dict[str, str]:
-    """File name → text of the YAML files of one task. JSON is valid YAML."""
-    import lm_eval.tasks
+@dataclass(frozen=True)
+class Original:
+    """A YAML file that a task consists of."""
 
-    texts = {}
-    root = Path(lm_eval.tasks.__file__).parent
-    for original in sorted([Path(task.yaml)] if Path(task.yaml).is_absolute() else root.glob(task.yaml)):
-        values: dict[str, object] = {"include": str(original)}
-        is_group = original.stem.startswith("_")
-        if data is not None and task.bundle_files and not is_group:
-            values |= _bundled(task, original.stem.removeprefix(f"{task.name}_"), data, datasets_cache)
-        texts[f"{task.name}-{original.stem.strip('_')}.yaml"] = json.dumps(values, indent=1)
-    return texts
+    name: str
+    """Of the task or group it defines."""
+    path: Path
+    is_own: bool
+    """Its data is its own, or its file is not lm-eval's."""
+    is_group: bool
+    bundle: Task | None
+    """The built-in task whose data in the demo bundle it can use."""
+
+    @property
+    def file_name(self) -> str:
+        """Of the file that includes it."""
+        return f"{hashlib.sha256(self.name.encode()).hexdigest()[:8]}-{self.path.stem.strip('_')}.yaml"
+
+    def as_yaml(self, data: Path | None, datasets_cache: Path) -> str:
+        """A definition that includes it. JSON is valid YAML.
+
+        Args:
+            data: the demo bundle's folder of tasks, where its data is to be used.
+        """
+        values: dict[str, object] = {"include": str(self.path)}
+        if data is not None and self.bundle:
+            subject = self.path.stem.removeprefix(f"{self.bundle.name}_")
+            values |= _bundled(self.bundle, subject, data, datasets_cache)
+        elif self.is_own and not self.is_group:
+            values |= _beside(self.path)
+        return json.dumps(values, indent=1)
+
+
+def definitions(task: Task) -> list[Original]:
+    """The files that define a task: its own, and those of its parts.
+
+    Raises:
+        InvalidStudy: one cannot be read.
+    """
+    if task.yaml and not Path(task.yaml).is_absolute():
+        paths = sorted(tasks_folder().glob(task.yaml))
+        return [_built_in(task, path) for path in paths]
+    if task.yaml:  # of a package of somebody else, or questions turned into a task
+        return [Original(task.name, Path(task.yaml), True, False, None)]
+    entry, known = entry_and_known(task)
+    return [_original(name, each) for name, each in files_of(task.lm_eval_name, entry, known).items()]
+
+
+def _built_in(task: Task, path: Path) -> Original:
+    is_group = path.stem.startswith("_")
+    return Original(str(path), path, False, is_group, None if is_group or not task.bundle_files else task)
+
+
+def _original(name: str, entry: Entry) -> Original:
+    path = tasks_folder() / entry.path  # an absolute path stays as it is
+    is_group = entry.kind == "group"
+    alike = (task for task in TASKS.values() if task.bundle_files and fnmatch(entry.path, task.yaml))
+    own = Path(entry.path).is_absolute() or entry.dataset.partition(":")[0] in LOCAL_BUILDERS
+    return Original(name, path, own, is_group, None if is_group else next(alike, None))
+
+
+def _beside(path: Path) -> dict[str, object]:
+    """Data files that a task file names by relative paths, as full paths: jobs run in folders of their own."""
+    kwargs = read_definition(path).values.get("dataset_kwargs")
+    if not isinstance(kwargs, dict) or "data_files" not in kwargs:
+        return {}
+    return {"dataset_kwargs": {**kwargs, "data_files": _absolute(kwargs["data_files"], path.parent)}}
+
+
+def _absolute(files: Any, folder: Path) -> Any:
+    if isinstance(files, dict):
+        return {split: _absolute(each, folder) for split, each in files.items()}
+    if isinstance(files, list):
+        return [_absolute(each, folder) for each in files]
+    return files if "://" in files else str(folder / files)
 
 
 def _bundled(task: Task, subject: str, data: Path, datasets_cache: Path) -> dict[str, object]:

@@ -73,7 +73,7 @@ def _exportable(state: PageState) -> list[Job]:
     return [
         job
         for job in state.store.jobs(state.study_id)
-        if job.status is Status.SUCCESS and not job.recipe_spec.is_baseline
+        if job.status is Status.SUCCESS and not (job.recipe_spec.is_baseline or job.recipe_spec.served)
     ]
 
 

@@ -97,8 +97,7 @@ def _shown(store: Store, cell: Cell | None, kind: str, search: str) -> list[Any]
             f'<p class="qc-error" role="alert">{escape(translate(error.message))}</p>',
             gr.update(visible=False),
         ]
-    task = TASKS[cell.task].title if cell.task in TASKS else cell.task
-    heading = gettext("{task}, {recipe}: the questions", task=task, recipe=found.title)
+    heading = gettext("{task}, {recipe}: the questions", task=TASKS.title(cell.task), recipe=found.title)
     return [
         cell,
         f"<h3>{escape(heading)}</h3>",

@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qcompare.evaluate.cached import CachedLM
-from qcompare.evaluate.encodings import KeptEncodings
+from qcompare.evaluate.kept import KeptEncodings, _pair_key
 from qcompare.evaluate.scoring.memory import Budget
+from qcompare.store.cache import Rows
 
 from .conftest import tiny_model
 
-IDENTITY = {"model": "abc", "add_bos_token": None}
 tokens = st.lists(st.integers(0, 2**32 - 1), max_size=5)
 texts = st.text(max_size=5)
 
@@ -23,25 +23,18 @@ texts = st.text(max_size=5)
 @given(encodings=st.dictionaries(st.tuples(texts, texts), st.tuples(tokens, tokens), max_size=8))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 def test_what_is_kept_is_read_back(tmp_path: Path, encodings: dict[Any, Any]) -> None:
-    KeptEncodings(tmp_path / "kept.sqlite", IDENTITY).put(encodings)
-    assert KeptEncodings(tmp_path / "kept.sqlite", IDENTITY).get(encodings) == encodings
-
-
-@pytest.mark.parametrize("other", [{"model": "abd"}, {"add_bos_token": True}])
-def test_another_tokenizer_or_setting_finds_nothing(tmp_path: Path, other: dict[str, Any]) -> None:
-    pair = ("Who?", " me")
-    KeptEncodings(tmp_path / "kept.sqlite", IDENTITY).put({pair: ([1], [2])})
-    assert KeptEncodings(tmp_path / "kept.sqlite", IDENTITY | other).get([pair]) == {}
+    KeptEncodings(Rows(tmp_path / "kept.sqlite")).put(encodings)
+    assert KeptEncodings(Rows(tmp_path / "kept.sqlite")).get(encodings) == encodings
 
 
 def test_what_is_damaged_is_not_used(tmp_path: Path) -> None:
-    kept = KeptEncodings(tmp_path / "kept.sqlite", IDENTITY)
+    kept = KeptEncodings(Rows(tmp_path / "kept.sqlite"))
     kept.put({("Who?", " me"): ([1], [2]), ("Who?", " you"): ([1], [3])})
-    with closing(sqlite3.connect(kept.path)) as db, db:
-        db.execute("UPDATE encoding SET tokens = substr(tokens, 1, 6) WHERE pair = ?", [kept._key(("Who?", " me"))])
+    with closing(sqlite3.connect(kept.rows.path)) as db, db:
+        db.execute("UPDATE rows SET value = substr(value, 1, 6) WHERE key = ?", [_pair_key(("Who?", " me"))])
     assert kept.get([("Who?", " me"), ("Who?", " you")]) == {("Who?", " you"): ([1], [3])}
-    kept.path.write_bytes(b"not a database" * 1000)
-    assert KeptEncodings(kept.path, IDENTITY).get([("Who?", " you")]) == {}
+    kept.rows.path.write_bytes(b"not a database" * 1000)
+    assert KeptEncodings(Rows(kept.rows.path)).get([("Who?", " you")]) == {}
 
 
 def test_a_second_recipe_tokenises_nothing(tmp_path: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +42,7 @@ def test_a_second_recipe_tokenises_nothing(tmp_path: Path, tokenizer: Any, monke
 
     def model() -> CachedLM:
         lm = CachedLM(tiny_model("llama"), tokenizer, budget=Budget(64))
-        lm.encodings = KeptEncodings(tmp_path / "kept.sqlite", IDENTITY)
+        lm.encodings = KeptEncodings(Rows(tmp_path / "kept.sqlite"))
         return lm
 
     first = model()._encode(pairs)
