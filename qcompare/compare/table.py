@@ -9,6 +9,7 @@ from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, PlainSeri
 from qcompare.compare.answers import Answers, read_all_answers
 from qcompare.compare.comparable import group_results, set_apart
 from qcompare.compare.differences import Against, Pair, all_pairs, within_group
+from qcompare.compare.metrics import MetricDifference
 from qcompare.compare.selection import Selection, read_selection
 from qcompare.compare.statistics import PairedDifference
 from qcompare.store import Store
@@ -63,7 +64,7 @@ class Row(Frozen):
     """All stored bytes × 8 / all parameters."""
     size_bytes: int | None = None
     average: float | None = None
-    """Mean of `acc` over the study's tasks."""
+    """Mean accuracy over the study's tasks; those that have none (perplexity) are left out."""
     average_stderr: float | None = None
     percent_of_bf16: float | None = None
     """average / average of BF16 × 100."""
@@ -72,6 +73,8 @@ class Row(Frozen):
     """Rows are compared only inside a group: see `Comparison.set_apart`."""
     versus_bf16: PairedDifference | None = None
     versus_uniform: PairedDifference | None = None
+    metrics_versus_bf16: tuple[MetricDifference, ...] = ()
+    """Of the tasks beside the average: perplexity, F1, BLEU."""
     unpaired_because: Text | None = None
     """Why there is no paired difference although both recipes have a score."""
     divergence: Divergence | None = None
@@ -101,6 +104,10 @@ class Row(Frozen):
     def task(self, name: str) -> TaskScore | None:
         """This recipe's score on a task."""
         return next((score for score in self.tasks if score.task == name), None)
+
+    def metric(self, task: str) -> MetricDifference | None:
+        """Its difference to BF16 on a task beside the average."""
+        return next((found for found in self.metrics_versus_bf16 if found.task == task), None)
 
 
 class Comparison(Frozen):
@@ -162,14 +169,15 @@ class Comparison(Frozen):
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Those that rows of the first group have a score of."""
-        measured = {score.task for row in self.rows if row.group == 0 for score in row.tasks}
+        """Those that rows of the first group have an accuracy of."""
+        measured = {score.task for row in self.rows if row.group == 0 for score in row.tasks if score.averaged}
         return tuple(task for task in self.study.tasks if task in measured)
 
     @property
     def questions(self) -> int:
-        """Questions that each recipe of the first group answered."""
-        return max((sum(task.n for task in row.tasks) for row in self.rows if row.group == 0), default=0)
+        """Questions of the average that each recipe of the first group answered."""
+        averaged = [[task.n for task in row.tasks if task.averaged] for row in self.rows if row.group == 0]
+        return max(map(sum, averaged), default=0)
 
     @property
     def data(self) -> tuple[str, ...]:
@@ -236,8 +244,8 @@ class Measured:
 
 
 def _tasks(group: Sequence[Result], study: Study) -> list[str]:
-    """The tasks that these results, measured under the same conditions, have a score of."""
-    measured = {score.task for result in group[:1] for score in result.tasks}
+    """The tasks that these results, measured under the same conditions, have an accuracy of."""
+    measured = {score.task for result in group[:1] for score in result.tasks if score.averaged}
     return [task for task in study.tasks if task in measured]
 
 
@@ -258,10 +266,11 @@ def _row(selection: Selection, job: Job, measured: Measured | None) -> Row:
         update={
             **{name: getattr(result, name) for name in SAME_FIELDS},
             "bits_per_weight": result.size_bytes and 8 * result.size_bytes / result.model.num_params,
-            "tasks": tuple(result.tasks),
+            "tasks": tuple(score.model_copy(update={"resamples": ()}) for score in result.tasks),
             "group": measured.group,
             "percent_of_bf16": against.percent_of_bf16,
             "versus_bf16": against.bf16,
+            "metrics_versus_bf16": against.metrics,
             "versus_uniform": against.uniform,
             "unpaired_because": against.unpaired_because,
         }

@@ -143,7 +143,7 @@ class Run:
 
         with self.stages.stage(Stage.LOADING):
             model, tokenizer = self.lab.load()
-            if self.study.tasks and self.study.scorer == "packed":
+            if self.study.scorer == "packed":
                 self.mode_choice = choose_scoring_mode(model, tokenizer)
         if self.study.divergence:
             with self.stages.stage(Stage.REFERENCE) as report:
@@ -277,7 +277,8 @@ class Run:
     def _generate(self, model: Any, tokenizer: Any) -> list[Any]:
         from qcompare.evaluate.generate import generate
 
+        packed = bool(self.mode_choice and self.mode_choice.mode == "packed" and not self.mode_choice.longest)
         with self.stages.stage(Stage.GENERATING) as report:
             if self.endpoint:
                 return self.endpoint.answer(self.study.prompts, self.study.max_new_tokens, report)
-            return generate(model, tokenizer, self.study.prompts, self.study.max_new_tokens, report)
+            return generate(model, tokenizer, self.study.prompts, self.study.max_new_tokens, report, packed=packed)

@@ -13,7 +13,9 @@ from qcompare.settings import Settings
 from qcompare.words import Message, gettext_noop
 
 USABLE = Message("a decoder-only language model (Llama, Qwen, Gemma, Mistral, …)")
-NO_BASELINE = gettext_noop("a baseline must not have lost accuracy already; choose the original model")
+NO_BASELINE = gettext_noop(
+    "differences would be measured against a model that has lost accuracy already; choose the original model"
+)
 
 
 def read_config(path: Path) -> dict[str, Any]:

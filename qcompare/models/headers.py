@@ -26,8 +26,6 @@ class Stored:
     shapes: Shapes
     size_bytes: int
     """All weight files."""
-    dtypes: frozenset[str]
-    """As safetensors writes them: `BF16`, `F32`, …"""
 
 
 def read_headers(folder: Path, allow_pickled: bool) -> Stored:
@@ -82,7 +80,6 @@ def join_headers(headers: list[dict[str, Any]], size_bytes: int) -> Stored:
     return Stored(
         shapes={name: tuple(entry["shape"]) for name, entry in entries.items()},
         size_bytes=size_bytes,
-        dtypes=frozenset(str(entry["dtype"]) for entry in entries.values()),
     )
 
 

@@ -179,7 +179,6 @@ def _stored(metadata: Any, sizes: dict[str, int]) -> Stored:
     return Stored(
         shapes={name: tuple(tensor.shape) for name, tensor in tensors.items()},
         size_bytes=sum(sizes.get(name, 0) for name in metadata.files_metadata),
-        dtypes=frozenset(str(tensor.dtype) for tensor in tensors.values()),
     )
 
 

@@ -14,7 +14,7 @@ from qcompare.models.environment import machine_identity
 from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.models.hub import hub_reachable
 from qcompare.models.sources import describe, fetch, load
-from qcompare.quantize.fp8 import skip_repeated_rounding, write_fp8
+from qcompare.quantize.fp8 import speed_up_reloaded, write_compressed
 from qcompare.quantize.input_maxima import input_maxima
 from qcompare.quantize.rounding import Rounding, round_in_memory
 from qcompare.quantize.simulate import simulate
@@ -167,14 +167,21 @@ class Lab:
 
     def _input_maxima(self, model: Any, tokenizer: Any, layer_config: LayerConfig) -> dict[str, float]:
         """Of layers whose format calibrates the scale of their inputs."""
-        formats = {name: format_of(scheme) for name, scheme in layer_config.items()}
-        names = [name for name, format in formats.items() if format and format.calibrates_inputs]
+        names = self.calibrated(layer_config)
         return self.maxima_of_inputs(model, tokenizer, names) if names else {}
+
+    def calibrated(self, layer_config: LayerConfig) -> list[str]:
+        """Layers whose format calibrates the scale of their inputs."""
+        formats = {name: format_of(scheme) for name, scheme in layer_config.items()}
+        return [name for name, format in formats.items() if format and format.calibrates_inputs]
 
     def maxima_of_inputs(self, model: Any, tokenizer: Any, names: Iterable[str]) -> dict[str, float]:
         """Full layer name → largest absolute input on the calibration text."""
-        rows = token_rows(self.calibration(ULTRACHAT), self.study.calibration, tokenizer)
-        return input_maxima(model, names, rows["input_ids"])
+        return input_maxima(model, names, self.calibration_rows(tokenizer)["input_ids"])
+
+    def calibration_rows(self, tokenizer: Any, whole: bool = True) -> Any:
+        """Tokens of the calibration text (`recipes.calibration.token_rows`)."""
+        return token_rows(self.calibration(ULTRACHAT), self.study.calibration, tokenizer, whole=whole)
 
     def rounding(self) -> Rounding:
         """How weights are rounded."""
@@ -188,22 +195,27 @@ class Lab:
             seed=study.seed,
         )
 
-    def compress(self, model: Any, tokenizer: Any, scheme: str, n_grid: int | None) -> tuple[Any, Any]:
-        """The (model, tokenizer) of an FP8 checkpoint that llm-compressor wrote, loaded again. The model is consumed.
+    def compress(
+        self, model: Any, tokenizer: Any, layer_config: LayerConfig, n_grid: int | None = None, gptq: bool = False
+    ) -> tuple[Any, Any]:
+        """The (model, tokenizer) of a checkpoint that llm-compressor wrote, loaded again. The model is consumed.
 
         Args:
-            n_grid: scales that AWQ tries per mapping; None rounds plainly.
+            n_grid: scales that AWQ tries per mapping; None leaves AWQ out.
+            gptq: round by GPTQ instead of to the nearest.
         """
         rows = None
-        if n_grid:
-            rows = token_rows(self.calibration(ULTRACHAT), self.study.calibration, tokenizer, whole=False)
+        if n_grid or gptq:
+            rows = self.calibration_rows(tokenizer, whole=False)
             total = sum(map(len, rows["input_ids"]))
             self.calibration_text = f"{self.calibration_text} at most per row, {total} in all"
         self.checkpoint = self.folder / "checkpoint"
-        self.awq = write_fp8(model, tokenizer, scheme, rows, n_grid, self.checkpoint, self.report)
+        self.awq = write_compressed(
+            model, tokenizer, layer_config, self.checkpoint, self.report, rows=rows, n_grid=n_grid, gptq=gptq
+        )
         compressed = LocalModel(self.checkpoint, self.local.name, "folder", self.local.revision)
         loaded, tokenizer = load(compressed, self.device, self.dtype, self.settings, self.study.hub_kernels)
-        skip_repeated_rounding(loaded)
+        speed_up_reloaded(loaded)
         return loaded, tokenizer
 
     def divergence(self, model: Any) -> Divergence:

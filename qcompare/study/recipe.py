@@ -131,6 +131,8 @@ RECIPES: Registry[type[RecipeSpec]] = Registry(
         "rtn_fp8_block": "qcompare.recipes.fp8:RtnFp8Block",
         "awq_fp8_block": "qcompare.recipes.fp8:AwqFp8Block",
         "endpoint": "qcompare.recipes.endpoint:Endpoint",
+        "gptq_w4a16": "qcompare.recipes.w4a16:GptqW4A16",
+        "awq_w4a16": "qcompare.recipes.w4a16:AwqW4A16",
     },
 )
 

@@ -41,10 +41,8 @@ class TaskScore(Frozen):
     """Where the questions came from: `hub`, `demo bundle`, `cache of data sets` or `task file`."""
     higher_is_better: bool = True
     averaged: bool = True
-    """An accuracy: each question is right or wrong, and the task enters the average. Others (perplexity, F1, BLEU)
-    stand beside it."""
-    weight_by_size: bool = True
-    """Of a group: all its questions weigh the same; otherwise all its parts."""
+    """An accuracy: each question is right or wrong and weighs the same, and the task enters the average. Others
+    (perplexity, F1, BLEU, groups whose parts weigh the same whatever their size) stand beside it."""
     others: dict[str, float] = Field(default_factory=dict)
     """All metrics and their standard errors as lm-eval names them: `acc_norm,none`, `acc_norm_stderr,none`."""
     resamples: tuple[float, ...] = ()

@@ -74,14 +74,18 @@ def test_a_beginning_is_read_once_and_no_place_stays_empty(
     assert sum(passes) <= sum(tokens) - 7 * beginning + 8 * 5
 
 
+@pytest.mark.parametrize(("name", "tokens"), [("gemma", (9,)), ("gpt_neox", (5, 6, 7))])
 def test_a_text_that_repeats_itself_takes_fewer_passes(
-    tokenizer: Any, passes: list[int], monkeypatch: pytest.MonkeyPatch
+    name: str, tokens: tuple[int, ...], passes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = requests({"until": [], "max_gen_toks": 40}, PROMPTS)
-    found = make(tokenizer, batch_size=8).generate_until(asked)
-    few = len(passes)
+    prompts = [greedy.Prompt(tokens, 40, lambda new: False)]
+
+    def answers() -> dict[int, list[int]]:
+        return dict(greedy.answer_greedily(tiny_model(name), prompts, 1, Budget(64), Workers.one()))
+
+    found, few = answers(), len(passes)
     monkeypatch.setattr(greedy, "LOOKUP", 1000)
-    assert make(tokenizer, batch_size=8).generate_until(asked) == found
+    assert answers() == found
     assert few < 0.8 * (len(passes) - few)
 
 
