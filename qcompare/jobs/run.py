@@ -20,7 +20,7 @@ from qcompare.store import JobFolder
 from qcompare.store.cache import source_digest
 from qcompare.study.formats import quantized, scheme_definitions
 from qcompare.study.records import Job
-from qcompare.study.result import ModelRef, Result, Served, TaskScore
+from qcompare.study.result import Divergence, Generation, ModelRef, Result, Served, TaskScore
 from qcompare.study.samples import Sample
 from qcompare.study.spec import Study
 from qcompare.study.stage import Stage
@@ -182,7 +182,7 @@ class Run:
         key = self.lab.cache_key("reference_states", REFERENCE_SOURCES, tokens=text.digest)
         return text, original_states(model, text, self.lab.cache, key, report)
 
-    def _divergence(self, model: Any) -> Any:
+    def _divergence(self, model: Any) -> Divergence | None:
         from qcompare.evaluate.divergence import divergence
 
         if self.reference is None or (self.lab.loaded and self.lab.loaded.other_tokenizer):
@@ -299,7 +299,7 @@ class Run:
                 cache.rows(key("log_likelihoods", SCORE_SOURCES, **model, scorer=lm.mode, row_tokens=tokens))
             )
 
-    def _generate(self, model: Any, tokenizer: Any) -> list[Any]:
+    def _generate(self, model: Any, tokenizer: Any) -> list[Generation]:
         from qcompare.evaluate.generate import generate
 
         packed = bool(self.mode_choice and self.mode_choice.mode == "packed" and not self.mode_choice.longest)
