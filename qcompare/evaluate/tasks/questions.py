@@ -250,7 +250,7 @@ def _xlsx(path: Path) -> Iterator[Line]:
     import pandas as pd
 
     try:
-        frame = pd.read_excel(path, header=None, dtype=object, keep_default_na=False)
+        frame = pd.read_excel(path, header=None, dtype=object, keep_default_na=False, engine="openpyxl")
     except ImportError:
         raise InvalidStudy(
             "{path}: Excel files need the package openpyxl: 'pip install openpyxl', or save it as CSV", path=path.name
