@@ -102,7 +102,7 @@ def plan(ctx: typer.Context, study_file: StudyFile, model: Model = None) -> None
     """Check a study and print what it would do; nothing runs."""
     from rich.console import Console
 
-    from qcompare.cli.terminal import plan_table
+    from qcompare.cli.terminal import plan_table, question_lines
     from qcompare.plan.plan import make_plan
     from qcompare.plan.preflight import notes, problems
 
@@ -111,6 +111,8 @@ def plan(ctx: typer.Context, study_file: StudyFile, model: Model = None) -> None
     for study in load_studies(study_file, model):
         found = make_plan(study, ctx.obj)
         console.print(plan_table(found))
+        for line in question_lines(study, ctx.obj):
+            print(line)
         for note in notes(found):
             print(f"note: {note}")
         for problem in problems(found, ctx.obj):
