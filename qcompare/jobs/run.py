@@ -175,7 +175,7 @@ class Run:
 
         assert self.study.divergence
         try:
-            text = passages(self.study.divergence, tokenizer, self.settings, print)
+            text = passages(self.study.divergence, tokenizer, self.settings, print, self.study.tasks)
         except ModelUnavailable as error:
             print(f"no KL divergence: {error}")
             return None
