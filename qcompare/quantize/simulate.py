@@ -33,7 +33,7 @@ def simulate(
     Args:
         model: a loaded transformers model; changed in place.
         layer_config: full layer name → scheme name.
-        report: told (layers done, layers in all).
+        report: called with (layers done, layers in all).
         activations: False leaves them as they are and rounds weights only.
         input_maxima: full layer name → largest absolute input, from `input_maxima.input_maxima`, for formats that
             calibrate them.
@@ -80,6 +80,11 @@ def keep_original_head(model: Any) -> None:
     original.weight, original.bias = head.weight, head.bias
     head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
     model.__dict__[ORIGINAL_HEAD] = original  # a module of the model would be rounded and saved with it
+
+
+def give_original_head(model: Any, head: Any) -> None:
+    """Let a model that was loaded from a checkpoint remember the output head of the original."""
+    model.__dict__[ORIGINAL_HEAD] = head
 
 
 @contextmanager

@@ -63,16 +63,16 @@ def allocate_each(
     ]
 
 
-def choose(table: Sequence[Sequence[Option]], room: int) -> list[int]:
-    """For each row the index of the option to take, so that bits fit into `room` and losses add up to the least.
+def choose(table: Sequence[Sequence[Option]], limit: int) -> list[int]:
+    """For each row the index of the option to take, so that bits fit into `limit` and losses add up to the least.
 
     Raises:
         ValueError: nothing fits.
     """
-    return choose_each(table, [room])[0]
+    return choose_each(table, [limit])[0]
 
 
-def choose_each(table: Sequence[Sequence[Option]], rooms: Sequence[int]) -> list[list[int]]:
+def choose_each(table: Sequence[Sequence[Option]], limits: Sequence[int]) -> list[list[int]]:
     """As `choose`, for each of several numbers of bits: what is best for the largest holds what is best for all.
 
     Raises:
@@ -82,19 +82,19 @@ def choose_each(table: Sequence[Sequence[Option]], rooms: Sequence[int]) -> list
     still_needed = list(accumulate(reversed(least), initial=0))[::-1][1:]
     states = {0: _State(0.0)}
     for row, needed in zip(table, still_needed, strict=True):
-        states = _pareto(_extend(states, row, max(rooms) - needed))
+        states = _pareto(_extend(states, row, max(limits) - needed))
     used = sorted(states)
-    if not used or used[0] > min(rooms):
+    if not used or used[0] > min(limits):
         raise ValueError("the budget is below the cheapest schemes")
-    return [_choices(states[used[bisect_right(used, room) - 1]]) for room in rooms]
+    return [_choices(states[used[bisect_right(used, limit) - 1]]) for limit in limits]
 
 
-def _extend(states: dict[int, _State], row: Sequence[Option], room: int) -> dict[int, _State]:
+def _extend(states: dict[int, _State], row: Sequence[Option], limit: int) -> dict[int, _State]:
     grown: dict[int, _State] = {}
     for used, state in states.items():
         for index, option in enumerate(row):
             bits, loss = used + option.bits, state.loss + option.loss
-            if bits <= room and (bits not in grown or loss < grown[bits].loss):
+            if bits <= limit and (bits not in grown or loss < grown[bits].loss):
                 grown[bits] = _State(loss, index, state)
     return grown
 

@@ -19,7 +19,7 @@ def calibration_text(
     """What to hand auto-round as `dataset` (None is its own default), and its name in words.
 
     Args:
-        calibration: the study's wish; `auto` takes the bundled text where one is given.
+        calibration: as the study says; `auto` takes the bundled text where one is given.
         bundled: the demo bundle's text, for models or machines that should use it.
 
     Raises:

@@ -68,6 +68,11 @@ class Questions:
         """lm-eval's definition."""
         return self.folder / "task.yaml"
 
+    @property
+    def texts(self) -> Path:
+        """The questions, as JSON lines."""
+        return self.folder / "questions.jsonl"
+
 
 def prepare(path: Path, home: Path) -> Questions:
     """Check a file and make a task of it, below `home`'s cache; what is known by its content is not checked again.
@@ -84,6 +89,22 @@ def prepare(path: Path, home: Path) -> Questions:
             reason=error.strerror,
         ) from None
     return _prepared(path, home, stat.st_mtime_ns, stat.st_size)
+
+
+def keep(path: Path, home: Path) -> Path:
+    """Copy a checked file into the home, where jobs find it after the upload is gone.
+
+    Raises:
+        InvalidStudy: as for `prepare`.
+    """
+    found = prepare(path, home)
+    kept = home / "questions" / found.digest[:16] / path.name
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        draft = kept.with_name(f"{os.getpid()}.draft")
+        shutil.copyfile(path, draft)
+        draft.replace(kept)
+    return kept
 
 
 @lru_cache(32)
@@ -123,7 +144,7 @@ def _write(path: Path, draft: Path, folder: Path, digest: str) -> Questions:
     with (draft / "questions.jsonl").open("w", encoding="utf-8") as out:
         for where, cells in _chain(first, rows):
             doc, one = _question(path, kind, letters, where, cells)
-            out.write(json.dumps(doc, ensure_ascii=False) + "\n")
+            out.write(json.dumps(doc) + "\n")
             count += 1
             characters += len(one.prompt)
             patterns += bool(doc.get("pattern"))
@@ -234,7 +255,7 @@ def _xlsx(path: Path) -> Iterator[Line]:
     import pandas as pd
 
     try:
-        frame = pd.read_excel(path, header=None, dtype=object, keep_default_na=False)
+        frame = pd.read_excel(path, header=None, dtype=object, keep_default_na=False, engine="openpyxl")
     except ImportError:
         raise InvalidStudy(
             "{path}: Excel files need the package openpyxl: 'pip install openpyxl', or save it as CSV", path=path.name
@@ -357,7 +378,7 @@ def _yaml(found: Questions, patterns: bool) -> str:
         "task": found.path.name,
         "dataset_path": "json",
         "dataset_kwargs": {
-            "data_files": {"test": str(found.folder / "questions.jsonl")},
+            "data_files": {"test": str(found.texts)},
             "cache_dir": str(found.folder.parent.parent / "datasets"),
         },
         "test_split": "test",
