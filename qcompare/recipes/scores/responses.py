@@ -124,6 +124,8 @@ class _OutputChanges:
         return compare
 
     def _multiply(self, name: str, gradient: "torch.Tensor") -> None:
+        import torch
+
         for place, change in self._changes[name].items():
-            per_token = (gradient * change).sum(-1).flatten().float()
+            per_token = (gradient * change).sum(-1, dtype=torch.float32).flatten()
             self.products[: len(per_token), self._rank[name], place] = per_token
