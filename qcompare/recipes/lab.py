@@ -102,8 +102,12 @@ class Lab:
             sources: modules and packages of our own that compute it, by dotted names.
             inputs: what else it depends on.
         """
-        machine = machine_identity(self.device, self.dtype, self.study.hub_kernels)
-        return CacheKey(kind, self.local.revision, machine, source_digest(*sources), inputs)
+        return CacheKey(kind, self.local.revision, self._machine, source_digest(*sources), inputs)
+
+    @cached_property
+    def _machine(self) -> dict[str, Any]:
+        """As it was before auto-round ran, which changes how torch computes."""
+        return machine_identity(self.device, self.dtype, self.study.hub_kernels)
 
     def load(self) -> tuple[Any, Any]:
         """A fresh (model, tokenizer) of the original."""

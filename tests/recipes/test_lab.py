@@ -39,3 +39,18 @@ def test_recipes_that_follow_from_sizes_keep_no_scores(tiny_llama: Path, tmp_pat
     lab.fetch()
     lab.recipe.choose(lab)
     assert lab.layer_scores is None
+
+
+def test_a_key_stays_when_a_library_changes_how_torch_computes(
+    tiny_llama: Path, tmp_path: Path, settings: Settings
+) -> None:
+    import torch
+
+    lab = Lab(Study(model=str(tiny_llama)), Head(), 5.0, settings, "cpu", "float32", tmp_path)
+    lab.fetch()
+    before, precision = lab.cache_key("numbers", ("qcompare.errors",)), torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium" if precision != "medium" else "high")
+        assert lab.cache_key("numbers", ("qcompare.errors",)) == before
+    finally:
+        torch.set_float32_matmul_precision(precision)
