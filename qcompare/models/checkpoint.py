@@ -185,7 +185,7 @@ def _asked(source: CheckpointSource, settings: Settings, minute: int) -> Checkpo
 def _read(source: CheckpointSource, path: Path, card: Mapping[str, Any], settings: Settings) -> Checkpoint:
     """A checkpoint on this machine, from its headers."""
     if path.is_file():
-        return Checkpoint(source, {}, Stored({}, path.stat().st_size, frozenset()), card, gguf=read_gguf(path))
+        return Checkpoint(source, {}, Stored({}, path.stat().st_size), card, gguf=read_gguf(path))
     if not path.is_dir():
         raise ModelUnavailable("{path}: no such file or folder", path=path)
     if not (path / "config.json").is_file():

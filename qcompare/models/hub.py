@@ -121,7 +121,7 @@ def read_hub(repo: str, revision: str | None, settings: Settings, file: str = ""
                 files=", ".join(ggufs[:8]) or Message("no GGUF file"),
             )
         if file:
-            return HubCheckpoint({}, Stored({}, sizes[file], frozenset()), card)
+            return HubCheckpoint({}, Stored({}, sizes[file]), card)
         if ggufs and "config.json" not in sizes:
             text = gettext_noop("{repo}: holds GGUF files: name one, such as {repo}:{file}")
             raise ModelUnavailable(text, repo=repo, file=ggufs[0])
@@ -268,7 +268,6 @@ def _stored(metadata: Any, sizes: dict[str, int]) -> Stored:
     return Stored(
         shapes={name: tuple(tensor.shape) for name, tensor in tensors.items()},
         size_bytes=sum(sizes.get(name, 0) for name in metadata.files_metadata),
-        dtypes=frozenset(str(tensor.dtype) for tensor in tensors.values()),
     )
 
 

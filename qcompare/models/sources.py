@@ -123,7 +123,7 @@ def fetch(model: str, settings: Settings, report: Callable[[str], None] = lambda
 
 def _describe_demo() -> ModelFacts:
     manifest = demo_manifest()
-    stored = Stored(manifest.tensors, size_bytes=0, dtypes=frozenset({"BF16"}))
+    stored = Stored(manifest.tensors, size_bytes=0)
     params = num_params(stored.shapes, tied=True)
     layers = linear_layers(stored.shapes, manifest.family)
     return ModelFacts(

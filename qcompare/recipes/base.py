@@ -20,6 +20,7 @@ from qcompare.study.recipe import RecipeSpec
 from qcompare.study.spec import Study
 
 if TYPE_CHECKING:
+    from qcompare.evaluate.benchmarks import Options
     from qcompare.evaluate.scoring.endpoint import EndpointLM
     from qcompare.recipes.lab import Lab
 
@@ -60,6 +61,8 @@ class BuildCost:
 
     choosing: float = 0.0
     """To choose layers. What it finds is kept, so later jobs of the same model need next to nothing."""
+    again: float = 0.0
+    """The part of it that a further budget takes."""
     quantizing: float = 0.0
 
 
@@ -145,8 +148,11 @@ class Recipe(RecipeSpec):
         """The (model, tokenizer) in these schemes. The model given is consumed."""
         return lab.quantize(model, tokenizer, layer_config)
 
-    def connect(self, lab: "Lab") -> "EndpointLM":
+    def connect(self, lab: "Lab", options: "Options") -> "EndpointLM":
         """The lm-eval model that answers for its rows; `served` recipes only.
+
+        Args:
+            options: how the study's questions are put.
 
         Raises:
             JobError: the server cannot be used, and why.
