@@ -59,7 +59,7 @@ def layer_losses(
         load_model: gives a fresh (model, tokenizer); called once for each scheme that was not scored before.
         key: of the entry of a scheme: kind, sources and what it depends on → `CacheKey` (`Lab.cache_key`).
     """
-    scored = _scored(schemes)
+    scored = [scheme for scheme in schemes if scheme != UNQUANTIZED]
     found: LayerLosses = {}
     for number, scheme in enumerate(scored):
 
@@ -68,30 +68,9 @@ def layer_losses(
             losses = _score(load_model, scheme, scoring, device, folder, part)
             (folder / LOSSES).write_text(json.dumps(losses), encoding="utf-8")
 
-        found[scheme] = _read(cache.entry(_entry(key, scheme, scoring), make))
+        its_key = key("layer_scores", SOURCES, scheme=scheme_definitions([scheme]), **scoring.inputs)
+        found[scheme] = json.loads((cache.entry(its_key, make) / LOSSES).read_text(encoding="utf-8"))
     return found
-
-
-def kept_losses(
-    schemes: Sequence[str], scoring: Scoring, cache: Cache, key: Callable[..., CacheKey]
-) -> LayerLosses | None:
-    """The losses that `layer_losses` would give where all are kept; else None."""
-    entries = {scheme: cache.find(_entry(key, scheme, scoring)) for scheme in _scored(schemes)}
-    found = {scheme: _read(entry) for scheme, entry in entries.items() if entry}
-    return found if len(found) == len(entries) else None
-
-
-def _scored(schemes: Sequence[str]) -> list[str]:
-    return [scheme for scheme in schemes if scheme != UNQUANTIZED]
-
-
-def _entry(key: Callable[..., CacheKey], scheme: str, scoring: Scoring) -> CacheKey:
-    return key("layer_scores", SOURCES, scheme=scheme_definitions([scheme]), **scoring.inputs)
-
-
-def _read(entry: Path) -> dict[str, float]:
-    losses: dict[str, float] = json.loads((entry / LOSSES).read_text(encoding="utf-8"))
-    return losses
 
 
 def _report_part(report: Callable[[int, int], None], number: int, of: int, done: int, total: int) -> None:

@@ -76,7 +76,9 @@ class Belief:
 
         change = self._takes(one) - self._takes(other)
         spread = self._covariance @ change
-        gain = spread / (change @ spread + stderr**2)
+        if not (variance := change @ spread + stderr**2):
+            return
+        gain = spread / variance
         self._mean += gain * (difference - change @ self._mean)
         self._covariance -= np.outer(gain, spread)
 

@@ -21,14 +21,15 @@ from qcompare.recipes.base import BuildCost, Recipe
 from qcompare.recipes.belief import Belief
 from qcompare.recipes.edges import edge_config
 from qcompare.recipes.lab import Lab, Report
+from qcompare.recipes.mixed import Mixed
 from qcompare.recipes.scores import SCORERS
 from qcompare.study.layers import LayerConfig, LayerLosses
 from qcompare.study.result import Choice
 from qcompare.study.spec import Study
 from qcompare.words import gettext_noop
 
-SCORING_PASSES = 5.0
-"""Of a calibration token, in plain forward passes of the model: forward, back, and the output at two schemes."""
+SCORING_PASSES = 4.0
+"""Of a calibration token, in plain forward passes of the model: forward, back, outputs at the lowest scheme."""
 QUICK_SHARE = 0.5
 """Of the calibration text that quick scores are taken on."""
 MEASURING_PASSES = 1.5
@@ -58,12 +59,14 @@ class Best(Recipe):
     """How layers are scored, a name in `recipes.scores.SCORERS`."""
     effort: Literal["quick", "scores", "full"] = "full"
     """`full` measures configs; `scores` takes the best by its scores; `quick` scores on half the text as well."""
-    comparisons: Annotated[int, Field(ge=0, le=10_000)] = 12
+    comparisons: Annotated[int, Field(ge=0, le=10_000)] = 10
     """Configs with exchanged layers that are measured, with `effort: full`."""
 
     def choose(self, lab: Lab) -> LayerConfig:
         study, context, report = lab.study, lab.context, lab.report
         scorer = SCORERS[self.scores]
+        # before there is another model in memory
+        others = self._configs_of_others(lab) if self.effort == "full" else {}
         lab.report = _part(report, 0, 400 if self.effort == "full" else 1000)
         losses = scorer.score(lab, QUICK_SHARE if self.effort == "quick" else 1.0)
         lab.keep_scores(losses, scorer.name, scorer.in_nats)
@@ -73,7 +76,7 @@ class Best(Recipe):
         if self.effort == "full":
             lab.report = _part(report, 400, 1000)
             search = _Search(lab, losses, config)
-            search.compare_recipes()
+            search.compare(others)
             search.exchange(self.comparisons)
             config = search.config
         lab.report = report
@@ -87,11 +90,21 @@ class Best(Recipe):
         print(_in_words(lab.choice), flush=True)
         return config
 
+    def _configs_of_others(self, lab: Lab) -> dict[str, LayerConfig]:
+        """What it must not be worse than: the edges, and AutoScheme's choice where the study holds that too."""
+        study, context = lab.study, lab.context
+        rest = context.groups, study.schemes, context.budget, study.ignore_scale_zp_bits
+        others = {end: edge_config(*rest, end) for end in ("head", "tail")}
+        same_schemes = (study.schemes,) if self.schemes else (study.schemes, None)
+        if any(isinstance(recipe, Mixed) and recipe.schemes in same_schemes for recipe in study.recipes):
+            others[Mixed.name] = allocate(*rest[:2], lab.autoscheme_scores(), *rest[2:])
+        return others
+
     def cost(self, study: Study) -> BuildCost:
         tokens = study.calibration.num_samples * study.calibration.max_seq_length
         scoring = SCORING_PASSES * (QUICK_SHARE if self.effort == "quick" else 1.0) * tokens
         # about half of them are not looked at twice
-        measuring = MEASURING_PASSES * (2 + self.comparisons / 2) * tokens if self.effort == "full" else 0.0
+        measuring = MEASURING_PASSES * (2 + self.comparisons / 2) * tokens / 2 if self.effort == "full" else 0.0
         return BuildCost(choosing=scoring + measuring, again=measuring)
 
 
@@ -110,11 +123,8 @@ class _Search:
         if (expected := self._belief.total(config)) > 0:
             self._belief.scale(mean(self.kl) / expected)
 
-    def compare_recipes(self) -> None:
+    def compare(self, others: Mapping[str, LayerConfig]) -> None:
         """Take another recipe's config where that is better."""
-        others = {end: edge_config(*self._rest, end) for end in ("head", "tail")}
-        if (kept := self._lab.kept_autoscheme_scores()) is not None:
-            others["mixed"] = allocate(*self._rest[:2], kept, *self._rest[2:])
         for name, config in others.items():
             if self._is_better(config, errors=SURELY_WORSE):
                 print(f"{name} is better: KL {mean(self.kl):.4f}", flush=True)
@@ -138,6 +148,8 @@ class _Search:
     def _is_better(self, config: LayerConfig, errors: float) -> bool:
         """Measure a config and take it where it is better. A first look saves the rest for one that is worse by more
         than so many standard errors."""
+        if config == self.config:
+            return False
         self.compared += 1
         found = self._bench.kl(config, 0, min(FIRST_LOOK, len(self.kl)))
         differences = [new - old for new, old in zip(found, self.kl, strict=False)]

@@ -65,14 +65,14 @@ Rows = tuple[tuple[int, ...], ...]
 
 
 def split_rows(dataset: str | None, calibration: Calibration, tokenizer: Any) -> tuple[Rows, Rows]:
-    """Two calibration texts apart, as tokens: the first `num_samples` rows, and as many that follow them.
+    """Two calibration texts apart, as tokens: the first `num_samples` rows, and half as many that follow them.
 
-    Of a text with fewer rows each gets a half.
+    A text with fewer rows is split likewise.
 
     Raises:
         InvalidStudy: there is no text, or it is too short, or there is a single row.
     """
-    wanted = 2 * calibration.num_samples
+    wanted = calibration.num_samples + max(1, calibration.num_samples // 2)
     rows = _whole(_rows(dataset, calibration, tokenizer, wanted), dataset, calibration)[:wanted]
     if len(rows) < 2:
         raise InvalidStudy(
@@ -81,8 +81,8 @@ def split_rows(dataset: str | None, calibration: Calibration, tokenizer: Any) ->
             name=str(dataset or ULTRACHAT),
             tokens=calibration.max_seq_length,
         )
-    half = (len(rows) + 1) // 2
-    return tuple(map(tuple, rows[:half])), tuple(map(tuple, rows[half:]))
+    first = len(rows) - max(1, len(rows) // 3)
+    return tuple(map(tuple, rows[:first])), tuple(map(tuple, rows[first:]))
 
 
 def _rows(dataset: str | None, calibration: Calibration, tokenizer: Any, wanted: int) -> list[Sequence[int]]:

@@ -19,7 +19,7 @@ from qcompare.quantize.fp8 import speed_up_reloaded, write_compressed
 from qcompare.quantize.input_maxima import input_maxima
 from qcompare.quantize.rounding import Rounding, round_in_memory
 from qcompare.quantize.simulate import give_original_head, simulate
-from qcompare.recipes.autoscheme import Scoring, kept_losses, layer_losses
+from qcompare.recipes.autoscheme import Scoring, layer_losses
 from qcompare.recipes.base import BuildContext, Recipe
 from qcompare.recipes.bench import Bench
 from qcompare.recipes.calibration import ULTRACHAT, calibration_text, check_local, token_rows
@@ -123,16 +123,10 @@ class Lab:
             check_local(dataset, self.study.calibration, tokenizer)
             return model, tokenizer
 
-        losses = layer_losses(
+        return layer_losses(
             *(load_checked, self.study.schemes, self.scoring(dataset), self.device, self.cache, self.cache_key),
             self.report,
         )
-        self.keep_scores(losses, "autoscheme", in_nats=False)
-        return losses
-
-    def kept_autoscheme_scores(self) -> LayerLosses | None:
-        """The same where an earlier job left them."""
-        return kept_losses(self.study.schemes, self.scoring(self.calibration()), self.cache, self.cache_key)
 
     def scoring(self, dataset: str | None) -> Scoring:
         """How layers are scored on a text."""

@@ -32,6 +32,7 @@ class Mixed(Recipe):
         context, study = lab.context, lab.study
         started = time.perf_counter()
         scores = lab.autoscheme_scores()
+        lab.keep_scores(scores, "autoscheme", in_nats=False)
         scored = time.perf_counter()
         config = allocate(context.groups, study.schemes, scores, context.budget, study.ignore_scale_zp_bits)
         chosen = time.perf_counter()

@@ -37,16 +37,17 @@ def make_lab(
     folder: Path, text: Path, settings: Settings, recipe: Best = BEST, avg_bits: float = 5.0, **study: Any
 ) -> Lab:
     calibration = {"dataset": str(text), "num_samples": 8, "max_seq_length": 48}
-    spec = Study.model_validate({"model": str(folder), "calibration": calibration, **study})
+    spec = Study.model_validate({"model": str(folder), "calibration": calibration, "recipes": ["best"], **study})
     lab = Lab(spec, recipe, avg_bits, settings, "cpu", "float32", folder)
     lab.fetch()
     return lab
 
 
 def test_no_other_recipes_config_is_better_where_it_was_measured(
-    tiny_llama: Path, text: Path, settings: Settings
+    tiny_llama: Path, text: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab = make_lab(tiny_llama, text, settings)
+    monkeypatch.chdir(tmp_path)
+    lab = make_lab(tiny_llama, text, settings, recipes=["mixed", "best"])
     config = lab.recipe.choose(lab)
     bench, study = lab.bench, lab.study
     assert lab.choice is not None and lab.layer_scores is not None
@@ -56,8 +57,10 @@ def test_no_other_recipes_config_is_better_where_it_was_measured(
     for end in ("head", "tail"):
         other = edge_config(groups, study.schemes, 5.0, True, end)
         assert lab.choice.measured_kl <= mean(bench.kl(other, 0, bench.passages))
-    by_scores = allocate(groups, study.schemes, lab.layer_scores.losses, 5.0, True)
-    assert lab.choice.measured_kl <= mean(bench.kl(by_scores, 0, bench.passages))
+    assert lab.layer_scores.scorer == "kl_fisher"
+    for losses in (lab.layer_scores.losses, lab.autoscheme_scores()):
+        by_scores = allocate(groups, study.schemes, losses, 5.0, True)
+        assert lab.choice.measured_kl <= mean(bench.kl(by_scores, 0, bench.passages))
     assert count(lab.facts.layers, config, 5.0).achieved <= 5.0
 
 

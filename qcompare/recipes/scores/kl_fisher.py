@@ -51,20 +51,24 @@ class _KLFisher(LayerScorer):
             yield root - p * root.sum(-1, keepdim=True)
 
         model.switch({})
-        by_token = by_passage = torch.zeros(())
-        tokens = sum(map(len, text))
-        for products in responses(model, text, probe, lab.report):
-            found = products.double()
-            by_token = by_token + found.square().sum(0) / (2 * tokens)
-            by_passage = by_passage + found.sum(0).square() / (2 * tokens)
+        in_full = -(-len(text) // 4)
+        by_token = torch.zeros(2, len(model.layers), len(model.schemes), dtype=torch.float64)
+        by_passage = torch.zeros_like(by_token)
+        for number, products in enumerate(responses(model, text, probe, lab.report, in_full)):
+            found, part = products.double(), int(number >= in_full)
+            by_token[part] += found.square().sum(0)
+            by_passage[part] += found.sum(0).square()
+        # what a higher scheme loses of the lowest one's loss is the same for all text: a part of it tells
+        ratio = (by_token[0] / by_token[0, :, :1]).nan_to_num(posinf=0.0)
         kinds = [name.rpartition(".")[2] for name in model.layers]
-        return by_scheme(model, two_level(by_token, by_passage, kinds, len(text)))
+        lowest = two_level(by_token.sum(0)[:, 0], by_passage.sum(0)[:, 0], kinds, len(text))
+        return by_scheme(model, lowest[:, None] * ratio / (2 * sum(map(len, text))))
 
 
 def two_level(
     by_token: "torch.Tensor", by_passage: "torch.Tensor", kinds: Sequence[str], passages: int
 ) -> "torch.Tensor":
-    """The estimate above, shape (layers, schemes), from two of the same shape.
+    """The estimate above for each layer, from two others.
 
     Args:
         kinds: of each layer.

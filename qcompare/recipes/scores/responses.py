@@ -25,12 +25,16 @@ def responses(
     passages: Sequence[Sequence[int]],
     directions: Directions,
     report: Callable[[int, int], None] = lambda done, total: None,
+    in_full: int | None = None,
 ) -> "Iterator[torch.Tensor]":
     """For each passage and each f, at the model's layer config: ⟨∂f/∂Y, ΔY⟩ at every token of the layers' outputs.
 
+    Args:
+        in_full: passages for which all schemes are looked at, others only for the lowest; None: all of them.
+
     Yields:
         Shape (tokens, layers, schemes) in the order of `model.layers` and `model.schemes`, on the CPU; zeros at the
-        scheme that a layer has.
+        scheme that a layer has, and where it was not looked at.
     """
     import torch
 
@@ -39,6 +43,7 @@ def responses(
     changes = _OutputChanges(model)
     with changes.watched(), split_model(model.model):
         for number, passage in enumerate(passages):
+            changes.schemes = model.schemes if in_full is None or number < in_full else model.schemes[:1]
             tokens = torch.tensor([list(passage)], device=model.model.device)
             with torch.enable_grad():
                 hidden = hidden_states(model.model, tokens)[0]
@@ -69,6 +74,8 @@ class _OutputChanges:
 
     products: "torch.Tensor"
     """Of one pass back, shape (tokens, layers, schemes)."""
+    schemes: tuple[str, ...]
+    """Those to look at."""
     _input: "torch.Tensor"
 
     def __init__(self, model: SwitchableModel) -> None:
@@ -109,7 +116,7 @@ class _OutputChanges:
                 self._changes[name] = {
                     place: linear(model.input(self._input, name, scheme), model.weight(name, scheme), layer.bias)
                     - output
-                    for place, scheme in enumerate(model.schemes)
+                    for place, scheme in enumerate(self.schemes)
                     if scheme != model.config[name]
                 }
             output.register_hook(lambda gradient: self._multiply(name, gradient))
@@ -117,6 +124,8 @@ class _OutputChanges:
         return compare
 
     def _multiply(self, name: str, gradient: "torch.Tensor") -> None:
+        import torch
+
         for place, change in self._changes[name].items():
-            per_token = (gradient * change).sum(-1).flatten().float()
+            per_token = (gradient * change).sum(-1, dtype=torch.float32).flatten()
             self.products[: len(per_token), self._rank[name], place] = per_token
