@@ -82,7 +82,7 @@ class Run:
         else:
             model, tokenizer = self._quantized_model(config)
         scores, samples = self._evaluate(model, tokenizer, config)
-        difference = self._divergence(model)
+        difference = self._divergence(model, is_original=not config)
         generations = self._generate(model, tokenizer)
         if self.endpoint:
             self.endpoint.close()
@@ -181,14 +181,14 @@ class Run:
         key = self.lab.cache_key("reference_states", REFERENCE_SOURCES, tokens=text.digest)
         return text, original_states(model, text, self.lab.cache, key, report)
 
-    def _divergence(self, model: Any) -> Any:
+    def _divergence(self, model: Any, is_original: bool) -> Any:
         from qcompare.evaluate.divergence import divergence
 
         if self.reference is None:
             return None
         with self.stages.stage(Stage.DIVERGENCE) as report:
             text, states = self.reference
-            return divergence(model, states, text, report)
+            return divergence(model, states, text, report, own=states if is_original else None)
 
     def _evaluate(self, model: Any, tokenizer: Any, config: dict[str, str]) -> tuple[list[TaskScore], list[Sample]]:
         from qcompare.evaluate import benchmarks
