@@ -32,6 +32,8 @@ def check_format(layer_config: Mapping[str, str], format: str, written: bool = F
     if any(experts_of(name) for name in layer_config):
         raise InvalidStudy("mixtures of experts can be compared but not stored yet: export a dense model")
     exports = ("llm_compressor",) if written else checkpoint_formats(schemes)
+    if not exports:
+        raise InvalidStudy("{schemes} can be compared but not stored yet", schemes=" + ".join(schemes))
     if format not in exports:
         raise InvalidStudy(
             "{schemes} cannot be stored as {format}: choose {others}",
