@@ -189,7 +189,8 @@ class Run:
             return None
         with self.stages.stage(Stage.DIVERGENCE) as report:
             text, states = self.reference
-            return divergence(model, states, text, report)
+            own = states if self.lab.recipe.is_baseline else None
+            return divergence(model, states, text, report, own=own)
 
     def _evaluate(self, model: Any, tokenizer: Any, config: dict[str, str]) -> tuple[list[TaskScore], list[Sample]]:
         from qcompare.evaluate import benchmarks
