@@ -37,7 +37,7 @@ def load() -> tuple[Any, Any]:
 
 def tasks() -> TaskSet:
     """All tasks, on the bundle's data."""
-    return task_manager([*TASKS, "mmlu"], Settings(offline=True))
+    return task_manager([*TASKS, "mmlu", "gsm8k"], Settings(offline=True))
 
 
 def requests(task: str, limit: int, num_fewshot: int = 0, skip: int = 0) -> list[Any]:

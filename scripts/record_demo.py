@@ -1,7 +1,7 @@
 """Make the recording that the app opens where nothing has run yet: `record_demo.py HOME STUDY_ID`.
 
 The study must be a finished run of the demo by this code. Logs and events stay behind: they name folders of the
-machine.
+machine. Then `readme_figures.py` writes its figures into the README.
 """
 
 import json

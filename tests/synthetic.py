@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.store import Store
-from qcompare.study.layers import LayerScores
+from qcompare.study.layers import LayerScores, LinearLayer
 from qcompare.study.prompts import so_far
 from qcompare.study.records import Progress, Status, StudyRecord
 from qcompare.study.result import Bits, Divergence, Environment, Generation, ModelRef, PassageKL, Result, TaskScore
@@ -161,7 +161,18 @@ def layer_scores(spec: Study) -> LayerScores:
     raised = {name for name, scheme in layer_config("mixed").items() if scheme != "MXFP4"}
     at_low = {name: 1 + n / 1000 + (3 if name in raised else 0) for n, name in enumerate(names)}
     bits = {scheme: dict.fromkeys(names, 1000 * width) for scheme, width in ((low, 4), (high, 8))}
-    return LayerScores(losses={low: at_low, high: {name: loss / 16 for name, loss in at_low.items()}}, bits=bits)
+    shapes = {"q": (576, 576), "k": (576, 192), "v": (576, 192), "o": (576, 576), "down": (1536, 576)}
+    return LayerScores(
+        losses={low: at_low, high: {name: loss / 16 for name, loss in at_low.items()}},
+        bits=bits,
+        layers=tuple(
+            LinearLayer(
+                name, *shapes.get(name.split(".")[-1].removesuffix("_proj"), (576, 1536)), int(name.split(".")[2])
+            )
+            for name in names
+        ),
+        num_params=MODEL.num_params,
+    )
 
 
 def make_result(study: StudyRecord, job_id: str, found: Answered | None = None, **changes: object) -> Result:

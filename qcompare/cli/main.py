@@ -98,11 +98,18 @@ def submit(ctx: typer.Context, study_file: StudyFile, model: Model = None, anywa
 
 
 @app.command()
-def plan(ctx: typer.Context, study_file: StudyFile, model: Model = None) -> None:
+def plan(
+    ctx: typer.Context,
+    study_file: StudyFile,
+    model: Model = None,
+    curve: Annotated[
+        bool, typer.Option("--curve", help="Print size and predicted loss of every budget instead, as CSV.")
+    ] = False,
+) -> None:
     """Check a study and print what it would do; nothing runs."""
     from rich.console import Console
 
-    from qcompare.cli.terminal import plan_table, question_lines
+    from qcompare.cli.terminal import curve_lines, plan_table, question_lines
     from qcompare.plan.plan import make_plan
     from qcompare.plan.preflight import notes, problems
 
@@ -110,6 +117,10 @@ def plan(ctx: typer.Context, study_file: StudyFile, model: Model = None) -> None
     console = Console(width=None if sys.stdout.isatty() else 140)
     for study in load_studies(study_file, model):
         found = make_plan(study, ctx.obj)
+        if curve:
+            for line in curve_lines(study, ctx.obj):
+                print(line)
+            continue
         console.print(plan_table(found))
         for line in question_lines(study, ctx.obj):
             print(line)

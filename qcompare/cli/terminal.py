@@ -5,9 +5,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from qcompare.errors import InvalidStudy
 from qcompare.evaluate.tasks.questions import SUFFIXES, prepare
 from qcompare.export.model_card import agreement
 from qcompare.jobs.exports import export_state
+from qcompare.models.sources import absolute
+from qcompare.plan.curve import curves_of_studies
 from qcompare.plan.plan import Plan, PlannedJob
 from qcompare.present import numbers
 from qcompare.present.job_progress import JobProgress, read_job_progress
@@ -43,14 +46,36 @@ def plan_table(plan: Plan) -> Any:
 
 def _cells(job: PlannedJob) -> tuple[str, ...]:
     return (
-        job.recipe.title or job.recipe.name,
+        job.recipe.row_title or job.recipe.name,
         numbers.MISSING if job.avg_bits is None else f"{job.avg_bits:g}",
-        "after scoring" if job.bits is None else f"{job.bits.achieved:.3f}",
+        f"{job.bits.achieved:.3f}" if job.bits else numbers.MISSING if job.recipe.served else "after scoring",
         numbers.MISSING if job.bits is None else f"{job.bits.achieved_with_scales:.3f}",
         numbers.size(job.size_bytes),
         size_range(job.cost.memory_bytes),
         time_range(job.cost.seconds),
     )
+
+
+def curve_lines(study: Study, settings: Settings) -> Iterator[str]:
+    """CSV: what every budget would give, by the layer scores that studies of the same model have stored.
+
+    Raises:
+        InvalidStudy: none has stored any.
+    """
+    store, model = Store(settings.home), absolute(study.model, settings)
+    alike = [record.id for record in store.studies() if record.spec.model == model]
+    wanted = {study.of_recipe(recipe).schemes for recipe in study.recipes if recipe.takes_budget}
+    found = [curves for curves in curves_of_studies(store, alike, ()) if curves.schemes in wanted]
+    if not found:
+        raise InvalidStudy(
+            "no layer scores of {model} for these schemes yet: run a study whose recipe scores layers", model=model
+        )
+    yield "schemes,scores,recipe,budget,avg_bits,size_bytes,predicted_loss"
+    for each in found:
+        for curve in each.curves:
+            for budget, point in zip(each.budgets, curve.points, strict=True):
+                name = f"{'+'.join(each.schemes)},{each.scorer},{curve.recipe}"
+                yield f"{name},{budget:g},{point.avg_bits:.4f},{point.size_bytes},{point.predicted:.6g}"
 
 
 def time_range(seconds: Range) -> str:

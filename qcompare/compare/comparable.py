@@ -7,8 +7,9 @@ from qcompare.study.recipe import is_baseline
 from qcompare.study.result import Result
 from qcompare.words import Message, joined
 
-SAME_ANSWERS = frozenset({"packed", "padded", "whole", "lm_eval"})
-"""Scorers that stand beside each other: which one a job takes is decided by a trial against lm-eval's own answers."""
+SAME_ANSWERS = frozenset({"packed", "padded", "whole", "lm_eval", "endpoint"})
+"""Scorers that stand beside each other: which one a job takes is decided by a trial against lm-eval's own answers, or
+the question is what a server answers to the same tokens."""
 
 
 def group_results(results: Sequence[Result], answers: Mapping[str, Answers]) -> list[list[Result]]:
@@ -36,14 +37,22 @@ def set_apart(ours: Result, theirs: Result, answers: Mapping[str, Answers]) -> M
 
 def _conditions_apart(ours: Result, theirs: Result) -> list[Message]:
     found = [
+        *_tokenizers_apart(ours, theirs),
         *_differ(Message("model revision"), ours.model.revision[:12], theirs.model.revision[:12]),
         *_tasks_apart(ours, theirs),
         *_differ(Message("start-of-text token"), ours.add_bos_token, theirs.add_bos_token),
-        *_differ(Message("compute dtype"), ours.environment.dtype, theirs.environment.dtype),
     ]
+    if not (ours.served or theirs.served):  # in what a server computes is part of what is compared
+        found += _differ(Message("compute dtype"), ours.environment.dtype, theirs.environment.dtype)
     if not {ours.scorer, theirs.scorer} <= SAME_ANSWERS:
         found += _differ(Message("scorer"), ours.scorer, theirs.scorer)
     return found
+
+
+def _tokenizers_apart(ours: Result, theirs: Result) -> list[Message]:
+    """Scores of two tokenizers are over other tokens; checkpoints with one of their own stand alone."""
+    found = [result.checkpoint.other_tokenizer for result in (ours, theirs) if result.checkpoint]
+    return [apart for apart in found if apart][:1]
 
 
 def _questions_apart(ours: Answers | None, theirs: Answers | None) -> list[Message]:

@@ -203,7 +203,7 @@ def option_shares(loglikelihoods: Sequence[float]) -> tuple[float, ...]:
 
 
 def answer_index(sample: Sample) -> int | None:
-    """Which option is right: the target's number or text; of two options told by whether the choice was right."""
+    """Which option is right: the target's number or text; of two options, whichever fits the score."""
     options, target = sample.options, sample.target
     if len(options) < 2:
         return 0

@@ -137,7 +137,7 @@ def row_titles(jobs: Sequence[Job]) -> dict[str, Message]:
     budget where there are several, and with the schemes where a recipe has rows of several."""
     several = len({job.avg_bits for job in jobs if job.avg_bits is not None}) > 1
     specs = {job.id: job.recipe_spec for job in jobs}
-    names = {job.id: _given(specs[job.id].title) or title(job.recipe, job.avg_bits, several) for job in jobs}
+    names = {job.id: _given(specs[job.id].row_title) or title(job.recipe, job.avg_bits, several) for job in jobs}
     times = Counter((job.study_id, str(names[job.id])) for job in jobs)
     for job in jobs:
         if times[job.study_id, str(names[job.id])] > 1 and (schemes := specs[job.id].schemes):
@@ -194,7 +194,10 @@ def _repeats(results: Sequence[Result]) -> dict[str, str]:
 
 
 def _same(ours: Result, theirs: Result) -> bool:
-    fields = ("recipe", "model", "layer_config", "bits", "rounding", "tasks", "add_bos_token", "awq")
+    fields = (
+        *("recipe", "model", "layer_config", "bits", "rounding", "tasks", "add_bos_token", "awq"),
+        *("checkpoint", "served"),
+    )
     return ours.environment.dtype == theirs.environment.dtype and all(
         getattr(ours, field) == getattr(theirs, field) for field in fields
     )

@@ -14,7 +14,7 @@ def tally(ours: Answers, theirs: Answers, tasks: Sequence[str]) -> dict[str, Cou
     """By task: questions right in both, lost, gained, wrong in both.
 
     Args:
-        tasks: the study's tasks. Where the answers do not say it, a leaf task belongs to the one whose name it bears
+        tasks: the study's tasks. Where the answers do not say it, a leaf task belongs to the one whose name it has
             or begins with (`mmlu_anatomy` to `mmlu`).
 
     Raises:

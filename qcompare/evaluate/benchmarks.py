@@ -9,6 +9,7 @@ from statistics import pstdev
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from qcompare.errors import QCompareError
 from qcompare.evaluate.answers import samples_of
 from qcompare.evaluate.metrics import Aggregation, main_metric, resampled, weighted_mean
 from qcompare.study.result import TaskScore
@@ -26,6 +27,10 @@ LLAMA_BOS = ("<|begin_of_text|>", "<s>")
 
 Report = Callable[[int, int], None]
 """Told (requests done, requests in all)."""
+
+
+class Unanswerable(QCompareError):
+    """A model cannot answer questions of this kind; its message says why."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ def language_model(
         mode_choice: from `choose_scoring_mode`; None: tried on this very model.
 
     Returns:
-        The model; its attribute `progress` is told (done, total), `mode` says how it scores.
+        The model; its attribute `progress` is called with (done, total), `mode` says how it scores.
     """
     if scorer == "packed":
         from qcompare.evaluate.cached import CachedLM
@@ -133,7 +138,11 @@ def default_add_bos_token(wanted: bool | None, model: Any, tokenizer: Any) -> bo
 
 
 def run_task(lm: Any, request: TaskRequest, task_manager: Any, options: Options) -> tuple[TaskScore, list[Sample]]:
-    """Run one task (or group) and return its score and all its questions."""
+    """Run one task (or group) and return its score and all its questions.
+
+    Raises:
+        Unanswerable: the model cannot answer questions of this kind.
+    """
     from lm_eval import simple_evaluate
 
     name = request.lm_eval_name or request.task

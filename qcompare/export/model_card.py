@@ -38,6 +38,7 @@ def model_card(
 
 
 def _recipe(result: Result, report: ExportReport) -> str:
+    assert result.bits is not None, "a served model cannot be written"
     lines = [
         f"- Original: {result.model.name} ({result.model.source}, revision {result.model.revision})",
         f"- Recipe: {result.recipe}: {RECIPES[result.recipe].text}",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from qcompare.errors import InvalidStudy, unknown
 from qcompare.study.layers import LinearLayer
+from qcompare.study.result import SOURCE_NOTES
 from qcompare.study.spec import Study
 from qcompare.words import gettext_noop
 
@@ -33,6 +34,11 @@ class ModelFacts:
     """The output head; None where its files name none."""
     tied: bool = False
     """The head is the embedding: one matrix for both."""
+
+    @property
+    def note(self) -> str | None:
+        """What must be known to read figures measured on it."""
+        return SOURCE_NOTES.get(self.source)
 
     @property
     def num_quantized_params(self) -> int:

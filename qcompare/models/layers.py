@@ -14,7 +14,9 @@ from qcompare.study.layers import LinearLayer
 
 GROUP_SIZE = 32
 """Weights that share a scale in the MX formats; a layer whose inputs are not a multiple stays unquantized."""
-NOT_LINEAR = re.compile(r"norm|embed|router|relative_attention|rotary|position|conv|(^|\.)(gate|wpe|wte|ln_\w+)$")
+NOT_LINEAR = re.compile(
+    r"norm|embed|router|relative_attention|rotary|position|conv|(^|\.)(gate|shared_expert_gate|wpe|wte|ln_\w+)$"
+)
 """Two-dimensional weights inside blocks that are embeddings, norms or expert routers."""
 TRANSPOSED = frozenset({"gpt2", "openai-gpt"})
 """Families that store weights as inputs × outputs (transformers' Conv1D)."""
@@ -25,6 +27,12 @@ ORDER = ("q_proj", "k_proj", "v_proj", "qkv", "c_attn", "o_proj", "dense", "c_pr
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Full name of a stored tensor → its shape."""
+EXPERT_FAMILIES = frozenset({"gpt_oss", "mixtral", "olmoe", "qwen2_moe", "qwen3_moe"})
+"""Mixtures of experts that are taken apart into linear layers when loaded (`loading.py`)."""
+EXPERTS_TRANSPOSED = frozenset({"gpt_oss"})
+"""Those whose files hold experts as inputs × outputs."""
+STORED_AS = {"block_sparse_moe": "mlp", "w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"}
+"""Parts of the names of experts in files → in the loaded model."""
 
 
 def linear_layers(shapes: Shapes, family: str, num_blocks: int | None = None) -> tuple[LinearLayer, ...]:
@@ -35,6 +43,7 @@ def linear_layers(shapes: Shapes, family: str, num_blocks: int | None = None) ->
         family: `model_type` of the config.
         num_blocks: decoder blocks as the config counts them; blocks past it (multi-token prediction) are left out.
     """
+    shapes = unfused(shapes, family)
     found = [(name, *parts) for name in shapes if (parts := _parts(name)) and len(shapes[name]) == 2]
     body = _body((stem, prod(shapes[name])) for name, stem, _, _ in found)
     layers = []
@@ -45,6 +54,23 @@ def linear_layers(shapes: Shapes, family: str, num_blocks: int | None = None) ->
             full = BARE.get(stem, "") + name.removesuffix(".weight")
             layers.append(LinearLayer(full, in_features=shape[1], out_features=shape[0], block=block))
     return tuple(sorted(layers, key=_place))
+
+
+def unfused(shapes: Shapes, family: str) -> Shapes:
+    """The stored tensors with experts by the names of the linear layers into which a loaded model is taken apart."""
+    found: dict[str, tuple[int, ...]] = {}
+    for name, shape in shapes.items():
+        fused = re.fullmatch(r"(.+\.experts)\.(gate_up_proj|down_proj)", name)
+        if fused and len(shape) == 3:
+            outputs, inputs = shape[:0:-1] if family in EXPERTS_TRANSPOSED else shape[1:]
+            parts = ("gate_proj", "up_proj") if fused[2] == "gate_up_proj" else ("down_proj",)
+            size = outputs // len(parts), inputs
+            found |= {f"{fused[1]}.{n}.{part}.weight": size for n in range(shape[0]) for part in parts}
+        elif ".experts." in name or ".block_sparse_moe." in name:
+            found[".".join(STORED_AS.get(part, part) for part in name.split("."))] = shape
+        else:
+            found[name] = shape
+    return found
 
 
 def expert_count(shapes: Shapes) -> int:
@@ -82,6 +108,9 @@ def _body(sizes: Iterable[tuple[str, int]]) -> str:
     return total.most_common(1)[0][0] if total else ""
 
 
+EXPERT = re.compile(r"(.+\.experts)\.\d+\..+")
+
+
 def _place(layer: LinearLayer) -> tuple[int, bool, int, str]:
     """Sort key: block, attention before the MLP, then `ORDER`."""
     last = layer.name.rpartition(".")[2]
@@ -91,6 +120,12 @@ def _place(layer: LinearLayer) -> tuple[int, bool, int, str]:
 
 FUSED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Serving engines such as vLLM compute each of these as one matrix, in one format."""
+
+
+def experts_of(name: str) -> str | None:
+    """The experts among which a layer is one; None for other layers."""
+    match = EXPERT.fullmatch(name)
+    return match[1] if match else None
 
 
 def fused_key(name: str) -> tuple[str, str]:

@@ -1,11 +1,12 @@
 """What limits a comparison, in short sentences that stand under its verdict."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from qcompare.compare.table import Comparison
+from qcompare.compare.table import Comparison, Row
 from qcompare.present.numbers import questions
-from qcompare.study.result import AwqReport
-from qcompare.words import gettext, ngettext, translate
+from qcompare.study.result import AwqReport, CheckpointReport, Faithful
+from qcompare.words import gettext, gettext_noop, ngettext, translate
 
 RECORDED = "recording"
 """Tag of the study that comes with the app."""
@@ -18,6 +19,8 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
     notes = []
     if RECORDED in comparison.tags:
         notes.append(_recording(comparison))
+    if comparison.model and comparison.model.note:
+        notes.append(f"{comparison.model.name}: {gettext(comparison.model.note)}")
     if comparison.questions:
         notes.append(gettext("{questions} a recipe.", questions=questions(comparison.questions)))
     if any(row.simulated and not row.is_baseline for row in comparison.rows):
@@ -25,6 +28,9 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
     for row in comparison.rows:
         if row.awq:
             notes.append(f"{translate(row.title)}: {_mappings(row.awq)}.")
+        if row.checkpoint:
+            notes.append(f"{translate(row.title)}: {checkpoint_facts(row.checkpoint)}.")
+        notes += served_notes(row)
     if labels := sorted({row.rounding for row in comparison.rows if row.rounding and row.rounding != "rtn"}):
         notes.append(
             gettext("Rounding: {names}; the published tables round to nearest.", names=gettext(", ").join(labels))
@@ -42,6 +48,26 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
     return tuple(notes)
 
 
+FAITHFUL: Mapping[Faithful | None, str] = {
+    Faithful.WEIGHTS: gettext_noop("weights only, dequantized"),
+    Faithful.ACTIVATIONS: gettext_noop("weights and activations rounded"),
+    Faithful.KERNEL: gettext_noop("real kernel"),
+    None: gettext_noop("not quantized"),
+}
+
+
+def checkpoint_facts(found: CheckpointReport) -> str:
+    """What a checkpoint is, whose, and what of it the scores contain: `GGUF Q4_K_M by org (licence mit), …`."""
+    what = found.method or gettext("checkpoint")
+    if found.author:
+        what = gettext("{method} by {author}", method=what, author=found.author)
+    if found.license:
+        what = gettext("{what} (licence {license})", what=what, license=found.license)
+    if found.base_model:
+        what = gettext("{what}, made from {base}", what=what, base=found.base_model)
+    return gettext("{what}, {faithful}", what=what, faithful=gettext(FAITHFUL[found.faithful]))
+
+
 def _recording(comparison: Comparison) -> str:
     """When it was recorded, and on which machine."""
     when = f"{datetime.fromtimestamp(comparison.created):%Y-%m-%d}"
@@ -53,6 +79,25 @@ def _recording(comparison: Comparison) -> str:
         day=when,
         machine=machine.device_name,
     )
+
+
+def served_notes(row: Row) -> list[str]:
+    """What is not known of a served row, and what it could not answer."""
+    if not row.served:
+        return []
+    values = {"recipe": row.title, "model": row.served.model, "url": row.served.url}
+    text = gettext_noop(
+        "{recipe} is {model} at {url}: what weights it holds is not known, and speeds are as of that server. No KL "
+        "divergence: a server does not tell the probabilities of the whole vocabulary."
+    )
+    notes = [gettext(text, **values)]
+    if row.served.no_speeds:
+        notes.append(gettext("{recipe}: no speed ({reason}).", recipe=row.title, reason=row.served.no_speeds))
+    for reason in dict.fromkeys(map(translate, row.left_out.values())):
+        tasks = [task for task, why in row.left_out.items() if translate(why) == reason]
+        said = {"recipe": row.title, "tasks": gettext(", ").join(tasks), "reason": reason}
+        notes.append(gettext("{recipe} did not answer {tasks}: {reason}.", **said))
+    return notes
 
 
 def _mappings(awq: AwqReport) -> str:

@@ -10,9 +10,11 @@ from qcompare.compare.questions import Change, Questions
 from qcompare.compare.table import Comparison, Row
 from qcompare.present import numbers, palette
 from qcompare.present.caveats import caveats
+from qcompare.present.equal_bits import choosing_paid
 from qcompare.present.glossary import explained, term
 from qcompare.present.render import difference, flips
 from qcompare.present.verdict import verdict
+from qcompare.study.result import SERVER_BATCHES
 from qcompare.study.task import TASKS
 from qcompare.words import gettext, gettext_noop, lookup, lookup_plural, translate
 
@@ -35,16 +37,8 @@ CHANGES_OF_SCORES = {
 MARKS = {True: "✓", False: "✗", None: ""}
 FILTERS = (
     *(numbers.score, numbers.percent, numbers.points, numbers.bits, numbers.size, numbers.count, numbers.clock),
-    *(
-        numbers.metric,
-        numbers.metric_error,
-        numbers.change,
-        numbers.about,
-        numbers.divergence,
-        numbers.probability,
-        numbers.equals,
-        numbers.questions,
-    ),
+    *(numbers.about, numbers.divergence, numbers.probability, numbers.equals, numbers.questions),
+    *(numbers.metric, numbers.metric_error, numbers.change, numbers.rate, numbers.latency),
     *(palette.colour, difference, flips, explained, term, translate),
 )
 HINTS: dict[str, str] = {
@@ -64,6 +58,10 @@ HINTS: dict[str, str] = {
     ),
     "flips": gettext_noop(
         "Below it: questions lost and gained against BF16 (grey: may be chance). Click for the questions."
+    ),
+    "speed": gettext_noop(
+        "Of that server, as measured from here while the study ran: one request at a time, and in small print eight "
+        "at once. It says nothing about other servers, formats or machines."
     ),
     "metric": gettext_noop(
         "Not part of the average. Below it: the difference to BF16 (grey: may be chance), by a paired bootstrap of "
@@ -112,7 +110,8 @@ def fragment(name: str, **values: object) -> str:
 
 def headline_html(comparison: Comparison) -> str:
     """The verdict in both wordings, and what limits it."""
-    return fragment("headline", verdict=verdict(comparison), caveats=caveats(comparison))
+    paid = choosing_paid(comparison)
+    return fragment("headline", verdict=verdict(comparison), paid=paid, caveats=caveats(comparison))
 
 
 def table_html(comparison: Comparison) -> str:
@@ -128,6 +127,7 @@ def table_html(comparison: Comparison) -> str:
         highest={row.job_id for row in comparison.highest},
         hints=HINTS,
         words=WORDS,
+        batches=SERVER_BATCHES,
     )
 
 

@@ -68,13 +68,15 @@ class LayerMap:
         yield gettext("A bit buys most in {layers}.", layers=names)
 
 
+def place(layer: str) -> tuple[str, int] | None:
+    """(projection, block) of a layer by its full name; None outside numbered blocks."""
+    match = _BLOCK.match(layer)
+    return (match["rest"].split(".")[-1], int(match["block"])) if match else None
+
+
 def layer_map(result: Result, title: str, asked: tuple[str, ...], scores: LayerScores | None = None) -> LayerMap:
     """Lay the layers of a result on a grid. Layers outside numbered blocks are left out."""
-    places: dict[str, tuple[str, int]] = {}
-    for name in result.layer_config:
-        match = _BLOCK.match(name)
-        if match:
-            places[name] = match["rest"].split(".")[-1], int(match["block"])
+    places = {name: found for name in result.layer_config if (found := place(name))}
     schemes = {place: result.layer_config[name] for name, place in places.items()}
     by_scores = chosen_by_scores(result.recipe)
     scored = sensitivities(result.layer_config, asked, scores, by_scores) if scores else []

@@ -141,6 +141,22 @@ def count(number: float) -> str:
     return f"{number:.3g} T"
 
 
+def rate(value: float | None) -> str:
+    """Tokens per second, three digits.
+
+    >>> rate(1234.5), rate(8.126), rate(None)
+    ('1234', '8.13', '–')
+    """
+    return MISSING if value is None else f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def latency(seconds: float | None) -> str:
+    """A time that is waited for: `0.35 s`, `12 ms`."""
+    if seconds is None:
+        return MISSING
+    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{1000 * seconds:.0f} ms"
+
+
 def clock(seconds: float | None) -> str:
     """A running time of constant width: `0:07`, `12:30`, `1:02:03`."""
     if seconds is None:

@@ -8,15 +8,17 @@ from qcompare.compare.statistics import PairedDifference, TaskDifference
 from qcompare.compare.table import Comparison, Row
 from qcompare.errors import QCompareError, unknown
 from qcompare.present import numbers
+from qcompare.present.caveats import served_notes
 from qcompare.present.markup import latex_table, markdown, markdown_table, one_line
 from qcompare.study.ids import format_ids
 from qcompare.study.records import Status
-from qcompare.study.result import TaskScore
+from qcompare.study.result import SERVER_BATCHES, TaskScore
 from qcompare.study.task import short_name
 from qcompare.words import gettext, gettext_noop, translate
 
 TERMINAL_WIDTH = 240
 """Wide enough for a row of eight tasks: a table that wraps cannot be read or grepped."""
+SPEEDS = ("prompt_tokens_per_second", "decode_tokens_per_second", "first_token_seconds")
 CSV_COLUMNS = (
     *("study_id", "model", "recipe", "avg_bits_asked", "avg_bits", "avg_bits_with_scales", "bits_per_weight"),
     *("size_bytes", "status", "task", "metric", "value", "stderr", "n", "acc_norm", "acc_norm_stderr"),
@@ -36,6 +38,8 @@ CSV_COLUMNS = (
         "perplexity",
     ),
     "error",
+    "server",
+    *(f"{name}_at_{batch}" for batch in SERVER_BATCHES for name in SPEEDS),
 )
 
 
@@ -100,6 +104,7 @@ def _csv_lines(comparison: Comparison, row: Row) -> list[dict[str, object]]:
         "size_bytes": row.size_bytes,
         "status": row.status.value,
         "error": row.error,
+        "server": row.served and row.served.url,
     }
     per_task = [
         common | score.model_dump(include={*CSV_COLUMNS}) | _task_difference(row, score.task) for score in row.tasks
@@ -119,6 +124,9 @@ def _csv_lines(comparison: Comparison, row: Row) -> list[dict[str, object]]:
         average |= paired.model_dump(include={"lost", "gained", "p", "p_holm"})
     if row.divergence:
         average |= row.divergence.model_dump(include={*CSV_COLUMNS})
+    if row.served:
+        for speed in row.served.speeds:
+            average |= {f"{name}_at_{speed.batch}": getattr(speed, name) for name in SPEEDS}
     return [*per_task, common | average]
 
 
@@ -161,12 +169,20 @@ def _cells(comparison: Comparison) -> list[list[str]]:
         gettext("with scales"),
         gettext("Size"),
     ]
-    return [header, *(_line(row, tasks) for row in comparison.rows)]
+    if served := any(row.served for row in comparison.rows):
+        at = " / ".join(map(str, SERVER_BATCHES))
+        header += [
+            gettext("prompt tokens/s of the server at {n}", n=at),
+            gettext("decode tokens/s at {n}", n=at),
+            gettext("first token at {n}", n=at),
+        ]
+    return [header, *(_line(row, tasks, served) for row in comparison.rows)]
 
 
-def _line(row: Row, tasks: tuple[str, ...]) -> list[str]:
-    if row.status is not Status.SUCCESS and row.average is None and row.bits is None:
-        return [translate(row.title), gettext(row.status.value), *[numbers.MISSING] * (len(tasks) + 6)]
+def _line(row: Row, tasks: tuple[str, ...], served: bool) -> list[str]:
+    if row.environment is None and row.status is not Status.SUCCESS:
+        missing = len(tasks) + 6 + served * len(SPEEDS)
+        return [translate(row.title), gettext(row.status.value), *[numbers.MISSING] * missing]
     scores = (row.task(task) for task in tasks)
     return [
         translate(row.title),
@@ -178,7 +194,17 @@ def _line(row: Row, tasks: tuple[str, ...]) -> list[str]:
         numbers.bits(row.bits.achieved if row.bits else None),
         numbers.bits(row.bits.achieved_with_scales if row.bits else None),
         numbers.size(row.size_bytes),
+        *(_speed(row, name) for name in SPEEDS if served),
     ]
+
+
+def _speed(row: Row, name: str) -> str:
+    """A speed of a row's server, one a batch size: `123 / 456`."""
+    if row.served is None:
+        return numbers.MISSING
+    shown = numbers.latency if name.endswith("seconds") else numbers.rate
+    speeds = [row.served.speed(batch) for batch in SERVER_BATCHES]
+    return " / ".join(shown(getattr(speed, name) if speed else None) for speed in speeds)
 
 
 def _score(found: TaskScore | None) -> str:
@@ -222,7 +248,7 @@ def problems(comparison: Comparison) -> list[str]:
         for row in comparison.rows
         if row.group
     ]
-    return failed + unpaired + apart
+    return failed + unpaired + apart + [note for row in comparison.rows for note in served_notes(row)]
 
 
 def _latex(comparison: Comparison) -> str:

@@ -5,7 +5,8 @@ from typing import Any
 
 
 def input_maxima(model: Any, names: Iterable[str], rows: Sequence[Sequence[int]]) -> dict[str, float]:
-    """Largest absolute input of each named layer, over all rows of tokens fed to the unquantized model.
+    """Largest absolute input of each named layer, over all rows of tokens fed to the unquantized model; experts that
+    got no token are left out.
 
     As auto-round collects it (`auto_round/algorithms/composer.py: collect_act_max`).
     """
@@ -28,4 +29,4 @@ def input_maxima(model: Any, names: Iterable[str], rows: Sequence[Sequence[int]]
     finally:
         for handle in handles:
             handle.remove()
-    return found
+    return {name: largest for name, largest in found.items() if largest}

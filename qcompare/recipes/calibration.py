@@ -19,7 +19,7 @@ def calibration_text(
     """What to hand auto-round as `dataset` (None is its own default), and its name in words.
 
     Args:
-        calibration: the study's wish; `auto` takes the bundled text where one is given.
+        calibration: as the study says; `auto` takes the bundled text where one is given.
         bundled: the demo bundle's text, for models or machines that should use it.
 
     Raises:
@@ -35,23 +35,81 @@ def calibration_text(
     return calibration.dataset, f"{calibration.dataset}, {amount}"
 
 
-def token_rows(dataset: str | None, calibration: Calibration, tokenizer: Any) -> Any:
-    """Calibration rows for llm-compressor: a `datasets.Dataset` of `input_ids` and `attention_mask`.
+def token_rows(dataset: str | None, calibration: Calibration, tokenizer: Any, whole: bool = True) -> Any:
+    """Calibration rows: a `datasets.Dataset` of `input_ids` and `attention_mask`.
 
     Args:
         dataset: as from `calibration_text`; None takes UltraChat from the hub.
+        whole: leave out rows shorter than `max_seq_length`, as auto-round does; llm-compressor takes them.
 
     Raises:
         InvalidStudy: there is no text, or it is too short.
     """
     from datasets import Dataset
 
-    local = dataset is not None and dataset.endswith(LOCAL_ENDINGS)
-    texts = local_texts(Path(str(dataset))) if local else _hub_texts(dataset, calibration.num_samples, tokenizer)
-    tokens = tokenizer(list(texts), truncation=True, max_length=calibration.max_seq_length)["input_ids"]
-    rows = [row for row in tokens if len(row) == calibration.max_seq_length][: calibration.num_samples]
-    check_amount(str(dataset or ULTRACHAT), tokens, len(rows), calibration)
+    rows = _rows(dataset, calibration, tokenizer, calibration.num_samples)
+    if whole:
+        rows = _whole(rows, dataset, calibration)
+    rows = rows[: calibration.num_samples]
+    if len(rows) < calibration.num_samples:
+        raise InvalidStudy(
+            "calibration text {name} has {n} rows, {wanted} are asked for: lower num_samples, or give more text",
+            name=str(dataset or ULTRACHAT),
+            n=len(rows),
+            wanted=calibration.num_samples,
+        )
     return Dataset.from_dict({"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]})
+
+
+Rows = tuple[tuple[int, ...], ...]
+
+
+def split_rows(dataset: str | None, calibration: Calibration, tokenizer: Any) -> tuple[Rows, Rows]:
+    """Two calibration texts apart, as tokens: the first `num_samples` rows, and as many that follow them.
+
+    Of a text with fewer rows each gets a half.
+
+    Raises:
+        InvalidStudy: there is no text, or it is too short, or there is a single row.
+    """
+    wanted = 2 * calibration.num_samples
+    rows = _whole(_rows(dataset, calibration, tokenizer, wanted), dataset, calibration)[:wanted]
+    if len(rows) < 2:
+        raise InvalidStudy(
+            "calibration text {name} has a single row of {tokens} tokens: layers are scored on one part and compared "
+            "on another, so give two rows or more, or lower max_seq_length",
+            name=str(dataset or ULTRACHAT),
+            tokens=calibration.max_seq_length,
+        )
+    half = (len(rows) + 1) // 2
+    return tuple(map(tuple, rows[:half])), tuple(map(tuple, rows[half:]))
+
+
+def _rows(dataset: str | None, calibration: Calibration, tokenizer: Any, wanted: int) -> list[Sequence[int]]:
+    """All rows of a text as tokens, cut to `max_seq_length`; of a data set on the hub what `wanted` ones may need."""
+    # what a chat template gives begins with its special tokens
+    texts, templated = _texts(dataset, wanted, tokenizer)
+    tokens = _cut(tokenizer(list(texts), add_special_tokens=not templated)["input_ids"], calibration)
+    return [row for row in tokens if row]
+
+
+def _whole(rows: Sequence[Sequence[int]], dataset: str | None, calibration: Calibration) -> list[Sequence[int]]:
+    """Those that fill `max_seq_length`."""
+    whole = [row for row in rows if len(row) >= calibration.max_seq_length]
+    check_amount(str(dataset or ULTRACHAT), rows, len(whole), calibration)
+    return whole
+
+
+def _cut(tokens: Sequence[Sequence[int]], calibration: Calibration) -> list[Sequence[int]]:
+    """Here, since a tokenizer that is asked to truncate is saved with that setting."""
+    return [row[: calibration.max_seq_length] for row in tokens]
+
+
+def _texts(dataset: str | None, num_samples: int, tokenizer: Any) -> tuple[tuple[str, ...], bool]:
+    """The texts, and whether they are chats in the tokenizer's template."""
+    if dataset is not None and dataset.endswith(LOCAL_ENDINGS):
+        return local_texts(Path(dataset)), False
+    return _hub_texts(dataset, num_samples, tokenizer)
 
 
 def check_amount(name: str, tokens: Sequence[Sequence[int]], long_enough: int, calibration: Calibration) -> None:
@@ -83,8 +141,7 @@ def check_local(dataset: str | None, calibration: Calibration, tokenizer: Any) -
     """
     if dataset is None or not dataset.endswith(LOCAL_ENDINGS):
         return
-    texts = local_texts(Path(dataset))
-    tokens = tokenizer(list(texts), truncation=True, max_length=calibration.max_seq_length)["input_ids"]
+    tokens = _cut(tokenizer(list(local_texts(Path(dataset))))["input_ids"], calibration)
     check_amount(dataset, tokens, sum(len(row) == calibration.max_seq_length for row in tokens), calibration)
 
 
@@ -115,7 +172,7 @@ def local_texts(path: Path) -> tuple[str, ...]:
     return tuple(str(text) for text in texts)
 
 
-def _hub_texts(dataset: str | None, num_samples: int, tokenizer: Any) -> tuple[str, ...]:
+def _hub_texts(dataset: str | None, num_samples: int, tokenizer: Any) -> tuple[tuple[str, ...], bool]:
     from datasets import load_dataset
 
     name, split = (ULTRACHAT, "train_sft") if dataset is None else (dataset, "train")
@@ -127,9 +184,9 @@ def _hub_texts(dataset: str | None, num_samples: int, tokenizer: Any) -> tuple[s
             "calibration data {name} cannot be had ({reason}): give a .jsonl file", name=name, reason=reason
         ) from None
     if "messages" in rows.column_names:
-        return tuple(tokenizer.apply_chat_template(row, tokenize=False) for row in rows["messages"])
+        return tuple(tokenizer.apply_chat_template(row, tokenize=False) for row in rows["messages"]), True
     if "text" in rows.column_names:
-        return tuple(rows["text"])
+        return tuple(rows["text"]), False
     raise InvalidStudy(
         "calibration data {name} has no column 'text' or 'messages': {columns}",
         name=name,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from qcompare.models.layers import fused_key
+from qcompare.models.layers import experts_of, fused_key
 from qcompare.study.layers import LinearLayer
 
 Group = tuple[LinearLayer, ...]
@@ -12,9 +12,9 @@ def layer_groups(layers: Sequence[LinearLayer], shared: bool) -> tuple[Group, ..
     """The layers in their order, in groups: of one each, or of those that are fused when `shared`."""
     if not shared:
         return tuple((layer,) for layer in layers)
-    groups: dict[tuple[str, str], list[LinearLayer]] = {}
+    groups: dict[object, list[LinearLayer]] = {}
     for layer in layers:
-        groups.setdefault(fused_key(layer.name), []).append(layer)
+        groups.setdefault(experts_of(layer.name) or fused_key(layer.name), []).append(layer)
     return tuple(tuple(group) for group in groups.values())
 
 

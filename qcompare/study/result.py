@@ -1,9 +1,13 @@
 """What one job found: the result file. It carries `schema_version`."""
 
+from enum import StrEnum
+
 from pydantic import Field
 
 from qcompare.study.frozen import Frozen
+from qcompare.study.messages import StoredMessage
 from qcompare.study.prompts import Prompt
+from qcompare.words import gettext_noop
 
 SCHEMA_VERSION = 1
 """Version of the result file and of `show --format json`."""
@@ -85,6 +89,15 @@ class Generation(Frozen):
     seconds: float
 
 
+SOURCE_NOTES = {
+    "demo bundle": gettext_noop(
+        "Its 16-bit weights were read from a 4-bit file (GGUF Q4_1, groups of 32), so they already lie on a 4-bit "
+        "grid: weight-only formats of that kind look better on it than on a model that was never quantized."
+    )
+}
+"""By source of a model: what must be known to read figures measured on it. Shown wherever the model is described."""
+
+
 class ModelRef(Frozen):
     """Which model it was."""
 
@@ -96,6 +109,11 @@ class ModelRef(Frozen):
     num_params: int
     num_quantized_params: int
     """Weights that recipes may quantize: linear layers of the blocks."""
+
+    @property
+    def note(self) -> str | None:
+        """What must be known to read figures measured on it."""
+        return SOURCE_NOTES.get(self.source)
 
 
 class Environment(Frozen):
@@ -121,6 +139,62 @@ class AwqReport(Frozen):
     """Mappings that AWQ found and left out, because shapes do not fit or nothing reached them."""
     n_grid: int
     """Scales tried for each."""
+
+
+class Choice(Frozen):
+    """By what a recipe that scores layers chose them, and how far the divergence it expected holds."""
+
+    scorer: str
+    """How layers were scored, a name in `recipes.scores.SCORERS`."""
+    predicted_kl: float | None
+    """Sum of the chosen layers' scores, in nats per token; None where scores are no divergences."""
+    measured_kl: float | None
+    """KL(original ‖ recipe) per token on the calibration text that compares configs; None: not measured."""
+    measured_kl_stderr: float | None
+    """Over passages."""
+    compared: int
+    """Other layer configs that were measured."""
+
+
+SERVER_BATCHES = (1, 8)
+"""Requests at once, at which the speed of a server is measured."""
+
+
+class ServerSpeed(Frozen):
+    """How fast a server answered requests that were sent together; medians where they were sent several times."""
+
+    batch: int
+    """Requests at once."""
+    prompt_tokens_per_second: float
+    """Of all requests together, until the first token of the last one."""
+    decode_tokens_per_second: float | None
+    """Of all requests together, after the first token; None where nothing more was written."""
+    first_token_seconds: float
+    """From sending a request to its first token."""
+    prompt_tokens: int
+    """Of each request."""
+    new_tokens: int
+    """Written to each request, on average."""
+
+
+class Served(Frozen):
+    """A server that answered in place of a loaded model. What weights it holds, and in which format, is unknown."""
+
+    url: str
+    model: str
+    """As the server names it."""
+    as_tokens: bool
+    """Prompts were sent as tokens; otherwise as text, whose tokens the server then counted alike."""
+    no_logprobs: StoredMessage | None = None
+    """Why it has no log-probabilities of prompts; None where it has them."""
+    speeds: tuple[ServerSpeed, ...] = ()
+    """By number of requests at once."""
+    no_speeds: StoredMessage | None = None
+    """Why its speed is not known."""
+
+    def speed(self, batch: int) -> ServerSpeed | None:
+        """Its speed with so many requests at once."""
+        return next((speed for speed in self.speeds if speed.batch == batch), None)
 
 
 class ExportReport(Frozen):
@@ -150,6 +224,36 @@ class ExportReport(Frozen):
     seconds: float
 
 
+class Faithful(StrEnum):
+    """What of a checkpoint's quantization its scores contain."""
+
+    WEIGHTS = "weights"
+    """Its weights, dequantized; inputs are not rounded."""
+    ACTIVATIONS = "weights and activations"
+    """Both are rounded as the checkpoint asks, and multiplied as ordinary numbers."""
+    KERNEL = "kernel"
+    """A kernel computes with the packed weights."""
+
+
+class CheckpointReport(Frozen):
+    """A checkpoint that somebody made, as its files and its model card describe it."""
+
+    source: str
+    """As the study names it."""
+    revision: str
+    """Commit on the hub, or a hash over its files."""
+    method: str
+    """`GGUF Q4_K_M`, `compressed-tensors (nvfp4-pack-quantized)`, …; empty where it is not quantized."""
+    faithful: Faithful | None
+    """None where it is not quantized."""
+    author: str | None = None
+    license: str | None = None
+    base_model: str | None = None
+    """The model that it was made from."""
+    other_tokenizer: StoredMessage | None = None
+    """What makes its tokenizer another than that of the study's model, so that its scores stand apart."""
+
+
 class Result(Frozen):
     """What one job found. Published whole, or not at all."""
 
@@ -163,19 +267,26 @@ class Result(Frozen):
     """Those that the recipe chose from, lowest bits first; empty in results of older versions."""
     model: ModelRef
     layer_config: dict[str, str]
-    """Full layer name → scheme; empty for bf16."""
-    bits: Bits
-    size_bytes: int
-    """All weights as they would be stored: quantized layers at their bits with scales, the rest at 16 bits."""
+    """Full layer name → scheme; empty for bf16 and for checkpoints that somebody made."""
+    bits: Bits | None
+    """None for served models."""
+    size_bytes: int | None
+    """All weights as they would be stored: quantized layers at their bits with scales, the rest at 16 bits. None for
+    served models."""
     tasks: list[TaskScore]
     average: float | None
     """Mean accuracy over the study's tasks; those that have none (perplexity) are left out."""
     average_stderr: float | None
     generations: list[Generation]
     divergence: Divergence | None = None
-    """None when it was not asked for, or no held-out text was to be had."""
+    """None when it was not asked for, no held-out text was to be had, or the model is served."""
+    served: Served | None = None
+    """The server that answered in place of a loaded model."""
+    left_out: dict[str, StoredMessage] = Field(default_factory=dict)
+    """Tasks of the study that this row cannot answer, and why."""
     scorer: str = "lm_eval"
-    """How log-likelihoods were computed: `packed`, `padded`, `whole` or `lm_eval`; all give lm-eval's answers."""
+    """How log-likelihoods were computed: `packed`, `padded`, `whole`, `lm_eval`, or `endpoint`; all give lm-eval's
+    answers."""
     row_tokens: int | None = None
     """Tokens of one packed row; the same for all recipes of a study unless memory ran out on the way."""
     reused_requests: int = 0
@@ -184,8 +295,12 @@ class Result(Frozen):
     """How weights were rounded: `rtn`, `opt_rtn`, or `tuned` with its number of steps."""
     awq: AwqReport | None = None
     """Recipes with AWQ only."""
+    checkpoint: CheckpointReport | None = None
+    """Rows of checkpoints that somebody made only. Their bits and bytes are those of the files."""
     simulated: bool = True
     """Weights and activations were rounded in memory; accuracy is faithful, speed is not measured."""
+    choice: Choice | None = None
+    """How layers were chosen; the recipe `best` only."""
     calibration: str | None = None
     """Text and amount on which layers were scored; mixed recipes only."""
     add_bos_token: bool | None = None

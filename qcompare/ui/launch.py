@@ -19,7 +19,7 @@ from qcompare.ui.progress.logs import log_routes
 from qcompare.ui.recording import open_recording
 from qcompare.ui.theme import ASSETS, make_theme, read_asset
 
-OWN_SCRIPTS = ("page.js", "log.js", "blind.js", "path.js", "tour.js")
+OWN_SCRIPTS = ("page.js", "log.js", "blind.js", "path.js", "tour.js", "explorer.js")
 QUEUE_SECONDS = 0.05
 """Between two looks of gradio's queue for a new event: short for a person, long for a processor."""
 

@@ -48,6 +48,7 @@ TABS: Registry[Tab] = Registry(
         "progress": "qcompare.ui.progress.tab:TAB",
         "results": "qcompare.ui.results.tab:TAB",
         "generations": "qcompare.ui.generations.tab:TAB",
+        "explorer": "qcompare.ui.explorer:TAB",
         "history": "qcompare.ui.history.tab:TAB",
     },
 )

@@ -212,16 +212,16 @@ def test_other_kinds_of_model_are_refused(settings: Settings, copy: Copy, change
 
 def test_packed_weights_are_refused_also_where_the_config_is_silent() -> None:
     shapes = {"model.layers.0.mlp.up_proj.qweight": (8, 64), "model.layers.0.mlp.up_proj.scales": (1, 64)}
-    stored = Stored(shapes, size_bytes=1, dtypes=frozenset({"I32"}))
+    stored = Stored(shapes, size_bytes=1)
     with pytest.raises(
         ModelUnavailable, match=r"quantized already \(it holds model\.layers\.0\.mlp\.up_proj\.qweight"
     ):
         make_facts({"model_type": "llama"}, stored, model="m", source="folder", title="m", license=None)
 
 
-def test_experts_are_refused(settings: Settings, make_model: Callable[..., Path]) -> None:
-    folder = make_model("MixtralConfig", num_local_experts=2, num_hidden_layers=1)
-    assert "mixture of 2 experts" in refusal(folder, settings)
+def test_experts_of_other_families_are_refused(settings: Settings, make_model: Callable[..., Path]) -> None:
+    folder = make_model("DeepseekV3Config", n_routed_experts=2, num_hidden_layers=1, first_k_dense_replace=0)
+    assert "mixture of 2 experts of the family 'deepseek_v3'" in refusal(folder, settings)
 
 
 def test_the_table_of_causal_families_is_transformers_own() -> None:

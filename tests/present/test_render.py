@@ -9,9 +9,12 @@ import pytest
 
 from qcompare.compare.table import Comparison, read_comparison
 from qcompare.errors import QCompareError
+from qcompare.present.caveats import caveats
+from qcompare.present.figures import KINDS
+from qcompare.present.html import table_html
 from qcompare.present.render import FORMATS, render
 from qcompare.store import Store
-from qcompare.study.result import SCHEMA_VERSION
+from qcompare.study.result import SCHEMA_VERSION, Served, ServerSpeed
 from qcompare.study.spec import Study
 from tests.synthetic import add_study, fail_job, finish_job, finished_study
 
@@ -85,3 +88,47 @@ def test_markdown_cells_cannot_break_the_table_or_bear_html(half_done: Compariso
 def test_unknown_format_names_the_known_ones(finished: Comparison) -> None:
     with pytest.raises(QCompareError, match="did you mean 'json'"):
         render(finished, "jsn")
+
+
+def test_every_study_of_the_demo_model_says_that_its_weights_lie_on_a_grid(finished: Comparison) -> None:
+    assert finished.model and any("lie on a 4-bit grid" in note for note in caveats(finished))
+    other = finished.model.model_copy(update={"source": "hub"})
+    assert not any("4-bit" in note for note in caveats(finished.model_copy(update={"model": other})))
+
+
+def test_speeds_of_a_server_have_columns_of_their_own(home: Path) -> None:
+    row = {"recipe": "endpoint", "url": "http://host:8000/v1", "title": "vLLM"}
+    store = Store(home)
+    study = add_study(store, Study.model_validate({"recipes": ["bf16", "uniform", row]}))
+    speeds = [
+        ServerSpeed(
+            batch=batch, prompt_tokens_per_second=1000.0 * batch, decode_tokens_per_second=50.5 * batch,
+            first_token_seconds=0.05 * batch, prompt_tokens=256, new_tokens=64,
+        )
+        for batch in (1, 8)
+    ]  # fmt: skip
+    served = Served(url=row["url"], model="m", as_tokens=True, speeds=tuple(speeds))
+    for job in store.jobs(study.id):
+        own = {"served": served, "bits": None, "size_bytes": None, "divergence": None, "layer_config": {}}
+        finish_job(store, study, job.id, **own if job.recipe == "endpoint" else {})
+    comparison = read_comparison(store, (study.id,))
+    _, _, header, _, *lines = render(comparison, "md").splitlines()
+    assert header.endswith(
+        "prompt tokens/s of the server at 1 / 8 | decode tokens/s at 1 / 8 | first token at 1 / 8 |"
+    )
+    assert lines[1].endswith("| – | – | – |")
+    assert lines[2].startswith("| vLLM ") and lines[2].endswith("| 1000 / 8000 | 50.5 / 404 | 50 ms / 0.40 s |")
+    lines = list(csv.DictReader(io.StringIO(render(comparison, "csv"))))
+    average = next(line for line in lines if line["recipe"] == "endpoint" and line["task"] == "average")
+    assert (average["server"], average["decode_tokens_per_second_at_8"]) == (row["url"], "404.0")
+    html = table_html(comparison)
+    assert "Decode tokens/s, server" in html and "at 8: 404" in html
+    assert not any("tokens/s" in text for text in (table_html(finished_comparison(home)),))
+    for kind in KINDS:
+        kind.draw(comparison)
+    assert any("what weights it holds is not known" in note for note in caveats(comparison))
+
+
+def finished_comparison(home: Path) -> Comparison:
+    study = finished_study(home)
+    return read_comparison(Store(home), (study.id,))

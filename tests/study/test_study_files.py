@@ -43,6 +43,13 @@ def test_every_published_cell_is_a_row_of_its_study_file_and_has_a_demo_twin() -
         assert (twin.avg_bits, set(twin.recipes) <= set(study.recipes)) == (study.avg_bits, True)
 
 
+@pytest.mark.parametrize("name", [name for name in FILES if not name.startswith("demo")])
+def test_layers_that_may_get_two_bits_are_scored_on_as_much_text_as_auto_round_asks_for(name: str) -> None:
+    for study in load_studies(FOLDER / name):
+        if any(SCHEMES[scheme].bits == 2 for scheme in study.schemes):
+            assert study.calibration.num_samples >= 128 and study.calibration.max_seq_length >= 1024
+
+
 def test_another_model_takes_the_place_of_the_files(tmp_path: Path) -> None:
     (study,) = load_studies(FOLDER / "table1_mxfp.yaml", model="demo")
     assert study.model == "demo"

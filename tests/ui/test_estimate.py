@@ -25,4 +25,5 @@ def test_a_size_says_what_it_can_show_and_how_long_it_takes(settings: Settings) 
 
 def test_the_facts_say_whether_the_model_fits(settings: Settings) -> None:
     facts = shown(estimate(DEFAULT, settings))[0]
+    assert "on a 4-bit grid" in facts
     assert "Fits here" in facts and "GB of" in facts

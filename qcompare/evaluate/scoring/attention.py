@@ -1,12 +1,12 @@
 """Attention for packed rows, registered with transformers under the name ``qcompare_packed``.
 
 A model whose attention goes through ``ALL_ATTENTION_FUNCTIONS`` calls ``packed_attention`` in every layer with the
-flat row's queries, keys and values; the ``Row`` in use says who sees whom. Sliding windows and logit soft-capping
+flat row's queries, keys and values; what is being served says who sees whom. Sliding windows and logit soft-capping
 are exact. Anything else an attention asks for (sinks, position biases, bidirectional) raises UnsupportedAttention.
 """
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +42,9 @@ class PrefixStore:
     def get(self, block: int, layer: int) -> KeysValues:
         return self._held[block][layer]
 
+    def layers(self, block: int) -> dict[int, KeysValues]:
+        return self._held[block]
+
     def __contains__(self, block: int) -> bool:
         return block in self._held
 
@@ -49,18 +52,35 @@ class PrefixStore:
         for block in blocks:
             self._held.pop(block, None)
 
+    def keep_only(self, blocks: Collection[int]) -> None:
+        self.drop([block for block in self._held if block not in blocks])
 
+
+@dataclass(frozen=True)
+class How:
+    """What a layer asks for besides its tensors."""
+
+    scale: float
+    window: int | None
+    softcap: float | None
+
+    def capped(self, scores: torch.Tensor) -> torch.Tensor:
+        return scores if self.softcap is None else torch.tanh(scores / self.softcap) * self.softcap
+
+
+Attend = Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor, How], torch.Tensor]
+"""(layer, query, key, value, how) → output; query [1, heads, tokens, size], output [1, tokens, heads, size]."""
 _current = threading.local()
 
 
 @contextmanager
-def serving(row: Row, store: PrefixStore) -> Iterator[None]:
-    """Within this context ``packed_attention`` serves ``row``."""
-    _current.row, _current.store = row, store
+def serving(attend: Attend) -> Iterator[None]:
+    """Within this context ``packed_attention`` is computed by ``attend``."""
+    _current.attend = attend
     try:
         yield
     finally:
-        _current.row = _current.store = None
+        _current.attend = None
 
 
 @contextmanager
@@ -94,35 +114,30 @@ def packed_attention(
     softcap: float | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention of the current row; query [1, heads, tokens, size] → output [1, tokens, heads, size]."""
-    row, store = _current.row, _current.store
+    """Attention of what is being served; query [1, heads, tokens, size] → output [1, tokens, heads, size]."""
     if attention_mask is not None or any(kwargs.get(name) is not None for name in ("s_aux", "position_bias")):
         raise UnsupportedAttention(f"{type(module).__name__} uses a mask, sinks or a position bias of its own")
     if kwargs.get("is_causal", getattr(module, "is_causal", True)) is False:
         raise UnsupportedAttention(f"{type(module).__name__} is not causal")
-    how = _How(query.shape[-1] ** -0.5 if scaling is None else scaling, sliding_window, softcap)
-    for number, prefix, first, end in row.kept:
-        store.put(number, prefix, module.layer_idx, key[0, :, first:end], value[0, :, first:end])
-    q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))  # [tokens, heads, size]
-    outputs = []
-    for bucket in row.buckets:
-        before = None if bucket.prefix is None else store.get(bucket.prefix, module.layer_idx)
-        parts = [x.index_select(0, bucket.index).unflatten(0, bucket.shape) for x in (q, k, v)]
-        gathered = _Gathered(parts[0], parts[1], parts[2], before)
-        outputs.append(_attend(bucket, gathered, how))
-    return torch.cat(outputs).index_select(0, row.inverse).unsqueeze(0), None
+    how = How(query.shape[-1] ** -0.5 if scaling is None else scaling, sliding_window, softcap)
+    return _current.attend(module.layer_idx, query, key, value, how), None
 
 
-@dataclass(frozen=True)
-class _How:
-    """What a layer asks for besides its tensors."""
+def attend_row(row: Row, store: PrefixStore) -> Attend:
+    """Attention within a row and to the prefixes in ``store``, which takes what the row keeps."""
 
-    scale: float
-    window: int | None
-    softcap: float | None
+    def attend(layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, how: How) -> torch.Tensor:
+        for number, prefix, first, end in row.kept:
+            store.put(number, prefix, layer, key[0, :, first:end], value[0, :, first:end])
+        q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))  # [tokens, heads, size]
+        outputs = []
+        for bucket in row.buckets:
+            before = None if bucket.prefix is None else store.get(bucket.prefix, layer)
+            parts = [x.index_select(0, bucket.index).unflatten(0, bucket.shape) for x in (q, k, v)]
+            outputs.append(_attend(bucket, _Gathered(parts[0], parts[1], parts[2], before), how))
+        return torch.cat(outputs).index_select(0, row.inverse).unsqueeze(0)
 
-    def capped(self, scores: torch.Tensor) -> torch.Tensor:
-        return scores if self.softcap is None else torch.tanh(scores / self.softcap) * self.softcap
+    return attend
 
 
 @dataclass(frozen=True)
@@ -140,7 +155,7 @@ class _Gathered:
         return int(self.q.shape[2] // self.k.shape[2])
 
 
-def _attend(bucket: Bucket, x: _Gathered, how: _How) -> torch.Tensor:
+def _attend(bucket: Bucket, x: _Gathered, how: How) -> torch.Tensor:
     """Output [blocks * length, heads, size] of one bucket."""
     matters = how.window is not None and how.window < bucket.reach
     scores = bucket.blocks * bucket.length * (bucket.length + bucket.depth) * x.q.shape[2]
@@ -166,7 +181,7 @@ def _by_kernel(x: _Gathered, scale: float, mask: torch.Tensor | None) -> torch.T
     return out.transpose(1, 2).flatten(0, 1)
 
 
-def _dense(bucket: Bucket, x: _Gathered, how: _How) -> torch.Tensor:
+def _dense(bucket: Bucket, x: _Gathered, how: How) -> torch.Tensor:
     """Scores as two matrix products: with the shared prefix (all blocks at once) and with the block's own keys.
 
     Faster than the fused kernel on a CPU for short blocks (8 blocks of 160: 4.1 against 6.2 ms); copies no prefix.

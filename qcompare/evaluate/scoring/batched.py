@@ -1,11 +1,12 @@
 """``BatchedLM``: lm-eval's HFLM with smaller batches after an out-of-memory, and generated answers that are kept.
 
 HFLM's own ``generate_until`` answers each batch; batches are cut here, so that each can be kept when it is done.
+``PackedLM`` answers what it can in its own way (``greedy``).
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -41,26 +42,31 @@ class BatchedLM(HFLM):  # type: ignore[misc]
     reused: int = 0
     """Requests answered from what was kept."""
     _tokens_done: int = 0
+    _tokens_told: int = 0
     _tokens: int = 0
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
-        """The answer to each request: HFLM's own, longest prompts first, in padded batches of equal settings."""
+        """The answer to each request, those of one batch kept as soon as they are there."""
         asked = [self._request(number, request) for number, request in enumerate(requests)]
-        self._tokens_done, self._tokens = 0, sum(one.longest for one in asked)
+        self._tokens_done, self._tokens_told, self._tokens = 0, 0, sum(one.longest for one in asked)
         texts: dict[int, str] = {}
-        waiting = self._take_kept(sorted(asked, key=_Request.order), texts)
+        waiting = self._take_kept(sorted(asked, key=GenerationRequest.order), texts)
+        while waiting:
+            try:
+                for batch, found in self._answers(waiting):
+                    self._keep(batch, found)
+                    self._finish(batch, found, texts)
+            except (RuntimeError, MemoryError) as error:
+                self._lower_batch_size(error, min(self.batch_size, len(waiting)))
+            waiting = self._take_kept([one for one in waiting if one.number not in texts], texts)
+        return [texts[number] for number in range(len(requests))]
+
+    def _answers(self, waiting: list["GenerationRequest"]) -> Iterator[tuple[list["GenerationRequest"], list[str]]]:
+        """Requests and their answers: HFLM's own, longest prompts first, in padded batches of equal settings."""
         while waiting:
             batch = [one for one in waiting[: self.batch_size] if one.settings == waiting[0].settings]
-            try:
-                found = super().generate_until([one.instance for one in batch], disable_tqdm=True)
-            except (RuntimeError, MemoryError) as error:
-                self._lower_batch_size(error, len(batch))
-                waiting = self._take_kept(waiting, texts)
-                continue
-            self._keep(batch, found)
-            self._finish(batch, found, texts)
+            yield batch, super().generate_until([one.instance for one in batch], disable_tqdm=True)
             waiting = waiting[len(batch) :]
-        return [texts[number] for number in range(len(requests))]
 
     def _loglikelihood_tokens(
         self, requests: list[Any], disable_tqdm: bool = False, override_bs: int | None = None
@@ -85,15 +91,18 @@ class BatchedLM(HFLM):  # type: ignore[misc]
         if not is_out_of_memory(error) or tried == 1:
             raise error
         release_memory(error)
-        self.batch_size_per_gpu = power_of_two(tried - 1)
+        self._set_batch_size(power_of_two(tried - 1))
 
-    def _request(self, number: int, instance: Any) -> "_Request":
+    def _set_batch_size(self, size: int) -> None:
+        self.batch_size_per_gpu = size
+
+    def _request(self, number: int, instance: Any) -> "GenerationRequest":
         context, settings = instance.args
         longest = int(normalize_gen_kwargs(dict(settings), self.max_gen_toks)["max_gen_toks"])
         as_text = json.dumps(settings, sort_keys=True, default=str)
-        return _Request(number, instance, self.tok_encode(context), as_text, longest)
+        return GenerationRequest(number, instance, self.tok_encode(context), as_text, longest)
 
-    def _take_kept(self, waiting: list["_Request"], texts: dict[int, str]) -> list["_Request"]:
+    def _take_kept(self, waiting: list["GenerationRequest"], texts: dict[int, str]) -> list["GenerationRequest"]:
         """Answer what is kept for the present batch size; what is left."""
         if not self.answers_at:
             return waiting
@@ -103,11 +112,11 @@ class BatchedLM(HFLM):  # type: ignore[misc]
         self._finish(kept, [found[one.key] for one in kept], texts)
         return [one for one in waiting if one.number not in texts]
 
-    def _keep(self, batch: list["_Request"], found: list[str]) -> None:
+    def _keep(self, batch: list["GenerationRequest"], found: list[str]) -> None:
         if self.answers_at and batch[0].is_greedy:
             self.answers_at(self.batch_size).put({one.key: text for one, text in zip(batch, found, strict=True)})
 
-    def _finish(self, batch: list["_Request"], found: list[str], texts: dict[int, str]) -> None:
+    def _finish(self, batch: list["GenerationRequest"], found: list[str], texts: dict[int, str]) -> None:
         texts.update((one.number, text) for one, text in zip(batch, found, strict=True))
         self._tokens_done += sum(one.longest for one in batch)
         self._report_steps(0)
@@ -118,7 +127,9 @@ class BatchedLM(HFLM):  # type: ignore[misc]
         return super()._model_generate(context=context, max_length=max_length, stop=stop, **kwargs)
 
     def _report_steps(self, tokens: int) -> None:
-        self.progress(min(self._tokens, self._tokens_done + tokens), self._tokens)
+        """Progress with so many new tokens of answers that have not ended; it never goes back."""
+        self._tokens_told = min(self._tokens, max(self._tokens_told, self._tokens_done + tokens))
+        self.progress(self._tokens_told, self._tokens)
 
 
 class _Steps(BaseStreamer):  # type: ignore[misc]
@@ -138,7 +149,7 @@ class _Steps(BaseStreamer):  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
-class _Request:
+class GenerationRequest:
     """One lm-eval request with what decides its answer."""
 
     number: int

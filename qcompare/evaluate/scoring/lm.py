@@ -1,17 +1,20 @@
 """``PackedLM``: lm-eval's HFLM with log-likelihoods scored in the fastest mode that is exact for the model.
 
-Chat templates, encoding rules and the windows of long texts are HFLM's own.
+Greedy answers are written side by side (``greedy``) by models whose mode is packed. Chat templates, encoding rules,
+the windows of long texts and what is sampled are HFLM's own.
 """
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from lm_eval.models.utils import handle_stop_sequences, postprocess_generated_text
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
-from .batched import BatchedLM, Progress
+from .batched import BatchedLM, GenerationRequest, Progress
 from .encode import Encoded, Pair, encode_pairs
+from .greedy import Prompt, answer_greedily, has_plain_settings, stop_tokens
 from .memory import Budget, default_row_tokens
 from .modes import ModeChoice, ScoringMode, choose_mode
 from .packed import score_plan
@@ -22,6 +25,11 @@ from .sums import Scores
 from .threads import Workers
 
 Request = tuple[Pair | None, list[int], list[int]]
+GREEDY_SETTINGS = {"until", "max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens", "do_sample"}
+GREEDY_SETTINGS |= {"temperature"}
+"""Settings of a request that leave the answer the most likely token at each step."""
+LOOKBACK = 2
+"""Tokens before a stop string's own in which lm-eval looks for it (``MultiTokenEOSCriteria``)."""
 
 
 class PackedLM(BatchedLM):
@@ -82,6 +90,52 @@ class PackedLM(BatchedLM):
         return self._loglikelihood_tokens(
             [(pair, *tokens) for pair, tokens in zip(pairs, encoded, strict=True)], disable_tqdm=disable_tqdm
         )
+
+    def _answers(self, waiting: list[GenerationRequest]) -> Iterator[tuple[list[GenerationRequest], list[str]]]:
+        """Requests and their answers, one by one as they end; in padded batches what is not simply greedy."""
+        ours = [one for one in waiting if self._is_simply_greedy(one)]
+        prompts = [self._prompt(one) for one in ours]
+        for number, tokens in answer_greedily(
+            self.model, prompts, self.batch_size, self.budget, self.workers, self._report_steps, self._set_batch_size
+        ):
+            text = postprocess_generated_text(self.tok_decode(tokens), self._stops(ours[number]), None)
+            self.cache_hook.add_partial("generate_until", ours[number].instance.args, text)
+            yield [ours[number]], [text]
+        yield from super()._answers([one for one in waiting if one not in ours])
+
+    def _is_simply_greedy(self, request: GenerationRequest) -> bool:
+        """Whether the answer is the most likely token at each step, within what the packed mode can do."""
+        return (
+            self.mode is ScoringMode.PACKED
+            and request.is_greedy
+            and not request.instance.args[1].keys() - GREEDY_SETTINGS
+            and bool(request.tokens)
+            and 0 < request.longest < self.max_length
+            and len(self._read(request)) + request.longest <= (self.mode_choice.longest or self.max_length)
+            and self.think_end_token is None
+            and has_plain_settings(self.model)
+        )
+
+    def _read(self, request: GenerationRequest) -> list[int]:
+        """The prompt's last tokens, with room for the answer."""
+        return request.tokens[-(self.max_length - request.longest) :]
+
+    def _prompt(self, request: GenerationRequest) -> Prompt:
+        """As HFLM reads it, ending where HFLM ends an answer that is alone in its batch."""
+        stops, ends = self._stops(request), stop_tokens(self.model)
+        seen = LOOKBACK + max(len(self.tokenizer.encode(stop, add_special_tokens=False)) for stop in stops)
+
+        def ended(new: list[int]) -> bool:
+            tail = self.tokenizer.decode(new[-seen:])
+            return new[-1] in ends or any(stop in tail for stop in stops)
+
+        return Prompt(tuple(self._read(request)), request.longest, ended)
+
+    def _stops(self, request: GenerationRequest) -> list[str]:
+        until = request.instance.args[1].get("until")
+        eos = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
+        stops: list[str] = handle_stop_sequences([until] if isinstance(until, str) else list(until or []), eos)
+        return stops
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
         """Log-likelihood of each text: HFLM's own windows, all of them scored together."""

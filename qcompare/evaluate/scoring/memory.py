@@ -77,6 +77,17 @@ def reuse_freed_memory() -> bool:
 
     glibc only (elsewhere it does nothing and returns False); for a process that exists to evaluate, at its start.
     """
+    return _set_malloc(mmap_threshold=256 << 20, trim_threshold=512 << 20)
+
+
+def return_freed_memory() -> bool:
+    """Let the C library give freed tensors back to the system, while models are written and loaded: without it the
+    heap of a 135 M model grows to 1.9 × the model. Likewise glibc only; `reuse_freed_memory` ends it."""
+    return _set_malloc(mmap_threshold=256 << 10, trim_threshold=1 << 20)
+
+
+def _set_malloc(mmap_threshold: int, trim_threshold: int) -> bool:
+    """Bytes from which an allocation gets pages of its own, and free bytes that the heap may keep."""
     import ctypes
     import sys
 
@@ -85,5 +96,5 @@ def reuse_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    trim_threshold, mmap_threshold = -1, -3
-    return bool(mallopt(mmap_threshold, 256 << 20)) and bool(mallopt(trim_threshold, 512 << 20))
+    m_trim_threshold, m_mmap_threshold = -1, -3
+    return bool(mallopt(m_mmap_threshold, mmap_threshold)) and bool(mallopt(m_trim_threshold, trim_threshold))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .attention import PrefixStore, packed_model, serving
+from .attention import PrefixStore, attend_row, packed_model, serving
 from .head import TokenLogprobs, gather_logprobs, hidden_states, split_model
 from .memory import Budget, is_out_of_memory, release_memory
 from .plan import Plan
@@ -54,7 +54,7 @@ def score_plan(
     workers: Workers | None = None,
     progress: Progress = lambda done: None,
 ) -> Scores:
-    """(log-likelihood, greedy) per request; ``progress`` is told how many more tokens have been computed.
+    """(log-likelihood, greedy) per request; ``progress`` is called with how many more tokens have been computed.
 
     Raises an out-of-memory error only when a single block does not fit; UnsupportedAttention as in attention.py.
     """
@@ -141,7 +141,7 @@ def _run_row(
     model: Any, plan: Plan, numbers: list[int], at: np.ndarray, targets: np.ndarray, store: PrefixStore
 ) -> TokenLogprobs | None:
     row = make_row(plan.blocks, numbers, model.device)
-    with serving(row, store):
+    with serving(attend_row(row, store)):
         hidden = hidden_states(model, row.tokens, row.positions)[0]
     if not len(at):
         return None

@@ -94,8 +94,8 @@ class Row:
     """Block → its first token in the row."""
 
 
-def make_row(blocks: list[Block], numbers: list[int], device: torch.device) -> Row:
-    """Lay out the blocks ``numbers`` of a plan as one row on ``device``."""
+def make_row(blocks: list[Block], numbers: list[int], device: torch.device, keep_all: bool = False) -> Row:
+    """Lay out the blocks ``numbers`` of a plan as one row on ``device``; ``keep_all`` keeps what no block needs."""
     starts, total = {}, 0
     for number in numbers:
         starts[number] = total
@@ -115,7 +115,11 @@ def make_row(blocks: list[Block], numbers: list[int], device: torch.device) -> R
         positions=torch.tensor([[place for block in chosen for place in block.positions]], device=device),
         buckets=buckets,
         inverse=torch.from_numpy(slots).to(device),
-        kept=[(n, blocks[n].prefix, starts[n], starts[n] + len(blocks[n])) for n in numbers if blocks[n].keep],
+        kept=[
+            (n, blocks[n].prefix, starts[n], starts[n] + len(blocks[n]))
+            for n in numbers
+            if keep_all or blocks[n].keep
+        ],
         starts=starts,
     )
 

@@ -67,7 +67,7 @@ def _offered(state: PageState) -> list[Any]:
     if not study_exists(state):
         return [gr.update(visible=False), gr.skip(), gr.skip()]
     spec = state.store.study(state.study_id).spec
-    choices = [(recipe.title or gettext(recipe.label), str(index)) for index, recipe in enumerate(spec.recipes)]
+    choices = [(recipe.row_title or gettext(recipe.label), str(index)) for index, recipe in enumerate(spec.recipes)]
     talks = [(" › ".join(map(_shortened, turns(prompt))), str(number)) for number, prompt in enumerate(spec.prompts)]
     return [
         gr.update(visible=True),

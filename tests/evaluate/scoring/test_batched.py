@@ -1,6 +1,10 @@
-"""Generated answers: lm-eval's own, kept batch by batch, reported step by step, halved on out-of-memory."""
+"""Generated answers: lm-eval's own, kept batch by batch, reported step by step, halved on out-of-memory.
+
+How those are written that `greedy` takes over is tested in `test_greedy`.
+"""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +15,7 @@ from lm_eval.models.huggingface import HFLM
 
 from qcompare.evaluate.cached import CachedLM
 from qcompare.evaluate.scoring.batched import BatchedLM
+from qcompare.evaluate.scoring.modes import ScoringMode
 from qcompare.evaluate.scoring.plain import PlainLM
 
 from .conftest import tiny_model
@@ -55,15 +60,29 @@ def requests(settings: dict[str, Any] = SHORT) -> list[Any]:
 Make = Callable[..., BatchedLM]
 
 
-@pytest.fixture(params=[CachedLM, PlainLM])
-def make(request: pytest.FixtureRequest, tokenizer: Any) -> Make:
+def maker(kind: type[BatchedLM], tokenizer: Any, mode: ScoringMode | None = None) -> Make:
+    """Make models of one kind; `mode` instead of the one that a trial finds."""
+
     def make_lm(batch_size: int = 3, memory: Memory | None = None) -> BatchedLM:
-        given = {"pretrained": tiny_model("llama")} if request.param is PlainLM else {"model": tiny_model("llama")}
-        lm: BatchedLM = request.param(**given, tokenizer=tokenizer, batch_size=batch_size)
+        given = {"pretrained": tiny_model("llama")} if kind is PlainLM else {"model": tiny_model("llama")}
+        lm: Any = kind(**given, tokenizer=tokenizer, batch_size=batch_size)
+        if mode:
+            lm.mode, lm.mode_choice = mode, replace(lm.mode_choice, mode=mode)
         lm.answers_at = memory.at if memory else None
         return lm
 
     return make_lm
+
+
+@pytest.fixture(params=[CachedLM, PlainLM])
+def make(request: pytest.FixtureRequest, tokenizer: Any) -> Make:
+    return maker(request.param, tokenizer)
+
+
+@pytest.fixture(params=[CachedLM, PlainLM])
+def make_padded(request: pytest.FixtureRequest, tokenizer: Any) -> Make:
+    """Models whose answers are written in padded batches by HFLM."""
+    return maker(request.param, tokenizer, ScoringMode.PADDED if request.param is CachedLM else None)
 
 
 @pytest.fixture
@@ -86,28 +105,28 @@ def test_answers_are_lm_evals_own(make: Make, tokenizer: Any) -> None:
     assert make().generate_until(asked) == theirs.generate_until(asked, disable_tqdm=True)
 
 
-def test_an_interrupted_evaluation_goes_on_after_its_last_batch(make: Make, generate_calls: list[int]) -> None:
-    undisturbed = make().generate_until(requests())
+def test_an_interrupted_evaluation_goes_on_after_its_last_batch(make_padded: Make, generate_calls: list[int]) -> None:
+    undisturbed = make_padded().generate_until(requests())
     memory, count = Memory(), len(generate_calls)
 
     def stop_late(done: int, total: int) -> None:
         if done > 6 * TOKENS:  # in the middle of the third batch
             raise KeyboardInterrupt
 
-    first = make(memory=memory)
+    first = make_padded(memory=memory)
     first.progress = stop_late
     with pytest.raises(KeyboardInterrupt):
         first.generate_until(requests())
     assert memory.batches == [3, 3]
     del generate_calls[:]
-    second = make(memory=memory)
+    second = make_padded(memory=memory)
     assert second.generate_until(requests()) == undisturbed
     assert (second.reused, generate_calls) == (6, [2])
     assert count == 3
 
 
-def test_out_of_memory_halves_the_batch_and_goes_on(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = make(batch_size=8).generate_until(requests())
+def test_out_of_memory_halves_the_batch_and_goes_on(make_padded: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = make_padded(batch_size=8).generate_until(requests())
     model, memory, sizes = tiny_model("llama"), Memory(), []
     plain, most = model.generate, 2
 
@@ -118,13 +137,13 @@ def test_out_of_memory_halves_the_batch_and_goes_on(make: Make, monkeypatch: pyt
         return plain(input_ids=input_ids, **kwargs)
 
     monkeypatch.setattr(model, "generate", tight)
-    assert make(8, memory).generate_until(requests()) == expected
+    assert make_padded(8, memory).generate_until(requests()) == expected
     assert sizes == [8, 4, 2, 2, 2, 2]
     assert {size: len(stored) for size, stored in memory.stored.items()} == {8: 0, 4: 0, 2: 8}
-    assert make(8, memory).generate_until(requests(LONG)) == make().generate_until(requests(LONG))
+    assert make_padded(8, memory).generate_until(requests(LONG)) == make_padded().generate_until(requests(LONG))
     most = 0
     with pytest.raises(torch.OutOfMemoryError):
-        make(8).generate_until(requests())
+        make_padded(8).generate_until(requests())
 
 
 def test_out_of_memory_in_lm_evals_own_scoring_halves_the_batch(

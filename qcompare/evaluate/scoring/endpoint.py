@@ -1,0 +1,328 @@
+"""``EndpointLM``: lm-eval's own client of completions servers, asked with the tokens that a loaded model would get.
+
+lm-eval (0.4.13) builds the requests, orders them and reads scores out of the answers. Ours are the connection
+(`client`), a check of every answer, and answers kept as they come, so that an interrupted job goes on. They are kept
+in the job's folder and used by no other job: nobody can tell which weights a server holds today.
+"""
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from lm_eval.models.huggingface import HFLM
+from lm_eval.models.openai_completions import LocalCompletionsAPI
+from lm_eval.models.utils import postprocess_generated_text, resolve_max_length
+
+from qcompare.errors import JobError
+from qcompare.evaluate.benchmarks import Options, Unanswerable, default_add_bos_token
+from qcompare.evaluate.endpoint.client import Client, Refused
+from qcompare.evaluate.generate import encode_prompt
+from qcompare.store.cache import Rows
+from qcompare.study.prompts import Prompt, so_far
+from qcompare.study.result import Generation
+from qcompare.words import Message
+
+PROBE = "The capital of France is Paris, and the river that runs through it is the Seine."
+
+Report = Callable[[int, int], None]
+
+
+class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
+    """An lm-eval model behind a completions server."""
+
+    mode = "endpoint"
+    """How log-likelihoods are computed, as results name it."""
+    reused = 0
+    """Requests answered from what an interrupted run of this job left."""
+    progress: Report = staticmethod(lambda done, total: None)
+    no_logprobs: Message | None = None
+    """Why it has no log-probabilities of prompts; None where it has them."""
+    puts_bos: bool = False
+    """The server puts a BOS token before prompts that are sent as text."""
+    _done = _total = 0
+
+    def __init__(
+        self,
+        client: Client,
+        model: str | None,
+        folder: Path,
+        options: Options,
+        num_concurrent: int,
+        max_length: int | None,
+        kept: Path,
+    ) -> None:
+        """
+        Args:
+            model: as the server names it; None takes its first.
+            folder: of the study's model, whose tokenizer and config are used.
+            options: how the questions are put; `add_bos_token` None is resolved as for loaded models.
+            num_concurrent: requests at once.
+            max_length: tokens of a prompt and its answer; None: what the study's model and the server allow.
+            kept: file of answers.
+
+        Raises:
+            JobError: the server is down, names no model, or answers in another form.
+        """
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        served = client.models()
+        if model is None and not served:
+            raise JobError("{url}: lists no models: name the one to ask with model", url=client.url)
+        name = model or str(served[0]["id"])
+        limits = [resolve_max_length(config), *(m.get("max_model_len") for m in served if m["id"] == name)]
+        super().__init__(
+            model=name,
+            base_url=client.url,
+            tokenizer_backend="huggingface",
+            tokenizer=str(folder),
+            num_concurrent=max(2, num_concurrent),  # one goes another way through lm-eval; the pool limits
+            max_retries=1,  # the client tries again itself, where that helps
+            max_length=max_length or min(limit for limit in limits if isinstance(limit, int)),
+            seed=options.seed,
+        )
+        self.client, self.config = client, config
+        self.add_bos_token = default_add_bos_token(options.add_bos_token, self, self.tokenizer)
+        thinking = options.enable_thinking
+        self.chat_template_args = {} if thinking is None else {"enable_thinking": thinking}
+        end = options.think_end_token
+        self._think_end = self.tokenizer.decode(end) if isinstance(end, int) else end
+        self._pool = ThreadPoolExecutor(num_concurrent)
+        self._kept = Rows(kept)
+        self._probe()
+
+    def close(self) -> None:
+        """Let go of the server."""
+        self._pool.shutdown()
+        self.client.close()
+
+    def _probe(self) -> None:
+        """Find out whether the server takes tokens, and gives log-probabilities of prompts."""
+        tokens = self.tok_encode(PROBE)
+        for self.tokenized_requests in (True, False):
+            try:
+                answer = self.client.complete(self.payload(tokens), tries=1)
+            except Refused as refusal:
+                self.no_logprobs = refusal.message
+                continue
+            self.no_logprobs = Message("the server gives no log-probabilities of prompts (echo with logprobs)")
+            if len(_logprobs(answer, "token_logprobs")) > 1:
+                self._note_bos(answer, tokens)
+                self.no_logprobs = self._other_start(tokens)
+                if not self.no_logprobs:
+                    self._scores(self.client.complete(self.payload(tokens)), tokens, 1)
+                return
+        self._probe_writing(tokens)
+
+    def _probe_writing(self, tokens: list[int]) -> None:
+        for self.tokenized_requests in (True, False):
+            try:
+                answer = self.client.complete(self.payload(tokens, {"max_tokens": 1}))
+            except Refused:
+                if self.tokenized_requests:
+                    continue
+                raise
+            self._note_bos(answer, tokens)
+            if _prompt_tokens(answer) == len(tokens):
+                return
+
+    def _note_bos(self, answer: dict[str, Any], tokens: list[int]) -> None:
+        self.puts_bos = not self.tokenized_requests and _prompt_tokens(answer) == len(tokens) + 1
+
+    def _other_start(self, tokens: list[int]) -> Message | None:
+        if not self.puts_bos or tokens[0] == self.prefix_token_id:
+            return None
+        return Message(
+            "the server puts a start-of-text token before prompts and this study does not: set add_bos_token: true"
+        )
+
+    def tok_encode(self, string: Any, add_special_tokens: bool | None = None, **kwargs: Any) -> Any:
+        """Tokens of a text, or of several, as lm-eval's `hf` backend makes them: the server is asked what a loaded
+        model is asked."""
+        if isinstance(string, str):
+            return HFLM.tok_encode(self, string, add_special_tokens, **kwargs)
+        return [HFLM.tok_encode(self, one) for one in string]
+
+    def create_message(self, messages: Sequence[Any], generate: bool = False) -> Any:
+        """The prompt of a request, in the form that the server takes."""
+        (prompt,) = messages
+        tokens = self.tok_encode(prompt) if isinstance(prompt, str) else prompt
+        if self.tokenized_requests:
+            return [tokens]
+        return self.tokenizer.decode(tokens[1:] if self.puts_bos and tokens[0] == self.prefix_token_id else tokens)
+
+    apply_chat_template = HFLM.apply_chat_template
+    tokenizer_name = HFLM.tokenizer_name
+
+    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """(log-likelihood, greedy) of each lm-eval request.
+
+        Raises:
+            Unanswerable: the server gives no log-probabilities of prompts, or the model is to think first.
+            JobError: it fails, or its answer does not fit the request.
+        """
+        self._check_rates()
+        scores: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+        return scores
+
+    def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
+        """Log-likelihood of each whole text. Raises as `loglikelihood`."""
+        self._check_rates()
+        scores: list[float] = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
+        return scores
+
+    def _check_rates(self) -> None:
+        if self.no_logprobs:
+            raise Unanswerable(self.no_logprobs)
+        if self.chat_template_args.get("enable_thinking"):
+            raise Unanswerable("answers with a thinking part cannot be rated, only written")
+
+    def _loglikelihood_tokens(self, requests: list[Any], **kwargs: Any) -> list[tuple[float, bool]]:
+        self._done, self._total = 0, len(requests)
+        scores: list[tuple[float, bool]] = super()._loglikelihood_tokens(requests, **kwargs)
+        return scores
+
+    def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
+        """The answer to each lm-eval request. Raises JobError as `loglikelihood`."""
+        self._done, self._total = 0, len(requests)
+        texts: list[str] = super().generate_until(requests, disable_tqdm=disable_tqdm)
+        return texts
+
+    async def amodel_call(
+        self,
+        session: Any,
+        sem: Any,
+        messages: list[Any],
+        *,
+        generate: bool = True,
+        cache_keys: list[Any] | None = None,
+        ctxlens: list[int] | None = None,
+        gen_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """One request, in place of lm-eval's own connection."""
+        context = ctxlens[0] if ctxlens and not generate else 0
+        settings = dict(gen_kwargs or {}) if generate else None
+        answer = await asyncio.get_running_loop().run_in_executor(
+            self._pool, self._answer, messages[0], settings, context
+        )
+        self._done += 1
+        self.progress(self._done, self._total)
+        return [answer]
+
+    def _answer(self, prompt: Any, gen_kwargs: dict[str, Any] | None, context: int) -> str | tuple[float, bool]:
+        """A written answer, or the score of what follows the first `context` tokens."""
+        payload = self.payload(prompt, gen_kwargs)
+        key = _key(self.client.url, payload, context)
+        found: str | list[Any]
+        if kept := self._kept.get([key]):
+            found = json.loads(kept[key])
+            self.reused += 1
+        else:
+            answer = self.client.complete(payload)
+            if gen_kwargs is None:
+                found = [*self._scores(answer, prompt, context)]
+            else:
+                found = postprocess_generated_text(self._text(answer), gen_kwargs.get("until"), self._think_end)
+            self._kept.put({key: json.dumps(found).encode()})
+        return found if isinstance(found, str) else (found[0], found[1])
+
+    def payload(self, prompt: Any, gen_kwargs: dict[str, Any] | None = None) -> dict[str, Any]:
+        """A request to write, or without `gen_kwargs` one to score."""
+        payload: dict[str, Any] = self._create_payload(
+            self.create_message([prompt]),
+            generate=gen_kwargs is not None,
+            gen_kwargs=dict(gen_kwargs or {}),
+            seed=self._seed,
+        )
+        return payload
+
+    def _scores(self, answer: dict[str, Any], tokens: list[int], context: int) -> tuple[float, bool]:
+        """lm-eval's reading of an answer, after what it takes for granted is checked.
+
+        Raises:
+            JobError: other lengths than the prompt's, or a log-probability that is none.
+        """
+        values, tops = _logprobs(answer, "token_logprobs"), _logprobs(answer, "top_logprobs")
+        n, counted = len(tokens), _prompt_tokens(answer)
+        if counted != n or not n <= len(values) <= n + 1 or len(tops) != len(values):
+            raise JobError(
+                "{url}: gives {found} log-probabilities of a prompt of {n} tokens and counts {counted}: it has "
+                "another tokenizer than the study's model, or shortens prompts",
+                url=self.client.url,
+                found=len(values),
+                n=n,
+                counted=counted,
+            )
+        for position in range(max(context, 1), n):
+            if not (_is_logprob(values[position]) and isinstance(tops[position], dict) and tops[position]):
+                raise JobError(
+                    "{url}: gives no finite log-probability of token {position} of {n}",
+                    url=self.client.url,
+                    position=position + 1,
+                    n=n,
+                )
+        written = [None] * (n + 1 - len(values))  # lm-eval leaves the last one out, as the token that is written
+        logprobs = {"token_logprobs": values + written, "top_logprobs": tops + written}
+        ((value, greedy),) = self.parse_logprobs({"choices": [{"index": 0, "logprobs": logprobs}]}, ctxlens=[context])
+        return float(value), bool(greedy)
+
+    def _text(self, answer: dict[str, Any]) -> str:
+        text = answer["choices"][0].get("text")
+        if not isinstance(text, str):
+            raise JobError("{url}: gives no text as an answer", url=self.client.url)
+        return text
+
+    def answer(
+        self, prompts: Sequence[Prompt], max_new_tokens: int, report: Report = lambda done, total: None
+    ) -> list[Generation]:
+        """Answer each prompt greedily, as `evaluate.generate` does: by the study's chat template, turn by turn.
+
+        Returns:
+            The answers in the order of the prompts, and of the turns of each.
+        """
+        found: list[Generation] = []
+        total = sum(len(so_far(prompt)) for prompt in prompts)
+        for conversation in self._pool.map(lambda prompt: self._converse(prompt, max_new_tokens), prompts):
+            found += conversation
+            report(len(found), total)
+        return found
+
+    def _converse(self, prompt: Prompt, max_new_tokens: int) -> list[Generation]:
+        given: list[Generation] = []
+        for asked in so_far(prompt):
+            tokens = encode_prompt(self.tokenizer, asked, [answer.text for answer in given])
+            began = time.perf_counter()
+            answer = self.client.complete(self.payload(tokens, {"max_tokens": max_new_tokens}))
+            seconds, text = time.perf_counter() - began, self._text(answer)
+            written = (answer.get("usage") or {}).get("completion_tokens")
+            count = written if isinstance(written, int) else len(self.tokenizer(text)["input_ids"])
+            given.append(Generation(prompt=asked, text=text, tokens=count, seconds=seconds))
+        return given
+
+
+def _logprobs(answer: dict[str, Any], name: str) -> list[Any]:
+    """A list of the answer's log-probabilities; empty where it has none."""
+    found = answer["choices"][0].get("logprobs")
+    values = found.get(name) if isinstance(found, dict) else None
+    return values if isinstance(values, list) else []
+
+
+def _prompt_tokens(answer: dict[str, Any]) -> int:
+    """Tokens of the prompt, as the server counts them; else all that have a log-probability but the one written."""
+    counted = (answer.get("usage") or {}).get("prompt_tokens")
+    return counted if isinstance(counted, int) else len(_logprobs(answer, "token_logprobs")) - 1
+
+
+def _is_logprob(value: object) -> bool:
+    return isinstance(value, int | float) and isfinite(value)
+
+
+def _key(*request: Any) -> bytes:
+    return hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).digest()[:20]

@@ -1,0 +1,78 @@
+"""Write the figures of the README from the recorded study: `python -m scripts.readme_figures`.
+
+Whatever stands between the two marks is replaced. Run it after `record_demo.py`, and when the table changes.
+"""
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from textwrap import fill
+
+from qcompare.compare.table import Comparison, read_comparison
+from qcompare.present import numbers
+from qcompare.present.markup import markdown
+from qcompare.present.render import render
+from qcompare.present.verdict import verdict
+from qcompare.store import Store
+from qcompare.store.packing import unpack
+from qcompare.ui.recording import RECORDING
+from qcompare.words import thousands
+
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- measured: assets/recording, by scripts/readme_figures.py -->", "<!-- end -->"
+WIDTH = 118
+LIBRARIES = ("torch", "transformers", "auto-round", "lm-eval")
+
+
+def main() -> None:
+    """Rewrite the block of the README."""
+    README.write_text(rewritten(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def rewritten(readme: str) -> str:
+    """A README with the recorded study's figures in its block."""
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{figures()}\n{END}{after}"
+
+
+def figures() -> str:
+    """What was asked, the table, what the app says of it, and how it was run."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        study_id = unpack(store, RECORDING)
+        comparison = read_comparison(store, (study_id,))
+        jobs = store.jobs(study_id)
+        seconds = max(job.finished or 0 for job in jobs) - min(job.started or 0 for job in jobs)
+        _, table, *notes = render(comparison, "md").split("\n\n")
+    texts = [_asked(comparison), table, *notes, _said(comparison), _run(comparison, seconds)]
+    return "\n\n".join(text if text == table else fill(text, WIDTH, break_on_hyphens=False) for text in texts)
+
+
+def _asked(comparison: Comparison) -> str:
+    assert comparison.model
+    tokens = next((row.divergence.tokens for row in comparison.rows if row.divergence), 0)
+    return (
+        f"The demo study: {comparison.model.name}, `{','.join(comparison.study.schemes)}`, "
+        f"{comparison.study.limit} questions per task, KL over {thousands(tokens)} tokens of held-out stories. "
+        f"{comparison.model.note or ''}"
+    )
+
+
+def _said(comparison: Comparison) -> str:
+    return f"The app says of it: “{markdown(verdict(comparison).plain.text)}”"
+
+
+def _run(comparison: Comparison, seconds: float) -> str:
+    machine = next(row.environment for row in comparison.rows if row.environment)
+    peak = max(row.peak_memory_bytes or 0 for row in comparison.rows)
+    day = f"{datetime.fromtimestamp(comparison.created, UTC):%Y-%m-%d}"
+    versions = ", ".join(f"{name} {machine.libraries[name].partition('+')[0]}" for name in LIBRARIES)
+    return (
+        f"`qcompare demo` on {machine.threads} cores of {machine.device_name} ({machine.dtype}), {day}, {versions}: "
+        f"{numbers.clock(seconds)} minutes with the demo model at hand; no job held more than {numbers.size(peak)}."
+    )
+
+
+if __name__ == "__main__":
+    main()
