@@ -50,7 +50,9 @@ def test_a_task_is_found_by_typing_and_a_file_by_dropping_it(
     with serve(tmp_path / "home") as address:
         page = open_page(f"{address}?tab=new")
         page.get_by_text("Tasks and questions").click()
-        page.locator("#qc-task").get_by_role("textbox").press_sequentially("wikitex")
+        page.locator("#qc-found-tasks").wait_for(state="attached")
+        page.locator("#qc-task").get_by_role("textbox").click()
+        page.locator("#qc-task").get_by_role("textbox").press_sequentially("wikitex", delay=100)
         page.locator("#qc-found-tasks [data-pick=wikitext]").click(timeout=60_000)
         expect(page.get_by_role("checkbox", name="wikitext")).to_be_checked()
         expect(page.locator("#qc-estimate")).to_contain_text("the data of wikitext")
