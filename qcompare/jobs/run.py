@@ -205,7 +205,7 @@ class Run:
         options = self._options(self.add_bos_token)
         if not self.study.tasks:
             return [], []
-        if self.study.chat_template and not tokenizer.chat_template:
+        if self.study.chat_template and not getattr(tokenizer, "chat_template", None):
             raise InvalidStudy("chat_template: {model} has no chat template: leave it out", model=self.study.model)
         scores: list[TaskScore] = []
         samples: list[Sample] = []
