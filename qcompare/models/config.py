@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.errors import ModelUnavailable
+from qcompare.models.layers import VISION_FAMILIES
 from qcompare.settings import Settings
 from qcompare.words import Message, gettext_noop
 
@@ -48,6 +49,8 @@ def check_config(config: dict[str, Any], model: str, settings: Settings) -> None
         method = (isinstance(how, dict) and how.get("quant_method")) or Message("unknown method")
         text = gettext_noop("{model}: is quantized already ({method}): {reason}")
         raise ModelUnavailable(text, model=model, method=method, reason=Message(NO_BASELINE))
+    if family in VISION_FAMILIES:
+        return
     if config.get("is_encoder_decoder") or "vision_config" in config or "audio_config" in config:
         text = gettext_noop("{model}: is not a text-only decoder ({kind}); choose {models}")
         raise ModelUnavailable(text, model=model, kind=_name(architectures, family), models=USABLE)
@@ -92,6 +95,8 @@ def _names_code(config: object) -> bool:
 
 def num_blocks(config: dict[str, Any]) -> int | None:
     """Decoder blocks as the config counts them; None where it does not say."""
+    text = config.get("text_config")
+    config = text if isinstance(text, dict) else config
     value = next(
         (config[key] for key in ("num_hidden_layers", "n_layer", "num_layers", "n_layers") if key in config), None
     )

@@ -4,8 +4,9 @@ import os
 from typing import Any
 
 from qcompare.errors import ModelUnavailable
+from qcompare.models.config import read_config
 from qcompare.models.facts import LocalModel
-from qcompare.models.layers import EXPERT_FAMILIES
+from qcompare.models.layers import EXPERT_FAMILIES, VISION_FAMILIES
 from qcompare.settings import Settings
 from qcompare.words import Message
 
@@ -31,11 +32,12 @@ def load(local: LocalModel, device: str, dtype: str, settings: Settings, hub_ker
         os.environ.setdefault("USE_HUB_KERNELS", "NO")
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
 
     common = {"local_files_only": True, "trust_remote_code": settings.trust_remote_code}
+    sees = read_config(local.path / "config.json").get("model_type") in VISION_FAMILIES
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
+        model, info = (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_pretrained(
             local.path,
             dtype=getattr(torch, dtype),
             use_safetensors=None if settings.allow_unsafe_weights else True,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from qcompare.evaluate.divergence import Passages, divergence, reference_states
 from qcompare.formats.library import library_scheme
 from qcompare.models.facts import LocalModel
 from qcompare.models.layers import EXPERT_FAMILIES
@@ -84,6 +85,16 @@ def test_every_expert_is_simulated(family: str, folder: Path, settings: Settings
         not torch.equal(model.get_submodule(x.name).weight, original.get_submodule(x.name).weight) for x in layers
     )
     assert torch.isfinite(logits(model)).all()
+
+
+@EACH
+def test_predictions_of_a_simulated_model_are_compared(family: str, folder: Path, settings: Settings) -> None:
+    passages = Passages((tuple(range(3, 40)),), "")
+    model, _ = loaded(folder, settings)
+    states = reference_states(model, passages)
+    assert divergence(model, states, passages).kl == 0
+    simulate(model, {layer.name: "MXFP4" for layer in describe(str(folder), settings).layers})
+    assert divergence(model, states, passages).kl > 0
 
 
 @pytest.mark.parametrize("family", ["mixtral", "qwen3_moe"])
