@@ -61,8 +61,9 @@ def test_layers_of_the_files_are_those_of_the_loaded_model(family: str, folder: 
     }
     assert {layer.name: (layer.out_features, layer.in_features) for layer in layers} == found
     assert sum(".experts." in layer.name for layer in layers) == 2 * 4 * 3
-    shared = layer_groups(layers, shared=True)
-    assert sorted(len(group) for group in shared if ".experts." in group[0].name) == [12, 12]
+    for shared in (False, True):
+        groups = layer_groups(layers, shared)
+        assert [len(group) for group in groups if ".experts." in group[0].name] == [12, 12]
 
 
 @EACH
