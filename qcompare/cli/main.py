@@ -109,7 +109,7 @@ def plan(
     """Check a study and print what it would do; nothing runs."""
     from rich.console import Console
 
-    from qcompare.cli.terminal import curve_lines, plan_table
+    from qcompare.cli.terminal import curve_lines, plan_table, question_lines
     from qcompare.plan.plan import make_plan
     from qcompare.plan.preflight import notes, problems
 
@@ -122,6 +122,8 @@ def plan(
                 print(line)
             continue
         console.print(plan_table(found))
+        for line in question_lines(study, ctx.obj):
+            print(line)
         for note in notes(found):
             print(f"note: {note}")
         for problem in problems(found, ctx.obj):
@@ -163,10 +165,22 @@ def status(ctx: typer.Context, study_id: StudyId) -> None:
 def show(
     ctx: typer.Context,
     study_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of studies, or their beginnings.")],
-    format: Annotated[str, typer.Option(help="table, json, csv, md, latex, html, published_md or _latex.")] = "table",
+    format: Annotated[
+        str, typer.Option(help="table, json, csv, md, latex, html, published_md or _latex; lm_eval (needs --out).")
+    ] = "table",
+    out: Annotated[Path | None, typer.Option(help="Folder for lm-eval's results_*.json and samples_*.jsonl.")] = None,
 ) -> None:
     """Print a study's results, or those of several studies of one model side by side."""
-    _show(Store(ctx.obj.home), parse_ids(format_ids(tuple(study_ids))), format)
+    store, ids = Store(ctx.obj.home), parse_ids(format_ids(tuple(study_ids)))
+    if format != "lm_eval":
+        _show(store, ids, format)
+    elif out is None:
+        raise QCompareError("lm_eval: these are several files: give a folder with --out")
+    else:
+        from qcompare.present.lm_eval import write_lm_eval
+
+        for path in write_lm_eval(store, ids, out):
+            print(path)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.errors import InvalidStudy
+from qcompare.evaluate.tasks.questions import SUFFIXES, prepare
 from qcompare.export.model_card import agreement
 from qcompare.jobs.exports import export_state
 from qcompare.models.sources import absolute
@@ -21,6 +22,8 @@ from qcompare.study.spec import Study
 POLL_SECONDS = 0.5
 LINE_EVERY_SECONDS = 10.0
 CHUNK_BYTES = 1 << 16
+PREVIEW_LETTERS = 600
+"""Of a question, in a plan."""
 
 
 def plan_table(plan: Plan) -> Any:
@@ -165,3 +168,13 @@ def export_summary(store: Store, job_id: str, format: str) -> tuple[str, bool]:
         f"“{done.prompt}” goes on with “{' '.join(done.text.split())}”\n"
         f"{numbers.about(done.seconds)} in all"
     ), True
+
+
+def question_lines(study: Study, settings: Settings) -> Iterator[str]:
+    """The first questions of each file of a study, as the model will see them."""
+    for path in [Path(name) for name in study.tasks if name.lower().endswith(SUFFIXES)]:
+        found = prepare(path, settings.home)
+        yield f"{path.name}: {found.count} questions, as the model sees them, and the right answer:"
+        for question in found.first:
+            answer = f" [{question.answer.strip()}]" if question.answer else ""
+            yield "    " + f"{question.prompt[:PREVIEW_LETTERS]}{answer}".replace("\n", "\n    ")

@@ -22,6 +22,7 @@ from qcompare.study.result import (
     SCHEMA_VERSION,
     AwqReport,
     Bits,
+    CheckpointReport,
     Divergence,
     Environment,
     ModelRef,
@@ -35,7 +36,7 @@ from qcompare.words import NOTHING, Message
 
 SAME_FIELDS = (
     *("bits", "size_bytes", "average", "average_stderr", "simulated", "rounding", "calibration", "seconds"),
-    *("peak_memory_bytes", "environment", "divergence", "scorer", "awq", "served", "left_out"),
+    *("peak_memory_bytes", "environment", "divergence", "scorer", "awq", "checkpoint", "served", "left_out"),
 )
 """Fields that a row takes from a result as they are."""
 
@@ -83,6 +84,10 @@ class Row(Frozen):
     """How log-likelihoods were computed."""
     awq: AwqReport | None = None
     """What AWQ did; recipes with AWQ only."""
+    checkpoint: CheckpointReport | None = None
+    """What the row is, where it is a checkpoint that somebody made."""
+    named: bool = False
+    """The title is its own, not its recipe's."""
     served: Served | None = None
     """The server that answered, and how fast it is; None for models that were loaded."""
     left_out: dict[str, EnglishMessage] = {}  # noqa: RUF012  pydantic copies defaults
@@ -255,6 +260,7 @@ def _row(selection: Selection, job: Job, measured: Measured | None) -> Row:
         recipe=job.recipe,
         title=selection.titles[job.id],
         label=selection.labels.get(job.study_id, NOTHING),
+        named=bool(job.recipe_spec.title),
         avg_bits=job.avg_bits,
         status=job.status,
         error=job.error,

@@ -2,6 +2,7 @@
 
 import ast
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -34,21 +35,36 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def check_config(config: dict[str, Any], model: str, settings: Settings) -> None:
+def check_baseline(config: dict[str, Any], model: str, settings: Settings) -> None:
+    """Refuse what cannot be a study's model: what `check_config` refuses, and what is quantized already.
+
+    Raises:
+        ModelUnavailable: says why.
+    """
+    if how := quantization(config):
+        method = how.get("quant_method") or Message("unknown method")
+        text = gettext_noop("{model}: is quantized already ({method}): {reason}")
+        raise ModelUnavailable(text, model=model, method=method, reason=Message(NO_BASELINE))
+    check_config(config, model, settings)
+
+
+def quantization(config: Mapping[str, Any]) -> dict[str, Any]:
+    """How a checkpoint is quantized, as its config says; empty where it says nothing."""
+    how = config.get("quantization_config") or config.get("compression_config")
+    return how if isinstance(how, dict) else {"quant_method": None} if how else {}
+
+
+def check_config(config: Mapping[str, Any], model: str, settings: Settings) -> None:
     """Refuse what cannot be compared, with the reason.
 
     Raises:
         ModelUnavailable: it names code of its own and that is not allowed; it is not a decoder-only causal language
-            model; it is quantized already; transformers does not know it.
+            model; transformers does not know it.
     """
     _check_code(config, "config.json", model, settings)
     family = str(config.get("model_type", ""))
     architectures = [str(name) for name in config.get("architectures") or ()]
     known = causal_families()
-    if how := config.get("quantization_config") or config.get("compression_config"):
-        method = (isinstance(how, dict) and how.get("quant_method")) or Message("unknown method")
-        text = gettext_noop("{model}: is quantized already ({method}): {reason}")
-        raise ModelUnavailable(text, model=model, method=method, reason=Message(NO_BASELINE))
     if family in VISION_FAMILIES:
         return
     if config.get("is_encoder_decoder") or "vision_config" in config or "audio_config" in config:
@@ -93,7 +109,7 @@ def _names_code(config: object) -> bool:
     return bool(config.get("auto_map")) or any(_names_code(value) for value in config.values())
 
 
-def num_blocks(config: dict[str, Any]) -> int | None:
+def num_blocks(config: Mapping[str, Any]) -> int | None:
     """Decoder blocks as the config counts them; None where it does not say."""
     text = config.get("text_config")
     config = text if isinstance(text, dict) else config

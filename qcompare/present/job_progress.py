@@ -8,6 +8,7 @@ from qcompare.compare.selection import row_titles
 from qcompare.present import numbers
 from qcompare.store import Store
 from qcompare.study.records import Cost, Job, Progress, Pulse, Status
+from qcompare.study.task import short_name
 from qcompare.words import Message, gettext, gettext_noop, translate
 
 SILENT_SECONDS = 30.0
@@ -155,7 +156,7 @@ def _words(job: Job, progress: Progress | None) -> str:
         return gettext("stopping")
     if progress is None:
         return gettext("starting")
-    stage = progress.task or gettext(progress.stage)
+    stage = short_name(progress.task) if progress.task else gettext(progress.stage)
     return f"{stage} {progress.done}/{progress.total}" if progress.total else stage
 
 

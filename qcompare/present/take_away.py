@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from qcompare.compare.table import read_comparison
 from qcompare.errors import QCompareError, unknown
+from qcompare.present.lm_eval import lm_eval_zip
 from qcompare.present.published_layout import LAYOUTS, read_columns
 from qcompare.present.render import FORMATS, render
 from qcompare.present.report import report
@@ -69,6 +70,7 @@ FILES: dict[str, Kind] = {
     ),
     "csv": Kind("CSV", "csv", "text/csv", _rendered("csv")),
     "json": Kind("JSON", "json", "application/json", _rendered("json")),
+    "lm_eval": Kind(gettext_noop("lm-eval's files"), "lm_eval.zip", "application/zip", lm_eval_zip),
     "parquet": Kind("Parquet", "parquet", "application/vnd.apache.parquet", _parquet),
 }
 

@@ -82,6 +82,11 @@ def keep_original_head(model: Any) -> None:
     model.__dict__[ORIGINAL_HEAD] = original  # a module of the model would be rounded and saved with it
 
 
+def give_original_head(model: Any, head: Any) -> None:
+    """Let a model that was loaded from a checkpoint remember the output head of the original."""
+    model.__dict__[ORIGINAL_HEAD] = head
+
+
 @contextmanager
 def original_head(model: Any) -> Iterator[None]:
     """Let a model compute logits with the output head that it had before it was rounded."""

@@ -13,12 +13,14 @@ from qcompare.formats.library import AutoRoundFormat
 from qcompare.models.facts import ModelFacts
 from qcompare.models.layers import experts_of
 from qcompare.recipes.groups import Group, layer_groups
+from qcompare.settings import Settings
 from qcompare.study.formats import format_of
 from qcompare.study.layers import LayerConfig, LinearLayer
 from qcompare.study.recipe import RecipeSpec
 from qcompare.study.spec import Study
 
 if TYPE_CHECKING:
+    from qcompare.evaluate.benchmarks import Options
     from qcompare.evaluate.scoring.endpoint import EndpointLM
     from qcompare.recipes.lab import Lab
 
@@ -30,7 +32,12 @@ class BuildContext:
     study: Study
     """As the recipe sees it (`Study.of_recipe`)."""
     layers: tuple[LinearLayer, ...]
+    """Those that it may quantize."""
     avg_bits: float | None
+    facts: ModelFacts | None = None
+    """The study's model, with all of its layers; None where a curve is drawn from stored scores."""
+    settings: Settings | None = None
+    """Likewise."""
 
     @property
     def budget(self) -> float:
@@ -54,6 +61,8 @@ class BuildCost:
 
     choosing: float = 0.0
     """To choose layers. What it finds is kept, so later jobs of the same model need next to nothing."""
+    again: float = 0.0
+    """The part of it that a further budget takes."""
     quantizing: float = 0.0
 
 
@@ -96,7 +105,7 @@ class Recipe(RecipeSpec):
         """Refuse what cannot be built, before anything is spent.
 
         Raises:
-            InvalidStudy: the budget is out of reach, or a scheme does not fit a layer.
+            QCompareError: the budget is out of reach, a scheme does not fit a layer, or what it needs is not there.
         """
         if self.simulates:
             check_sizes(context.layers, context.study.schemes)
@@ -126,6 +135,9 @@ class Recipe(RecipeSpec):
         """Full layer name → scheme, where it follows from the layers' sizes alone; None where the weights decide."""
         return None
 
+    def fetch(self, lab: "Lab") -> None:
+        """Bring what it needs besides the study's model to this machine."""
+
     def choose(self, lab: "Lab") -> LayerConfig:
         """Full layer name → scheme; empty leaves the model as it is."""
         config = self.config_from_sizes(lab.context)
@@ -136,8 +148,11 @@ class Recipe(RecipeSpec):
         """The (model, tokenizer) in these schemes. The model given is consumed."""
         return lab.quantize(model, tokenizer, layer_config)
 
-    def connect(self, lab: "Lab") -> "EndpointLM":
+    def connect(self, lab: "Lab", options: "Options") -> "EndpointLM":
         """The lm-eval model that answers for its rows; `served` recipes only.
+
+        Args:
+            options: how the study's questions are put.
 
         Raises:
             JobError: the server cannot be used, and why.

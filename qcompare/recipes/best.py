@@ -88,11 +88,11 @@ class Best(Recipe):
         return config
 
     def cost(self, study: Study) -> BuildCost:
-        text = study.calibration
-        passes = {"quick": QUICK_SHARE * SCORING_PASSES, "scores": SCORING_PASSES}.get(
-            self.effort, SCORING_PASSES + MEASURING_PASSES * (2 + self.comparisons / 2)
-        )
-        return BuildCost(choosing=passes * text.num_samples * text.max_seq_length)
+        tokens = study.calibration.num_samples * study.calibration.max_seq_length
+        scoring = SCORING_PASSES * (QUICK_SHARE if self.effort == "quick" else 1.0) * tokens
+        # about half of them are not looked at twice
+        measuring = MEASURING_PASSES * (2 + self.comparisons / 2) * tokens if self.effort == "full" else 0.0
+        return BuildCost(choosing=scoring + measuring, again=measuring)
 
 
 class _Search:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, field_validator
 
 from qcompare.errors import InvalidStudy, InvalidValue, JobError
+from qcompare.evaluate.benchmarks import Options
 from qcompare.evaluate.endpoint.client import Client
 from qcompare.recipes.base import BuildContext, Recipe
 from qcompare.recipes.lab import Lab
@@ -104,7 +105,7 @@ class Endpoint(Recipe):
     def choose(self, lab: Lab) -> LayerConfig:
         return {}
 
-    def connect(self, lab: Lab) -> Any:
+    def connect(self, lab: Lab, options: Options) -> Any:
         # loads lm_eval
         from qcompare.evaluate.scoring.endpoint import EndpointLM
 
@@ -112,10 +113,9 @@ class Endpoint(Recipe):
             Client(self.url, self._key(), self.api_key_env, self.timeout),
             self.model,
             folder=lab.local.path,
-            add_bos_token=lab.study.add_bos_token,
+            options=options,
             num_concurrent=self.num_concurrent,
             max_length=self.max_length,
-            seed=lab.study.seed,
             kept=lab.folder / "server_answers.sqlite",
         )
 

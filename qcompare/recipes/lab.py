@@ -6,10 +6,11 @@ Used by jobs and by exports. It keeps what later steps, and the result, need to 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qcompare.demo.bundle import ensure_bundle
-from qcompare.formats.bits import layer_bits
+from qcompare.formats.bits import count, layer_bits, stored_bytes
+from qcompare.models.checkpoint import Checkpoint, fetch_checkpoint
 from qcompare.models.environment import machine_identity
 from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.models.hub import hub_reachable
@@ -17,7 +18,7 @@ from qcompare.models.sources import describe, fetch, load
 from qcompare.quantize.fp8 import speed_up_reloaded, write_compressed
 from qcompare.quantize.input_maxima import input_maxima
 from qcompare.quantize.rounding import Rounding, round_in_memory
-from qcompare.quantize.simulate import simulate
+from qcompare.quantize.simulate import give_original_head, simulate
 from qcompare.recipes.autoscheme import Scoring, kept_losses, layer_losses
 from qcompare.recipes.base import BuildContext, Recipe
 from qcompare.recipes.bench import Bench
@@ -26,8 +27,11 @@ from qcompare.settings import Settings
 from qcompare.store.cache import Cache, CacheKey, source_digest
 from qcompare.study.formats import format_of
 from qcompare.study.layers import LayerConfig, LayerLosses, LayerScores
-from qcompare.study.result import AwqReport, Choice, Divergence
+from qcompare.study.result import AwqReport, Bits, CheckpointReport, Choice, Divergence
 from qcompare.study.spec import Study
+
+if TYPE_CHECKING:
+    from qcompare.models.checkpoint_loading import Loaded
 
 Report = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""
@@ -50,7 +54,11 @@ class Lab:
     """Largest absolute input of layers whose format calibrates them, after `quantize`."""
     awq: AwqReport | None = None
     checkpoint: Path | None = None
-    """Folder of the compressed checkpoint that the model was loaded from; None for simulated ones."""
+    """Folder of the compressed checkpoint that was written and that the model was loaded from; None for others."""
+    other: Checkpoint | None = None
+    """The checkpoint of somebody else that the row is, after `fetch`."""
+    loaded: "Loaded | None" = None
+    """The same as a model, after `load_checkpoint`."""
 
     def __init__(
         self,
@@ -77,12 +85,14 @@ class Lab:
     @property
     def context(self) -> BuildContext:
         """What is known of the row without its weights; after `fetch`."""
-        return BuildContext(self.study, self.facts.layers, self.avg_bits)
+        return BuildContext(self.study, self.facts.layers, self.avg_bits, self.whole, self.settings)
 
     def fetch(self) -> None:
         """Bring the model's files to this machine."""
         self.local = fetch(self.study.model, self.settings, print)
-        self.facts = describe(self.study.model, self.settings).of_study(self.study)
+        self.whole = describe(self.study.model, self.settings)
+        self.facts = self.whole.of_study(self.study)
+        self.recipe.fetch(self)
 
     def cache_key(self, kind: str, sources: Sequence[str], **inputs: Any) -> CacheKey:
         """The key of something computed from this model on this machine; after `fetch`.
@@ -221,6 +231,63 @@ class Lab:
         loaded, tokenizer = load(compressed, self.device, self.dtype, self.settings, self.study.hub_kernels)
         speed_up_reloaded(loaded)
         return loaded, tokenizer
+
+    def fetch_checkpoint(self, source: str) -> None:
+        """Bring a checkpoint that somebody made to this machine.
+
+        Raises:
+            ModelUnavailable: one line: not to be had, not loadable here, or of another model.
+        """
+        self.other = fetch_checkpoint(source, self.whole, self.settings, print)
+
+    def load_checkpoint(self, model: Any, tokenizer: Any) -> tuple[Any, Any]:
+        """The (model, tokenizer) of that checkpoint.
+
+        Args:
+            model: the study's; it is consumed.
+            tokenizer: the study's; the row uses it too, where the checkpoint's splits text alike.
+        """
+        # loads torch
+        from qcompare.models.checkpoint_loading import load_checkpoint
+
+        assert self.other, "fetch_checkpoint comes first"
+        model.get_decoder().to("meta")  # frees its memory; the output head is still needed, to compare with
+        options = (self.device, self.dtype, self.settings, self.study.hub_kernels, self.report)
+        self.loaded = load_checkpoint(self.other, self.local, tokenizer, *options)
+        if self.other.method == "compressed-tensors":
+            speed_up_reloaded(self.loaded.model)
+        give_original_head(self.loaded.model, model.get_output_embeddings())
+        return self.loaded.model, self.loaded.tokenizer
+
+    @property
+    def checkpoint_report(self) -> CheckpointReport | None:
+        """What the row's checkpoint is; None where it is none that somebody made."""
+        if self.other is None or self.loaded is None:
+            return None
+        return CheckpointReport(
+            source=self.other.source.name,
+            revision=self.other.revision,
+            method=self.other.description,
+            faithful=self.loaded.faithful,
+            author=self.other.author,
+            license=self.other.license,
+            base_model=self.other.base_model,
+            other_tokenizer=self.loaded.other_tokenizer,
+        )
+
+    def size_bytes(self, layer_config: LayerConfig) -> int:
+        """Of all weights: of the files where the row is a checkpoint, else as they would be stored."""
+        if self.other:
+            return self.other.stored.size_bytes
+        if self.checkpoint:
+            return stored_size(self.checkpoint)
+        return stored_bytes(self.facts.layers, layer_config, self.facts.num_stored_params)
+
+    def bits(self, layer_config: LayerConfig) -> Bits:
+        """Average bits of the linear layers, likewise."""
+        if self.other and self.other.bits:
+            return self.other.bits
+        return count(self.facts.layers, layer_config, self.avg_bits)
 
     def divergence(self, model: Any) -> Divergence:
         """How far a quantized model's predictions are from the original's on the calibration text: for recipes that

@@ -53,6 +53,8 @@ class RecipeSpec(Frozen):
     """Every layer at the low scheme: what all that spends more bits has to beat."""
     reads_weights: ClassVar[bool] = False
     """Only the weights decide which layer gets which scheme, so the plan cannot tell."""
+    names_a_model: ClassVar[bool] = False
+    """It is a model that exists already, which its parameter `from` names."""
     served: ClassVar[bool] = False
     """A server answers for its rows: no model is loaded, and what weights it holds is unknown."""
     published_as: ClassVar[str] = ""
@@ -111,7 +113,8 @@ class RecipeSpec(Frozen):
 
     @model_serializer(mode="wrap")
     def _as_in_a_study_file(self, handler: SerializerFunctionWrapHandler) -> Any:
-        values = {key: value for key, value in handler(self).items() if value is not None}
+        fields = type(self).model_fields
+        values = {fields[name].alias or name: value for name, value in handler(self).items() if value is not None}
         return {"recipe": self.name, **values} if values else self.name
 
 
@@ -126,6 +129,7 @@ RECIPES: Registry[type[RecipeSpec]] = Registry(
         "mixed": "qcompare.recipes.mixed:Mixed",
         "best": "qcompare.recipes.best:Best",
         "layers": "qcompare.recipes.layers:Layers",
+        "checkpoint": "qcompare.recipes.checkpoint:Checkpoint",
         "rtn_fp8_dynamic": "qcompare.recipes.fp8:RtnFp8Dynamic",
         "awq_fp8_dynamic": "qcompare.recipes.fp8:AwqFp8Dynamic",
         "rtn_fp8_block": "qcompare.recipes.fp8:RtnFp8Block",

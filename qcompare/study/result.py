@@ -1,5 +1,7 @@
 """What one job found: the result file. It carries `schema_version`."""
 
+from enum import StrEnum
+
 from pydantic import Field
 
 from qcompare.study.frozen import Frozen
@@ -222,6 +224,36 @@ class ExportReport(Frozen):
     seconds: float
 
 
+class Faithful(StrEnum):
+    """What of a checkpoint's quantization its scores contain."""
+
+    WEIGHTS = "weights"
+    """Its weights, dequantized; inputs are not rounded."""
+    ACTIVATIONS = "weights and activations"
+    """Both are rounded as the checkpoint asks, and multiplied as ordinary numbers."""
+    KERNEL = "kernel"
+    """A kernel computes with the packed weights."""
+
+
+class CheckpointReport(Frozen):
+    """A checkpoint that somebody made, as its files and its model card describe it."""
+
+    source: str
+    """As the study names it."""
+    revision: str
+    """Commit on the hub, or a hash over its files."""
+    method: str
+    """`GGUF Q4_K_M`, `compressed-tensors (nvfp4-pack-quantized)`, …; empty where it is not quantized."""
+    faithful: Faithful | None
+    """None where it is not quantized."""
+    author: str | None = None
+    license: str | None = None
+    base_model: str | None = None
+    """The model that it was made from."""
+    other_tokenizer: StoredMessage | None = None
+    """What makes its tokenizer another than that of the study's model, so that its scores stand apart."""
+
+
 class Result(Frozen):
     """What one job found. Published whole, or not at all."""
 
@@ -235,7 +267,7 @@ class Result(Frozen):
     """Those that the recipe chose from, lowest bits first; empty in results of older versions."""
     model: ModelRef
     layer_config: dict[str, str]
-    """Full layer name → scheme; empty for bf16."""
+    """Full layer name → scheme; empty for bf16 and for checkpoints that somebody made."""
     bits: Bits | None
     """None for served models."""
     size_bytes: int | None
@@ -263,6 +295,8 @@ class Result(Frozen):
     """How weights were rounded: `rtn`, `opt_rtn`, or `tuned` with its number of steps."""
     awq: AwqReport | None = None
     """Recipes with AWQ only."""
+    checkpoint: CheckpointReport | None = None
+    """Rows of checkpoints that somebody made only. Their bits and bytes are those of the files."""
     simulated: bool = True
     """Weights and activations were rounded in memory; accuracy is faithful, speed is not measured."""
     choice: Choice | None = None

@@ -34,7 +34,8 @@ class HeldOut(Frozen):
     """Text on which a quantized model's predictions are compared with the original's, token by token."""
 
     text: str = "auto"
-    """`auto` (stories of the demo bundle that calibration does not use), or a text or `.jsonl` file."""
+    """`auto` (a file of texts among the study's tasks, else stories of the demo bundle that calibration does not
+    use), or a text or `.jsonl` file."""
     num_samples: Annotated[int, Field(ge=1, le=4096)] = 16
     max_seq_length: Annotated[int, Field(ge=8, le=8192)] = 256
 

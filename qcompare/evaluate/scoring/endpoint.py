@@ -17,10 +17,10 @@ from typing import Any
 
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.openai_completions import LocalCompletionsAPI
-from lm_eval.models.utils import resolve_max_length
+from lm_eval.models.utils import postprocess_generated_text, resolve_max_length
 
 from qcompare.errors import JobError
-from qcompare.evaluate.benchmarks import Unanswerable, default_add_bos_token
+from qcompare.evaluate.benchmarks import Options, Unanswerable, default_add_bos_token
 from qcompare.evaluate.endpoint.client import Client, Refused
 from qcompare.evaluate.generate import encode_prompt
 from qcompare.store.cache import Rows
@@ -52,17 +52,16 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
         client: Client,
         model: str | None,
         folder: Path,
-        add_bos_token: bool | None,
+        options: Options,
         num_concurrent: int,
         max_length: int | None,
-        seed: int,
         kept: Path,
     ) -> None:
         """
         Args:
             model: as the server names it; None takes its first.
             folder: of the study's model, whose tokenizer and config are used.
-            add_bos_token: the study's; None is resolved as for loaded models.
+            options: how the questions are put; `add_bos_token` None is resolved as for loaded models.
             num_concurrent: requests at once.
             max_length: tokens of a prompt and its answer; None: what the study's model and the server allow.
             kept: file of answers.
@@ -86,10 +85,14 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
             num_concurrent=max(2, num_concurrent),  # one goes another way through lm-eval; the pool limits
             max_retries=1,  # the client tries again itself, where that helps
             max_length=max_length or min(limit for limit in limits if isinstance(limit, int)),
-            seed=seed,
+            seed=options.seed,
         )
         self.client, self.config = client, config
-        self.add_bos_token = default_add_bos_token(add_bos_token, self, self.tokenizer)
+        self.add_bos_token = default_add_bos_token(options.add_bos_token, self, self.tokenizer)
+        thinking = options.enable_thinking
+        self.chat_template_args = {} if thinking is None else {"enable_thinking": thinking}
+        end = options.think_end_token
+        self._think_end = self.tokenizer.decode(end) if isinstance(end, int) else end
         self._pool = ThreadPoolExecutor(num_concurrent)
         self._kept = Rows(kept)
         self._probe()
@@ -154,26 +157,31 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
             return [tokens]
         return self.tokenizer.decode(tokens[1:] if self.puts_bos and tokens[0] == self.prefix_token_id else tokens)
 
+    apply_chat_template = HFLM.apply_chat_template
+    tokenizer_name = HFLM.tokenizer_name
+
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """(log-likelihood, greedy) of each lm-eval request.
 
         Raises:
-            Unanswerable: the server gives no log-probabilities of prompts.
+            Unanswerable: the server gives no log-probabilities of prompts, or the model is to think first.
             JobError: it fails, or its answer does not fit the request.
         """
-        self._check_logprobs()
+        self._check_rates()
         scores: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
         return scores
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
         """Log-likelihood of each whole text. Raises as `loglikelihood`."""
-        self._check_logprobs()
+        self._check_rates()
         scores: list[float] = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
         return scores
 
-    def _check_logprobs(self) -> None:
+    def _check_rates(self) -> None:
         if self.no_logprobs:
             raise Unanswerable(self.no_logprobs)
+        if self.chat_template_args.get("enable_thinking"):
+            raise Unanswerable("answers with a thinking part cannot be rated, only written")
 
     def _loglikelihood_tokens(self, requests: list[Any], **kwargs: Any) -> list[tuple[float, bool]]:
         self._done, self._total = 0, len(requests)
@@ -218,7 +226,10 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
             self.reused += 1
         else:
             answer = self.client.complete(payload)
-            found = self._text(answer) if gen_kwargs is not None else [*self._scores(answer, prompt, context)]
+            if gen_kwargs is None:
+                found = [*self._scores(answer, prompt, context)]
+            else:
+                found = postprocess_generated_text(self._text(answer), gen_kwargs.get("until"), self._think_end)
             self._kept.put({key: json.dumps(found).encode()})
         return found if isinstance(found, str) else (found[0], found[1])
 

@@ -68,6 +68,11 @@ class Questions:
         """lm-eval's definition."""
         return self.folder / "task.yaml"
 
+    @property
+    def texts(self) -> Path:
+        """The questions, as JSON lines."""
+        return self.folder / "questions.jsonl"
+
 
 def prepare(path: Path, home: Path) -> Questions:
     """Check a file and make a task of it, below `home`'s cache; what is known by its content is not checked again.
@@ -139,7 +144,7 @@ def _write(path: Path, draft: Path, folder: Path, digest: str) -> Questions:
     with (draft / "questions.jsonl").open("w", encoding="utf-8") as out:
         for where, cells in _chain(first, rows):
             doc, one = _question(path, kind, letters, where, cells)
-            out.write(json.dumps(doc, ensure_ascii=False) + "\n")
+            out.write(json.dumps(doc) + "\n")
             count += 1
             characters += len(one.prompt)
             patterns += bool(doc.get("pattern"))
@@ -250,7 +255,7 @@ def _xlsx(path: Path) -> Iterator[Line]:
     import pandas as pd
 
     try:
-        frame = pd.read_excel(path, header=None, dtype=object, keep_default_na=False)
+        frame = pd.read_excel(path, header=None, dtype=object, keep_default_na=False, engine="openpyxl")
     except ImportError:
         raise InvalidStudy(
             "{path}: Excel files need the package openpyxl: 'pip install openpyxl', or save it as CSV", path=path.name
@@ -373,7 +378,7 @@ def _yaml(found: Questions, patterns: bool) -> str:
         "task": found.path.name,
         "dataset_path": "json",
         "dataset_kwargs": {
-            "data_files": {"test": str(found.folder / "questions.jsonl")},
+            "data_files": {"test": str(found.texts)},
             "cache_dir": str(found.folder.parent.parent / "datasets"),
         },
         "test_split": "test",

@@ -29,7 +29,7 @@ def build_task_picker(settings: Settings, tasks: gr.CheckboxGroup) -> None:
     )
     found = markup(elem_id="qc-found-tasks", js_on_load=seeks("#qc-task"))
     given = gr.File(
-        label=gettext("Your own questions: CSV, JSONL or Excel"), file_types=list(SUFFIXES), height=112,
+        label=gettext("Your own questions: CSV, JSONL or Excel"), file_types=list(SUFFIXES), height=152,
         elem_id="qc-questions-file",
     )  # fmt: skip
     markup(page("question_columns"))
@@ -84,7 +84,6 @@ def _dropped(path: str | None, chosen: list[str], settings: Settings) -> list[An
     try:
         kept = str(keep(Path(path), settings.home))
     except QCompareError as error:
-        warn(error)
         return [gr.skip(), None, page("question_error", error=error)]
     return [_with(chosen, [kept]), None, previews([*chosen, kept], settings)]
 

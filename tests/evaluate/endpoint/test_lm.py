@@ -204,3 +204,15 @@ def test_a_key_that_the_server_repeats_is_cut_out(connect: Connect, server: Serv
 
 def test_the_model_is_named(connect: Connect) -> None:
     assert connect().model == NAME
+
+
+def test_a_chat_template_is_the_study_s_and_thoughts_are_cut_off(connect: Connect, loaded: tuple[Any, Any]) -> None:
+    talk = [{"role": "user", "content": "Name a city."}]
+    lm = connect(options={"enable_thinking": True, "think_end_token": "</think>"})
+    assert lm.apply_chat_template(talk) == CachedLM(*loaded).apply_chat_template(talk)
+    with pytest.raises(Unanswerable, match="thinking part cannot be rated"):
+        lm.loglikelihood(requests(PAIRS))
+    asked = requests([("What?", {"until": ["zzz"], "max_gen_toks": 8})])
+    (whole,) = connect().generate_until(asked)
+    cut = connect(options={"think_end_token": whole[2]}, kept=Path(lm._kept.path).with_name("other.sqlite"))
+    assert cut.generate_until(asked) == [whole.split(whole[2])[-1].lstrip()]
