@@ -185,7 +185,7 @@ def test_a_server_without_logprobs_stands_apart_and_says_why(
 def test_a_row_whose_server_fails_goes_on_where_it_was(
     tiny_llama: Path, server: Server, settings: Settings, run: Any
 ) -> None:
-    before_the_questions = 2 + 1 + 3 + 8  # two to find out what it can, the others to measure its speed
+    before_the_questions = 5 + 1 + 3 + 8  # five to find out what it can, the others to measure its speed
     server.behaviour.statuses = [0] * (before_the_questions + 3) + [400]
     values = study(tiny_llama, server.url, row={"num_concurrent": 1}, tasks=["toy"], prompts=[])
     values["recipes"] = values["recipes"][1:]

@@ -29,6 +29,10 @@ from qcompare.study.result import Generation
 from qcompare.words import Message
 
 PROBE = "The capital of France is Paris, and the river that runs through it is the Seine."
+PROBED_WORDS = (1, 4, 7)
+"""So many last words of it are left to the server to write."""
+AGREE_NATS = 0.25
+"""Two computations of one log-probability differ by less, also in half precision."""
 
 Report = Callable[[int, int], None]
 
@@ -45,6 +49,8 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
     """Why it has no log-probabilities of prompts; None where it has them."""
     puts_bos: bool = False
     """The server puts a BOS token before prompts that are sent as text."""
+    drops_first: int = 0
+    """Tokens at the beginning of a prompt that the server leaves out of its list."""
     _done = _total = 0
 
     def __init__(
@@ -114,9 +120,7 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
             self.no_logprobs = Message("the server gives no log-probabilities of prompts (echo with logprobs)")
             if len(_logprobs(answer, "token_logprobs")) > 1:
                 self._note_bos(answer, tokens)
-                self.no_logprobs = self._other_start(tokens)
-                if not self.no_logprobs:
-                    self._scores(self.client.complete(self.payload(tokens)), tokens, 1)
+                self.no_logprobs = self._other_start(tokens) or self._find_layout(tokens)
                 return
         self._probe_writing(tokens)
 
@@ -141,6 +145,34 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
         return Message(
             "the server puts a start-of-text token before prompts and this study does not: set add_bos_token: true"
         )
+
+    def _find_layout(self, tokens: list[int]) -> Message | None:
+        """Which log-probability belongs to which token; what is wrong where none of the known layouts fits.
+
+        The likeliest token after the beginning of a prompt must be as likely as when the server writes there. Servers
+        get that wrong: llama-cpp-python 0.3.36 (`llama.py`, `all_logprobs`) leaves a leading BOS token out of its
+        list, and without one its list is that of the next token, so that every value is wrong.
+        """
+        answer = self.client.complete(self.payload(tokens))
+        for self.drops_first in (0, 1):
+            if self.drops_first and len(_logprobs(answer, "token_logprobs")) > len(tokens):
+                break  # it leaves nothing out
+            self._scores(answer, tokens, 1 + self.drops_first)
+            if self._agrees(answer, tokens):
+                return None
+        return Message("the server's log-probabilities of prompts are not those with which it writes")
+
+    def _agrees(self, answer: dict[str, Any], tokens: list[int]) -> bool:
+        _, tops = self._prompt_logprobs(answer, tokens)
+        for words in PROBED_WORDS:
+            begin = self.tok_encode(PROBE.rsplit(" ", words)[0])
+            written = self.client.complete(self.payload(begin, {"max_tokens": 1, "logprobs": 1}))
+            found = _logprobs(written, "token_logprobs")
+            if begin != tokens[: len(begin)] or not found or not _is_logprob(found[0]):
+                continue  # nothing to compare with
+            if abs(max(tops[len(begin)].values()) - found[0]) > AGREE_NATS:
+                return False
+        return True
 
     def tok_encode(self, string: Any, add_special_tokens: bool | None = None, **kwargs: Any) -> Any:
         """Tokens of a text, or of several, as lm-eval's `hf` backend makes them: the server is asked what a loaded
@@ -174,6 +206,8 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
         """Log-likelihood of each whole text. Raises as `loglikelihood`."""
         self._check_rates()
+        if self.drops_first:  # the windows of a text begin with one token of context
+            raise Unanswerable("the server gives no log-probability of the token that follows a BOS token")
         scores: list[float] = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
         return scores
 
@@ -247,9 +281,33 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
         """lm-eval's reading of an answer, after what it takes for granted is checked.
 
         Raises:
+            Unanswerable: the score of the second token is asked for, and the server does not give it.
             JobError: other lengths than the prompt's, or a log-probability that is none.
         """
-        values, tops = _logprobs(answer, "token_logprobs"), _logprobs(answer, "top_logprobs")
+        if context <= self.drops_first:
+            raise Unanswerable("the server gives no log-probability of the token that follows a BOS token")
+        values, tops = self._prompt_logprobs(answer, tokens)
+        logprobs = {"token_logprobs": [*values, None], "top_logprobs": [*tops, None]}
+        for position in range(context, len(tokens)):
+            if not (_is_logprob(values[position]) and isinstance(tops[position], dict) and tops[position]):
+                raise JobError(
+                    "{url}: gives no finite log-probability of token {position} of {n}",
+                    url=self.client.url,
+                    position=position + 1,
+                    n=len(tokens),
+                )
+        ((value, greedy),) = self.parse_logprobs({"choices": [{"index": 0, "logprobs": logprobs}]}, ctxlens=[context])
+        return float(value), bool(greedy)
+
+    def _prompt_logprobs(self, answer: dict[str, Any], tokens: list[int]) -> tuple[list[Any], list[Any]]:
+        """Of each token of a prompt: its log-probability, and that of the likeliest one.
+
+        Raises:
+            JobError: there are fewer or more of them than tokens.
+        """
+        first = [None] * self.drops_first
+        values = first + _logprobs(answer, "token_logprobs")
+        tops = first + _logprobs(answer, "top_logprobs")
         n, counted = len(tokens), _prompt_tokens(answer)
         if counted != n or not n <= len(values) <= n + 1 or len(tops) != len(values):
             raise JobError(
@@ -260,18 +318,7 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
                 n=n,
                 counted=counted,
             )
-        for position in range(max(context, 1), n):
-            if not (_is_logprob(values[position]) and isinstance(tops[position], dict) and tops[position]):
-                raise JobError(
-                    "{url}: gives no finite log-probability of token {position} of {n}",
-                    url=self.client.url,
-                    position=position + 1,
-                    n=n,
-                )
-        written = [None] * (n + 1 - len(values))  # lm-eval leaves the last one out, as the token that is written
-        logprobs = {"token_logprobs": values + written, "top_logprobs": tops + written}
-        ((value, greedy),) = self.parse_logprobs({"choices": [{"index": 0, "logprobs": logprobs}]}, ctxlens=[context])
-        return float(value), bool(greedy)
+        return values[:n], tops[:n]  # without the one that is written
 
     def _text(self, answer: dict[str, Any]) -> str:
         text = answer["choices"][0].get("text")
