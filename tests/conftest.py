@@ -13,7 +13,7 @@ import pytest
 
 from qcompare.settings import Settings
 from qcompare.study.task import TASKS
-from tests.tiny import make_model_folder, make_tokenizer
+from tests.tiny import make_model_folder, make_tokenizer, quantize
 from tests.toys import install_toy_task
 
 hypothesis.settings.register_profile("any machine", deadline=None)  # a busy one is no failure
@@ -94,3 +94,18 @@ def toy_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     TASKS.__dict__.pop("_found", None)  # what a registry found is kept for the process
     yield
     TASKS.__dict__.pop("_found", None)
+
+
+@pytest.fixture(scope="session")
+def quantized(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Have auto-round write a checkpoint, plainly rounded, once per session: `quantized(model, "W4A16", "auto_gptq")`
+    gives its folder, or its file for GGUF."""
+    made: dict[tuple[object, ...], Path] = {}
+
+    def make(model: Path, scheme: str, format: str, **options: Any) -> Path:
+        key = (model, scheme, format, *options.items())
+        if key not in made:
+            made[key] = quantize(model, scheme, format, tmp_path_factory.mktemp("quantized"), **options)
+        return made[key]
+
+    return make

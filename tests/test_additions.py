@@ -1,4 +1,4 @@
-"""A package of somebody else adds a format, a recipe and a task through entry points, and a study runs with them."""
+"""A package of somebody else adds one of each kind through entry points, and a study runs with them."""
 
 import json
 import os
@@ -16,6 +16,7 @@ MODULE = '''
 from pathlib import Path
 
 from qcompare.recipes.base import Recipe
+from qcompare.recipes.scores import LayerScorer
 from qcompare.study.formats import Format, Scheme
 from qcompare.study.task import Task
 
@@ -62,7 +63,18 @@ class Measured(Recipe):
         return {x.name: high if x.block == best else low for x in lab.facts.layers}
 
 
+class Depth(LayerScorer):
+    """The first blocks matter most."""
+
+    name = "depth"
+    source = "none"
+
+    def score(self, lab, share):
+        return {"B1": {x.name: x.numel / (1 + x.block) for x in lab.facts.layers}}
+
+
 BINARY = Binary()
+DEPTH = Depth()
 TASK = Task("doubles", "Doubles", "Double a number.", 4, 10, yaml=str(Path(__file__).with_name("doubles.yaml")))
 '''
 TASK = {
@@ -76,12 +88,15 @@ TASK = {
     "metric_list": [{"metric": "acc"}],
     "metadata": {"version": 1.0},
 }
+DEPTH = {"recipe": "best", "scores": "depth", "effort": "scores"}
 ENTRY_POINTS = """
 [qcompare.formats]
 binary = additions:BINARY
 broken = additions:NOT_THERE
 [qcompare.recipes]
 measured = additions:Measured
+[qcompare.scores]
+depth = additions:DEPTH
 [qcompare.tasks]
 doubles = additions:TASK
 """
@@ -111,7 +126,7 @@ def test_a_study_runs_with_what_a_package_added(site: Path, tiny_llama: Path, tm
     study = {
         "model": str(tiny_llama),
         "schemes": ["B1", "BF16"],
-        "recipes": ["bf16", "uniform", {"recipe": "measured", "title": "By measuring"}],
+        "recipes": ["bf16", "uniform", {"recipe": "measured", "title": "By measuring"}, DEPTH],
         "tasks": ["doubles"],
         "limit": 3,
         "prompts": [],
@@ -129,7 +144,9 @@ def test_a_study_runs_with_what_a_package_added(site: Path, tiny_llama: Path, tm
     store = Store(home)
     results = sorted((home / "studies").glob("*/*/result/result.json"))
     found = {path.parent.parent.name.partition(".")[2]: json.loads(path.read_text()) for path in results}
-    assert set(found) == {"bf16", "uniform", "measured"}
+    assert set(found) == {"bf16", "uniform", "measured", "best-5"}
+    assert found["best-5"]["choice"]["scorer"] == "depth"
+    assert {scheme for name, scheme in found["best-5"]["layer_config"].items() if ".0." in name} == {"BF16"}
     assert {scheme for scheme in found["measured"]["layer_config"].values()} == {"B1", "BF16"}
     assert found["measured"]["title"] == "By measuring"
     assert all(result["tasks"][0]["n"] == 3 for result in found.values())

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from qcompare.study.recipe import RECIPES
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "qcompare"
 ROOMS = ["words", "errors", "settings", "registry", "study", "store", "demo", "models", "formats", "quantize",
@@ -86,3 +88,20 @@ def test_only_what_shows_texts_translates_them(path: Path) -> None:
     nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
     taken = {alias.name for node in nodes if node.module == "qcompare.words" for alias in node.names}
     assert taken <= {"Message", "NOTHING", "gettext_noop", "joined", "verbatim"}
+
+
+NAME_RECIPES = {
+    "study/recipe.py": "the registry",
+    "compare/published.py": "rows of published tables",
+    "models/machine.py": "a processor's unit that is called bf16",
+}
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if room_of(path) != "recipes"], ids=lambda p: str(p.relative_to(PACKAGE))
+)
+def test_no_file_outside_recipes_names_a_recipe(path: Path) -> None:
+    """What others need to know of a recipe is a property of it."""
+    texts = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+    names = set(RECIPES) - {"layers", "checkpoint", "endpoint"}  # words that mean something else too
+    assert not names & texts or str(path.relative_to(PACKAGE)) in NAME_RECIPES

@@ -37,6 +37,7 @@ def set_apart(ours: Result, theirs: Result, answers: Mapping[str, Answers]) -> M
 
 def _conditions_apart(ours: Result, theirs: Result) -> list[Message]:
     found = [
+        *_tokenizers_apart(ours, theirs),
         *_differ(Message("model revision"), ours.model.revision[:12], theirs.model.revision[:12]),
         *_tasks_apart(ours, theirs),
         *_differ(Message("start-of-text token"), ours.add_bos_token, theirs.add_bos_token),
@@ -46,6 +47,12 @@ def _conditions_apart(ours: Result, theirs: Result) -> list[Message]:
     if not {ours.scorer, theirs.scorer} <= SAME_ANSWERS:
         found += _differ(Message("scorer"), ours.scorer, theirs.scorer)
     return found
+
+
+def _tokenizers_apart(ours: Result, theirs: Result) -> list[Message]:
+    """Scores of two tokenizers are over other tokens; checkpoints with one of their own stand alone."""
+    found = [result.checkpoint.other_tokenizer for result in (ours, theirs) if result.checkpoint]
+    return [apart for apart in found if apart][:1]
 
 
 def _questions_apart(ours: Answers | None, theirs: Answers | None) -> list[Message]:

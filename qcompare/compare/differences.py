@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from qcompare.compare.answers import Answers
+from qcompare.compare.metrics import MetricDifference, metric_differences
 from qcompare.compare.resampling import Counts
 from qcompare.compare.statistics import PairedDifference, paired_differences
 from qcompare.compare.tally import tally
@@ -30,6 +31,8 @@ class Against:
 
     bf16: PairedDifference | None = None
     uniform: PairedDifference | None = None
+    metrics: tuple[MetricDifference, ...] = ()
+    """To BF16, of the tasks beside the average."""
     percent_of_bf16: float | None = None
     unpaired_because: Message | None = None
 
@@ -59,9 +62,12 @@ def within_group(
             job_id = result.job_id
             if job_id in differences:
                 found[job_id] = found[job_id].to(other, differences[job_id])
-            elif job_id != other.job_id:
+            elif job_id != other.job_id and tasks:
                 because = why.get(job_id) or unreadable.get(job_id) or unreadable.get(other.job_id)
                 found[job_id] = replace(found[job_id], unpaired_because=because)
+        if is_baseline(other.recipe):
+            for job_id, metrics in metric_differences(other, compared, answers).items():
+                found[job_id] = replace(found[job_id], metrics=metrics)
         if is_baseline(other.recipe) and other.average:
             for result in group:
                 percent = None if result.average is None else 100 * result.average / other.average
@@ -90,6 +96,8 @@ def against(
 
     Corrected by Holm for all results, and task by task for all results and tasks.
     """
+    if not tasks:
+        return {}, {}
     counts: dict[str, dict[str, Counts]] = {}
     why: dict[str, Message] = {}
     for result in results:
@@ -105,7 +113,8 @@ def against(
 def all_pairs(results: Sequence[Result], answers: Mapping[str, Answers], tasks: Sequence[str]) -> tuple[Pair, ...]:
     """Every two results that answered the same questions, corrected by Holm for all pairs."""
     counts: dict[tuple[str, str], dict[str, Counts]] = {}
-    for ours, theirs in combinations((result.job_id for result in results if result.job_id in answers), 2):
+    answered = [result.job_id for result in results if result.job_id in answers] if tasks else []
+    for ours, theirs in combinations(answered, 2):
         try:
             counts[ours, theirs] = tally(answers[ours], answers[theirs], tasks)
         except QCompareError:

@@ -59,11 +59,13 @@ class Question:
     text: str
     options: tuple[Option, ...]
     right: tuple[bool | None, ...]
-    """For each recipe."""
+    """For each recipe; None where it has no answer, or the task no right and wrong."""
     target: str = ""
     """The right answer, of questions answered in writing."""
     written: tuple[str | None, ...] = ()
     """What each recipe wrote; empty for questions with options."""
+    scores: tuple[float | None, ...] = ()
+    """For each recipe, of tasks without right and wrong; higher is better."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class Questions:
     found: int
     """Questions that match the search and the change."""
     shown: tuple[Question, ...]
+    by_score: bool = False
+    """The task has no right and wrong: lost are questions with a lower score than BF16's, gained with a higher."""
 
 
 def read_questions(
@@ -108,7 +112,8 @@ def read_questions(
     own = (job for job in baselines if job.study_id == chosen.study_id)
     baseline = next(own, baselines[0] if baselines else chosen)
     ours, theirs = _samples(store, job_id, task), _samples(store, baseline.id, task)
-    changes = _changes(ours, theirs)
+    by_score = _by_score(ours, theirs)
+    changes = _changes(ours, theirs, by_score)
     if search.strip():
         text = ours.text.loc[changes.index]
         changes = changes[text.str.contains(search.strip().lower(), regex=False)]
@@ -117,10 +122,10 @@ def read_questions(
         changes = changes[changes == change]
     tables = [_samples(store, job.id, task) for job in jobs]
     first = changes.head(limit)
-    shown = (_question(ours, key, found, tables) for key, found in zip(first.index, first, strict=True))
+    shown = (_question(ours, key, found, tables, by_score) for key, found in zip(first.index, first, strict=True))
     titles = selection.titles
     names = tuple(titles[job.id] for job in jobs)
-    return Questions(titles[job_id], names, counts, len(changes), tuple(shown))
+    return Questions(titles[job_id], names, counts, len(changes), tuple(shown), by_score)
 
 
 def _with_answers(store: Store, selection: Selection, task: str) -> list[Job]:
@@ -144,16 +149,29 @@ def _read(file: Path, changed: int, task: str) -> Samples:
     return read_samples(file, task)
 
 
-def _changes(ours: Samples, theirs: Samples) -> "pd.Series[str]":
+def _by_score(ours: Samples, theirs: Samples) -> bool:
+    return not (ours.acc.isin([0, 1]).all() and theirs.acc.isin([0, 1]).all())
+
+
+def _changes(ours: Samples, theirs: Samples, by_score: bool) -> "pd.Series[str]":
     """How each question that both answered stands, by (leaf, doc_id)."""
     import pandas as pd
 
     same = ours.index.intersection(theirs.index)
     pairs = zip(ours.acc.loc[same], theirs.acc.loc[same], strict=True)
-    return pd.Series([CHANGES[int(a), int(b)] for a, b in pairs], same, dtype=object)
+    changes = [_change(a, b) if by_score else CHANGES[int(a), int(b)] for a, b in pairs]
+    return pd.Series(changes, same, dtype=object)
 
 
-def _question(ours: Samples, key: tuple[str, int], change: str, tables: Sequence[Samples]) -> Question:
+def _change(ours: float, theirs: float) -> Change:
+    if ours == theirs:
+        return Change.BOTH
+    return Change.LOST if ours < theirs else Change.GAINED if ours > theirs else Change.NEITHER
+
+
+def _question(
+    ours: Samples, key: tuple[str, int], change: str, tables: Sequence[Samples], by_score: bool
+) -> Question:
     asked = ours.get(key)
     assert asked is not None
     found = [table.get(key) for table in tables]
@@ -168,9 +186,10 @@ def _question(ours: Samples, key: tuple[str, int], change: str, tables: Sequence
             Option(text, n == answer, tuple(None if each is None else each[n] for each in shares))
             for n, text in enumerate(asked.options)
         ),
-        right=tuple(None if each is None else bool(each.acc) for each in found),
+        right=tuple(None if each is None or by_score else bool(each.acc) for each in found),
         target="" if asked.options else asked.target,
-        written=() if asked.options else tuple(None if each is None else each.answer for each in found),
+        written=() if asked.answer is None else tuple(None if each is None else each.answer for each in found),
+        scores=tuple(None if each is None else each.acc for each in found) if by_score else (),
     )
 
 
@@ -184,9 +203,9 @@ def option_shares(loglikelihoods: Sequence[float]) -> tuple[float, ...]:
 
 
 def answer_index(sample: Sample) -> int | None:
-    """Which option is right: the target's number or text; of two options told by whether the choice was right."""
+    """Which option is right: the target's number or text; of two options, whichever fits the score."""
     options, target = sample.options, sample.target
-    if len(options) == 1:
+    if len(options) < 2:
         return 0
     if target.isdigit() and int(target) < len(options):
         return int(target)

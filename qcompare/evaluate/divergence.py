@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import InvalidStudy
 from qcompare.evaluate.scoring.head import LOGITS_BYTES, hidden_states, logits_of, split_model, vocabulary
-from qcompare.quantize.simulate import original_head
+from qcompare.evaluate.scoring.threads import Workers, run_jobs
+from qcompare.quantize.simulate import ORIGINAL_HEAD, original_head
 from qcompare.study.result import Divergence, PassageKL
 
 if TYPE_CHECKING:
@@ -74,13 +75,26 @@ def reference_states(
     """Final hidden states of the original model: one tensor a passage, shape (tokens, hidden), on the CPU."""
     import torch
 
-    states = []
-    with torch.inference_mode():
-        for done, ids in enumerate(passages.tokens, start=1):
-            tokens = torch.tensor([ids], device=model.device)
-            states.append(hidden_states(model, tokens)[0].to("cpu", copy=True))
-            report(done, len(passages.tokens))
+    states: list[torch.Tensor] = [torch.empty(0)] * len(passages.tokens)
+
+    def read(number: int) -> None:
+        tokens = torch.tensor([passages.tokens[number]], device=model.device)
+        states[number] = hidden_states(model, tokens)[0].to("cpu", copy=True)
+
+    _side_by_side(read, passages, Workers.for_model(model), report)
     return states
+
+
+def _side_by_side(read: Callable[[int], None], passages: Passages, workers: Workers, report: Report) -> None:
+    """Read all passages, on a CPU one on each core."""
+    done: list[int] = []
+
+    def read_and_report(number: int) -> None:
+        read(number)
+        done.append(number)
+        report(len(done), len(passages.tokens))
+
+    run_jobs(read_and_report, range(len(passages.tokens)), workers)
 
 
 def divergence(
@@ -89,13 +103,18 @@ def divergence(
     """Compare a model with the original by the latter's hidden states on the same passages."""
     import torch
 
-    rows = []
-    with torch.inference_mode(), split_model(model):
-        for done, (ids, original) in enumerate(zip(passages.tokens, reference, strict=True), start=1):
-            tokens = torch.tensor([ids], device=model.device)
-            rows.append(_passage(model, original.to(model.device), hidden_states(model, tokens)[0], tokens[0]))
-            report(done, len(passages.tokens))
-    return _summary(rows, passages)
+    rows: dict[int, _Row] = {}
+
+    def read(number: int) -> None:
+        tokens = torch.tensor([passages.tokens[number]], device=model.device)
+        original = reference[number].to(model.device)
+        rows[number] = _passage(model, original, hidden_states(model, tokens)[0], tokens[0])
+
+    # a rounded head is exchanged for the original's within the one model: not while another thread uses it
+    workers = Workers.one() if ORIGINAL_HEAD in model.__dict__ else Workers.for_model(model)
+    with split_model(model):
+        _side_by_side(read, passages, workers, report)
+    return _summary([rows[number] for number in sorted(rows)], passages)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""Greedy answers to prompts, several at once: left-padded batches through the model's own `generate`.
+"""Greedy answers to prompts, several at once: side by side as generated tasks are (`scoring/greedy`), or, by models
+that cannot be packed, in left-padded batches through the model's own `generate`.
 
 In a conversation each answer is given with all that was said before it, the model's own earlier answers included.
 Padding on the left is masked and not counted in positions, so a prompt gets the text it would get alone (up to
@@ -27,33 +28,57 @@ def generate(
     max_new_tokens: int,
     report: Callable[[int, int], None] = lambda done, total: None,
     batch_tokens: int = BATCH_TOKENS,
+    packed: bool = False,
 ) -> list[Generation]:
     """Answer each prompt greedily, through the chat template where the tokenizer has one.
 
     Args:
-        report: told (answers given, answers in all).
+        report: called with (answers given, answers in all).
+        packed: the model can be scored in packed rows (`scoring/modes`).
 
     Returns:
-        The answers in the order of the prompts, and of the turns of each; `seconds` is each one's equal share of its
-        batch.
+        The answers in the order of the prompts, and of the turns of each; `seconds` is the time since the answer
+        before it ended, or an equal share of its padded batch.
     """
     steps = [so_far(prompt) for prompt in prompts]
     given: list[list[Generation]] = [[] for _ in prompts]
     config = greedy_config(model, tokenizer, max_new_tokens)
-    tokens = batch_tokens if _can_mask(model) else 1
+    answer = _side_by_side if packed else _in_batches
+    tokens = batch_tokens if packed or _can_mask(model) else 1
     for turn in range(max(map(len, steps), default=0)):
         encoded = {
             index: encode_prompt(tokenizer, so_fars[turn], [answer.text for answer in given[index]])
             for index, so_fars in enumerate(steps)
             if turn < len(so_fars)
         }
-        for batch, outputs, seconds in _in_batches(model, config, encoded, tokens):
+        for batch, outputs, seconds in answer(model, config, encoded, tokens):
             for index, output in zip(batch, outputs, strict=True):
                 text = tokenizer.decode(output, skip_special_tokens=True)
-                answer = Generation(prompt=steps[index][turn], text=text, tokens=len(output), seconds=seconds)
-                given[index].append(answer)
+                given[index].append(
+                    Generation(prompt=steps[index][turn], text=text, tokens=len(output), seconds=seconds)
+                )
             report(sum(map(len, given)), sum(map(len, steps)))
     return [answer for answers in given for answer in answers]
+
+
+def _side_by_side(
+    model: Any, config: Any, encoded: Mapping[int, list[int]], tokens: int
+) -> Iterator[tuple[list[int], list[list[int]], float]]:
+    """Each prompt's number, new tokens, and seconds since the answer before it."""
+    from qcompare.evaluate.scoring.greedy import Prompt, answer_greedily  # torch
+    from qcompare.evaluate.scoring.memory import Budget, default_row_tokens
+    from qcompare.evaluate.scoring.threads import Workers
+
+    stops, numbers = _stops(config), list(encoded)
+    prompts = [Prompt(tuple(encoded[n]), config.max_new_tokens, lambda new: new[-1] in stops) for n in numbers]
+    places = max(1, tokens // max(len(one.tokens) + one.most for one in prompts))
+    started = time.perf_counter()
+    for number, new in answer_greedily(
+        model, prompts, places, Budget(default_row_tokens(model)), Workers.for_model(model)
+    ):
+        ended = time.perf_counter()
+        yield [numbers[number]], [new], ended - started
+        started = ended
 
 
 def _in_batches(
@@ -134,8 +159,11 @@ def _continue(model: Any, config: Any, batch: list[list[int]]) -> list[list[int]
     ids = torch.tensor([[config.pad_token_id] * (width - len(row)) + row for row in batch], device=model.device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in batch], device=model.device)
     output = model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
-    stops = set(config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id])
-    return [_until(row, stops) for row in output[:, width:].tolist()]
+    return [_until(row, _stops(config)) for row in output[:, width:].tolist()]
+
+
+def _stops(config: Any) -> set[int]:
+    return set(config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id])
 
 
 def _until(tokens: list[int], stops: set[int]) -> list[int]:

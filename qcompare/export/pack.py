@@ -5,13 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.errors import InvalidStudy, unknown
+from qcompare.formats.library import AutoRoundFormat
+from qcompare.models.layers import experts_of
 from qcompare.quantize.rounding import Rounding, compressor
-from qcompare.study.formats import CHECKPOINT_FORMATS, SCHEMES, checkpoint_formats, quantized
+from qcompare.study.formats import CHECKPOINT_FORMATS, SCHEMES, checkpoint_formats, format_of, quantized
 from qcompare.words import gettext_noop
 
 
-def check_format(layer_config: Mapping[str, str], format: str) -> None:
+def check_format(layer_config: Mapping[str, str], format: str, written: bool = False) -> None:
     """Refuse a format that does not hold a layer config's schemes.
+
+    Args:
+        written: its recipe wrote a compressed-tensors checkpoint already.
 
     Raises:
         InvalidStudy: says which formats do.
@@ -24,7 +29,11 @@ def check_format(layer_config: Mapping[str, str], format: str) -> None:
     unpacked = [name for name in schemes if name in SCHEMES and not SCHEMES[name].packed]
     if unpacked:
         raise InvalidStudy("{scheme} can be compared but not stored: no kernel loads it", scheme=unpacked[0])
-    exports = checkpoint_formats(schemes)
+    if any(experts_of(name) for name in layer_config):
+        raise InvalidStudy("mixtures of experts can be compared but not stored yet: export a dense model")
+    exports = ("llm_compressor",) if written else checkpoint_formats(schemes)
+    if not exports:
+        raise InvalidStudy("{schemes} can be compared but not stored yet", schemes=" + ".join(schemes))
     if format not in exports:
         raise InvalidStudy(
             "{schemes} cannot be stored as {format}: choose {others}",
@@ -32,6 +41,11 @@ def check_format(layer_config: Mapping[str, str], format: str) -> None:
             format=format,
             others=", ".join(exports),
         )
+
+
+def packed_by_auto_round(layer_config: Mapping[str, str]) -> bool:
+    """Whether auto-round packs all schemes of a layer config; others are written by llm-compressor."""
+    return all(isinstance(format_of(scheme), AutoRoundFormat) for scheme in quantized(layer_config).values())
 
 
 def pack(

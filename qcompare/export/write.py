@@ -94,7 +94,7 @@ class Export:
         Raises:
             QCompareError: it cannot be done, or the checkpoint is not what was measured. No target is left.
         """
-        check_format(self.config, self.format)
+        check_format(self.config, self.format, written=bool(self.lab.recipe.writes))
         check_target(self.target, self.measured.size_bytes or 0)
         remove_draft(self.request)
         draft = draft_of(self.request)
@@ -153,8 +153,10 @@ class Export:
         return found
 
     def _pack(self, folder: Path) -> None:
-        from qcompare.export.pack import pack
+        from qcompare.export.pack import pack, packed_by_auto_round
         from qcompare.models.sources import load
+        from qcompare.quantize.fp8 import write_compressed
+        from qcompare.quantize.simulate import simulate
 
         if self.lab.recipe.writes:
             kept = self.measured_folder.path / "checkpoint"
@@ -169,7 +171,12 @@ class Export:
         stored = str(config.get("dtype") or config.get("torch_dtype") or self.dtype)
         dtype = stored if self.dtype == "float32" else self.dtype
         model, tokenizer = load(self.lab.local, self.device, dtype, self.settings, False)
-        pack(model, tokenizer, self.config, self.lab.rounding(), self.format, folder, self.device)
+        if packed_by_auto_round(self.config):
+            pack(model, tokenizer, self.config, self.lab.rounding(), self.format, folder, self.device)
+            return
+        rows = self.lab.calibration_rows(tokenizer) if self.lab.calibrated(self.config) else None
+        simulate(model, self.config, activations=False)
+        write_compressed(model, tokenizer, self.config, folder, rows=rows)
 
     def _reloaded(self, folder: Path, work: Path, expected: dict[str, Any], facts: ModelFacts) -> ExportReport:
         import numpy

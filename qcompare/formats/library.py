@@ -10,7 +10,8 @@ OWN_GROUP_SIZE = re.compile(r"G\d+$")
 """Ending of the names of weight-only schemes whose group size is not 128; auto-round names only some of them."""
 
 
-PRESETS = {"FP8_DYNAMIC": "FP8_STATIC", "INT8_W8A8": "INT8"}
+PRESETS = {"FP8_DYNAMIC": "FP8_STATIC", "INT8_W8A8": "INT8"} | {f"Q{n}_K": f"GGUF:Q{n}_K_S" for n in (2, 3, 4, 5)}
+PRESETS |= {name: f"GGUF:{name}" for name in ("Q6_K", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")}
 """Our name of a scheme → auto-round's preset, where they differ."""
 
 

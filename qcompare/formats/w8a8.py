@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import InvalidStudy
 from qcompare.formats.compiling import can_compile, compiled
+from qcompare.formats.library import OWN_GROUP_SIZE
 from qcompare.formats.small_floats import rounded_mantissa_
-from qcompare.study.formats import Format, Rounding, Scheme, SchemeChoice
+from qcompare.study.formats import SCHEMES, Format, Rounding, Scheme, SchemeChoice
 from qcompare.study.layers import LinearLayer
 from qcompare.words import gettext_noop
 
@@ -60,14 +61,14 @@ class _W8A8(Format):
                     )
 
     def definition(self, scheme: Scheme) -> Mapping[str, Any]:
-        args: Mapping[str, Any] = _preset(scheme).model_dump(mode="json")
+        args: Mapping[str, Any] = library_args(scheme.name).model_dump(mode="json")
         return args
 
     def weight_rounding(self, scheme: Scheme) -> Rounding:
         from compressed_tensors.quantization.lifecycle.forward import fake_quantize
         from compressed_tensors.quantization.utils import calculate_qparams
 
-        args = _preset(scheme).weights
+        args = library_args(scheme.name).weights
 
         def rounded(x: "torch.Tensor") -> "torch.Tensor":
             grouped = x
@@ -110,14 +111,19 @@ def scheme_of_inputs(args: Any) -> str | None:
     """The scheme that rounds inputs as these `compressed_tensors.quantization.QuantizationArgs`; None: none does."""
     fields = ("num_bits", "type", "strategy", "symmetric", "dynamic", "group_size")
     wanted = [getattr(args, field) for field in fields]
-    presets = ((scheme.name, _preset(scheme).input_activations) for scheme in W8A8.schemes)
+    presets = ((scheme.name, library_args(scheme.name).input_activations) for scheme in W8A8.schemes)
     return next((name for name, its in presets if wanted == [getattr(its, field) for field in fields]), None)
 
 
-def _preset(scheme: Scheme) -> Any:
+def library_args(scheme: str, targets: Sequence[str] = ("Linear",)) -> Any:
+    """The `compressed_tensors.quantization.QuantizationScheme` of a scheme, for layers of these names or classes."""
     from compressed_tensors.quantization import preset_name_to_scheme
 
-    return preset_name_to_scheme(PRESETS.get(scheme.name, scheme.name), ["Linear"])
+    name = OWN_GROUP_SIZE.sub("", PRESETS.get(scheme, scheme))
+    found = preset_name_to_scheme(name, list(targets))
+    if OWN_GROUP_SIZE.search(scheme):
+        found.weights.group_size = SCHEMES[scheme].group_size
+    return found
 
 
 W8A8 = _W8A8()

@@ -99,7 +99,7 @@ def prioritise(name: str, priority: int, settings: Settings) -> None:
 
     Raises:
         NotFound: there is none of that name.
-        InvalidStudy: it is beyond any use.
+        InvalidStudy: it is out of range.
     """
     if abs(priority) > MAX_PRIORITY:
         raise InvalidStudy(

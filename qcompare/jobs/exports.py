@@ -26,7 +26,11 @@ def queue_export(store: Store, job: Job, format: str, target: Path, settings: Se
     """
     target = target.expanduser().absolute()
     result = store.folder(job.id).result()
-    check_format(result.layer_config, format)
+    if result.checkpoint:
+        raise InvalidStudy(
+            "{name} is a checkpoint already: there is nothing to export", name=result.checkpoint.source
+        )
+    check_format(result.layer_config, format, written=bool(job.recipe_spec.writes))
     check_target(target, result.size_bytes or 0)
     request = ExportRequest(job_id=job.id, format=format, folder=str(target), fused=fused)
     _forget_last(store, request.id)

@@ -3,18 +3,24 @@
 The only place that puts models, recipes, quantization and evaluation together.
 """
 
+import json
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
 
 from qcompare.errors import InvalidStudy, JobError, ModelUnavailable
 from qcompare.evaluate.row_budget import StudyBudget
 from qcompare.jobs.stages import Stages
 from qcompare.recipes.base import Recipe
-from qcompare.recipes.lab import Lab, stored_size
+from qcompare.recipes.lab import Lab
 from qcompare.settings import Settings
 from qcompare.store import JobFolder
+from qcompare.store.cache import source_digest
 from qcompare.study.formats import quantized, scheme_definitions
 from qcompare.study.records import Job
-from qcompare.study.result import ModelRef, Result, Served, TaskScore
+from qcompare.study.result import Divergence, Generation, ModelRef, Result, Served, TaskScore
 from qcompare.study.samples import Sample
 from qcompare.study.spec import Study
 from qcompare.study.stage import Stage
@@ -35,6 +41,7 @@ OF_A_SERVER = {"device": "server", "device_name": "server", "dtype": "unknown"}
 REFERENCE_SOURCES = ("qcompare.models.loading", "qcompare.evaluate.divergence", "qcompare.evaluate.scoring.head")
 ENCODING_SOURCES = ("qcompare.evaluate.scoring.encode",)
 SCORE_SOURCES = ("qcompare.models.loading", "qcompare.formats", "qcompare.quantize", "qcompare.evaluate.scoring")
+CHECKPOINT_SOURCES = tuple(f"qcompare.models.{name}" for name in ("checkpoint_loading", "gguf", "packed_ints"))
 """The code of our own that computes what is kept: another version of it computes again."""
 
 
@@ -62,7 +69,6 @@ class Run:
     def result(self) -> tuple[Result, list[Sample]]:
         """All steps in order: the result, and all questions with their answers."""
         from qcompare.evaluate.benchmarks import average
-        from qcompare.formats.bits import count, stored_bytes
         from qcompare.models.environment import environment, peak_memory_bytes
 
         with self.stages.stage(Stage.FETCHING):
@@ -84,7 +90,6 @@ class Run:
         mean, stderr = average(scores)
         local, checkpoint = self.lab.local, self.lab.checkpoint
         machine = environment(self.device, self.dtype)
-        size = stored_size(checkpoint) if checkpoint else stored_bytes(facts.layers, config, facts.num_stored_params)
         result = Result(
             study_id=self.job.study_id,
             job_id=self.job.id,
@@ -99,8 +104,8 @@ class Run:
                 num_quantized_params=facts.num_quantized_params,
             ),
             layer_config=config,
-            bits=None if served else count(facts.layers, config, self.job.avg_bits),
-            size_bytes=None if served else size,
+            bits=None if served else self.lab.bits(config),
+            size_bytes=None if served else self.lab.size_bytes(config),
             tasks=scores,
             average=mean,
             average_stderr=stderr,
@@ -113,7 +118,9 @@ class Run:
             reused_requests=self.reused,
             rounding=self.lab.rounding().label if quantized(config) and not checkpoint else "rtn",
             awq=self.lab.awq,
+            checkpoint=self.lab.checkpoint_report,
             simulated=bool(quantized(config)) and not checkpoint,
+            choice=self.lab.choice,
             calibration=self.lab.calibration_text,
             add_bos_token=self.add_bos_token,
             seed=self.study.seed,
@@ -138,19 +145,29 @@ class Run:
                 return found.model_copy(update={"no_speeds": error.message})
 
     def _quantized_model(self, config: dict[str, str]) -> tuple[Any, Any]:
-        from qcompare.evaluate.benchmarks import choose_scoring_mode
-
         with self.stages.stage(Stage.LOADING):
             model, tokenizer = self.lab.load()
-            if self.study.tasks and self.study.scorer == "packed":
-                self.mode_choice = choose_scoring_mode(model, tokenizer)
+            if self.study.scorer == "packed":
+                self.mode_choice = self._scoring_mode(model, tokenizer)
         if self.study.divergence:
             with self.stages.stage(Stage.REFERENCE) as report:
                 self.reference = self._reference(model, tokenizer, report)
-        if config:
+        if not self.lab.recipe.is_baseline:
             with self.stages.stage(Stage.QUANTIZING) as self.lab.report:
                 model, tokenizer = self.lab.recipe.build(self.lab, model, tokenizer, config)
         return model, tokenizer
+
+    def _scoring_mode(self, model: Any, tokenizer: Any) -> "ModeChoice":
+        """How the model can be scored: tried once, kept for the other recipes."""
+        from qcompare.evaluate.benchmarks import choose_scoring_mode
+        from qcompare.evaluate.scoring.modes import ModeChoice
+
+        def make(folder: Path) -> None:
+            choice = json.dumps(asdict(choose_scoring_mode(model, tokenizer)))
+            (folder / "mode.json").write_text(choice, encoding="utf-8")
+
+        entry = self.lab.cache.entry(self.lab.cache_key("scoring_mode", SCORE_SOURCES), make)
+        return TypeAdapter(ModeChoice).validate_python(json.loads((entry / "mode.json").read_text(encoding="utf-8")))
 
     def _reference(self, model: Any, tokenizer: Any, report: Any) -> Any:
         """What the original model makes of the held-out text; None where there is none to be had."""
@@ -165,10 +182,10 @@ class Run:
         key = self.lab.cache_key("reference_states", REFERENCE_SOURCES, tokens=text.digest)
         return text, original_states(model, text, self.lab.cache, key, report)
 
-    def _divergence(self, model: Any) -> Any:
+    def _divergence(self, model: Any) -> Divergence | None:
         from qcompare.evaluate.divergence import divergence
 
-        if self.reference is None:
+        if self.reference is None or (self.lab.loaded and self.lab.loaded.other_tokenizer):
             return None
         with self.stages.stage(Stage.DIVERGENCE) as report:
             text, states = self.reference
@@ -257,9 +274,11 @@ class Run:
         from qcompare.evaluate.cached import CachedLM
         from qcompare.evaluate.kept import KeptAnswers, KeptEncodings, KeptScores
 
-        key, cache = self.lab.cache_key, self.lab.cache
+        key, cache, other = self.lab.cache_key, self.lab.cache, self.lab.other
         if isinstance(lm, CachedLM):
-            tokens = key("encodings", ENCODING_SOURCES, add_bos_token=self.add_bos_token)
+            tokenizer = other.revision if other and self.lab.loaded and self.lab.loaded.other_tokenizer else None
+            its = {"tokenizer": tokenizer} if tokenizer else {}
+            tokens = key("encodings", ENCODING_SOURCES, add_bos_token=self.add_bos_token, **its)
             lm.encodings = KeptEncodings(cache.rows(tokens))
         if self.lab.checkpoint or (config and self.study.rounding != "rtn"):
             return  # what a checkpoint or a search came out as is not known beforehand
@@ -269,6 +288,8 @@ class Run:
             "input_maxima": self.lab.input_maxima,
             "max_length": lm.max_length,
         }
+        if other:
+            model |= {"checkpoint": other.revision, "loaded_by": source_digest(*CHECKPOINT_SOURCES)}
         answers = model | {"scorer": f"{lm.mode} generate", "think_end_token": self.study.think_end_token}
         lm.answers_at = lambda batch: KeptAnswers(
             cache.rows(key("answers", SCORE_SOURCES, **answers, batch_size=batch))
@@ -278,10 +299,11 @@ class Run:
                 cache.rows(key("log_likelihoods", SCORE_SOURCES, **model, scorer=lm.mode, row_tokens=tokens))
             )
 
-    def _generate(self, model: Any, tokenizer: Any) -> list[Any]:
+    def _generate(self, model: Any, tokenizer: Any) -> list[Generation]:
         from qcompare.evaluate.generate import generate
 
+        packed = bool(self.mode_choice and self.mode_choice.mode == "packed" and not self.mode_choice.longest)
         with self.stages.stage(Stage.GENERATING) as report:
             if self.endpoint:
                 return self.endpoint.answer(self.study.prompts, self.study.max_new_tokens, report)
-            return generate(model, tokenizer, self.study.prompts, self.study.max_new_tokens, report)
+            return generate(model, tokenizer, self.study.prompts, self.study.max_new_tokens, report, packed=packed)

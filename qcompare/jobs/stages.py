@@ -27,7 +27,7 @@ class Stages:
 
     @contextmanager
     def stage(self, stage: Stage, task: str | None = None) -> Iterator[Callable[[int, int], None]]:
-        """Enter a stage; yields a function that is told (steps done, steps in all).
+        """Enter a stage; yields a function to call with (steps done, steps in all).
 
         Args:
             task: the task that is evaluated in it.

@@ -2,6 +2,7 @@
 
 import ast
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -13,7 +14,9 @@ from qcompare.settings import Settings
 from qcompare.words import Message, gettext_noop
 
 USABLE = Message("a decoder-only language model (Llama, Qwen, Gemma, Mistral, …)")
-NO_BASELINE = gettext_noop("what it has lost would count as kept; choose the original model")
+NO_BASELINE = gettext_noop(
+    "differences would be measured against a model that has lost accuracy already; choose the original model"
+)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -31,21 +34,36 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def check_config(config: dict[str, Any], model: str, settings: Settings) -> None:
+def check_baseline(config: dict[str, Any], model: str, settings: Settings) -> None:
+    """Refuse what cannot be a study's model: what `check_config` refuses, and what is quantized already.
+
+    Raises:
+        ModelUnavailable: says why.
+    """
+    if how := quantization(config):
+        method = how.get("quant_method") or Message("unknown method")
+        text = gettext_noop("{model}: is quantized already ({method}): {reason}")
+        raise ModelUnavailable(text, model=model, method=method, reason=Message(NO_BASELINE))
+    check_config(config, model, settings)
+
+
+def quantization(config: Mapping[str, Any]) -> dict[str, Any]:
+    """How a checkpoint is quantized, as its config says; empty where it says nothing."""
+    how = config.get("quantization_config") or config.get("compression_config")
+    return how if isinstance(how, dict) else {"quant_method": None} if how else {}
+
+
+def check_config(config: Mapping[str, Any], model: str, settings: Settings) -> None:
     """Refuse what cannot be compared, with the reason.
 
     Raises:
         ModelUnavailable: it names code of its own and that is not allowed; it is not a decoder-only causal language
-            model; it is quantized already; transformers does not know it.
+            model; transformers does not know it.
     """
     _check_code(config, "config.json", model, settings)
     family = str(config.get("model_type", ""))
     architectures = [str(name) for name in config.get("architectures") or ()]
     known = causal_families()
-    if how := config.get("quantization_config") or config.get("compression_config"):
-        method = (isinstance(how, dict) and how.get("quant_method")) or Message("unknown method")
-        text = gettext_noop("{model}: is quantized already ({method}): {reason}")
-        raise ModelUnavailable(text, model=model, method=method, reason=Message(NO_BASELINE))
     if config.get("is_encoder_decoder") or "vision_config" in config or "audio_config" in config:
         text = gettext_noop("{model}: is not a text-only decoder ({kind}); choose {models}")
         raise ModelUnavailable(text, model=model, kind=_name(architectures, family), models=USABLE)
@@ -88,7 +106,7 @@ def _names_code(config: object) -> bool:
     return bool(config.get("auto_map")) or any(_names_code(value) for value in config.values())
 
 
-def num_blocks(config: dict[str, Any]) -> int | None:
+def num_blocks(config: Mapping[str, Any]) -> int | None:
     """Decoder blocks as the config counts them; None where it does not say."""
     value = next(
         (config[key] for key in ("num_hidden_layers", "n_layer", "num_layers", "n_layers") if key in config), None

@@ -1,10 +1,12 @@
 """A model in a local folder: what it is, and a hash that changes when its files do."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from qcompare.errors import ModelUnavailable
-from qcompare.models.config import NO_BASELINE, check_code, check_config, num_blocks, read_config
+from qcompare.models.config import NO_BASELINE, check_baseline, check_code, num_blocks, read_config
 from qcompare.models.facts import ModelFacts
 from qcompare.models.headers import Stored, read_headers
 from qcompare.models.layers import EXPERT_FAMILIES, expert_count, linear_layers, num_params, output_head
@@ -36,7 +38,7 @@ def describe_folder(folder: Path, model: str, source: str, title: str, settings:
             "{folder}: has no config.json, so it is no model folder; 'demo' is always available", folder=folder
         )
     config = read_config(folder / "config.json")
-    check_config(config, model, settings)
+    check_baseline(config, model, settings)
     check_code(folder, model, settings)
     stored = read_headers(folder, settings.allow_unsafe_weights)
     if not any((folder / name).is_file() for name in TOKENIZERS):
@@ -44,15 +46,19 @@ def describe_folder(folder: Path, model: str, source: str, title: str, settings:
     return make_facts(config, stored, model=model, source=source, title=title, license=_license(folder))
 
 
-def _license(folder: Path) -> str | None:
-    """As the model card beside the weights states it."""
+def model_card(folder: Path) -> dict[str, Any]:
+    """The head of the model card beside the weights: `license`, `base_model`, …; empty where there is none."""
     import yaml
     from huggingface_hub import metadata_load
 
     try:
-        license = (metadata_load(folder / "README.md") or {}).get("license")
+        return dict(metadata_load(folder / "README.md") or {})
     except (OSError, ValueError, yaml.YAMLError):
-        return None
+        return {}
+
+
+def _license(folder: Path) -> str | None:
+    license = model_card(folder).get("license")
     return license if isinstance(license, str) else None
 
 
@@ -109,8 +115,17 @@ def folder_revision(folder: Path) -> str:
     takes in the start of the safetensors header. Retraining or rounding changes it; a change of a few bytes between
     the pieces of a large file does not.
     """
+    return _hash([path for path in folder.iterdir() if path.suffix in RELEVANT and path.is_file()])
+
+
+def content_hash(path: Path) -> str:
+    """The same for a single file, or a model folder."""
+    return folder_revision(path) if path.is_dir() else _hash([path])
+
+
+def _hash(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.suffix in RELEVANT and p.is_file()):
+    for path in sorted(paths):
         size = path.stat().st_size
         digest.update(f"{path.name}\0{size}\0".encode())
         with path.open("rb") as file:

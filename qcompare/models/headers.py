@@ -4,7 +4,8 @@ import json
 import struct
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ class Stored:
     shapes: Shapes
     size_bytes: int
     """All weight files."""
-    dtypes: frozenset[str]
-    """As safetensors writes them: `BF16`, `F32`, …"""
+    num_bytes: Mapping[str, int] = field(default_factory=dict)
+    """Of each tensor; empty where headers do not say (pickled weights)."""
 
 
 def read_headers(folder: Path, allow_pickled: bool) -> Stored:
@@ -82,7 +83,9 @@ def join_headers(headers: list[dict[str, Any]], size_bytes: int) -> Stored:
     return Stored(
         shapes={name: tuple(entry["shape"]) for name, entry in entries.items()},
         size_bytes=size_bytes,
-        dtypes=frozenset(str(entry["dtype"]) for entry in entries.values()),
+        num_bytes={
+            name: offsets[1] - offsets[0] for name, entry in entries.items() if (offsets := entry.get("data_offsets"))
+        },
     )
 
 

@@ -3,18 +3,19 @@
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from qcompare.errors import ModelUnavailable
-from qcompare.models.config import check_code, check_config, read_config
+from qcompare.models.config import check_baseline, check_code, read_config
 from qcompare.models.facts import ModelFacts
 from qcompare.models.folder import describe_folder, make_facts
 from qcompare.models.headers import Stored
 from qcompare.settings import Settings
-from qcompare.words import Message
+from qcompare.words import Message, gettext_noop
 
 T = TypeVar("T")
 TIMEOUT = 5.0
@@ -53,18 +54,16 @@ def describe_hub(repo: str, revision: str | None, model: str, settings: Settings
     title = repo.rpartition("/")[2]
     if not hub_reachable(settings):
         return describe_folder(_cached(repo, revision, settings), model, "hub", title, settings)
-    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import HfApi
 
     with _explained(repo, revision):
         api = HfApi()
         info = api.model_info(repo, revision=revision, timeout=TIMEOUT * 2, files_metadata=True)
         files = [file.rfilename for file in info.siblings or ()]
         _check_weights(model, files)
-        configs = [name for name in files if name.endswith("config.json") and "/" not in name]
-        for name in {"config.json", *configs}:
-            config_file = Path(hf_hub_download(repo, name, revision=info.sha))
-        config = read_config(config_file.with_name("config.json"))
-        check_config(config, model, settings)
+        config_file = _fetch_configs(repo, info.sha, files)
+        config = read_config(config_file)
+        check_baseline(config, model, settings)
         check_code(config_file.parent, model, settings)
         metadata = api.get_safetensors_metadata(repo, revision=info.sha)
     license = info.card_data.get("license") if info.card_data else None
@@ -85,6 +84,73 @@ def fetch_hub(repo: str, revision: str | None, settings: Settings) -> Path:
         return _cached(repo, revision, settings)
     with _explained(repo, revision):
         return _snapshot(repo, revision, settings, local_files_only=False)
+
+
+@dataclass(frozen=True)
+class HubCheckpoint:
+    """What the hub tells of a checkpoint before it is fetched."""
+
+    config: dict[str, Any]
+    """Empty for a GGUF file."""
+    stored: Stored
+    card: dict[str, Any]
+
+
+def read_hub(repo: str, revision: str | None, settings: Settings, file: str = "") -> HubCheckpoint | Path:
+    """What the hub tells of a checkpoint, or of one GGUF file of a repository; where it cannot be asked, the copy in
+    the cache.
+
+    Raises:
+        ModelUnavailable: as for `describe_hub`; the repository has no such file, or holds GGUF files only.
+    """
+    if not hub_reachable(settings):
+        return _cached_file(repo, file, revision, settings) if file else _cached(repo, revision, settings)
+    from huggingface_hub import HfApi
+
+    with _explained(repo, revision):
+        api = HfApi()
+        info = api.model_info(repo, revision=revision, timeout=TIMEOUT * 2, files_metadata=True)
+        sizes = {each.rfilename: each.size or 0 for each in info.siblings or ()}
+        card = dict(vars(info.card_data)) if info.card_data else {}
+        ggufs = [name for name in sizes if name.endswith(".gguf")]
+        if file and file not in sizes:
+            raise ModelUnavailable(
+                "{repo}: has no file {file}; it has {files}",
+                repo=repo,
+                file=file,
+                files=", ".join(ggufs[:8]) or Message("no GGUF file"),
+            )
+        if file:
+            return HubCheckpoint({}, Stored({}, sizes[file]), card)
+        if ggufs and "config.json" not in sizes:
+            text = gettext_noop("{repo}: holds GGUF files: name one, such as {repo}:{file}")
+            raise ModelUnavailable(text, repo=repo, file=ggufs[0])
+        _check_weights(repo, list(sizes))
+        config_file = _fetch_configs(repo, info.sha, sizes)
+        check_code(config_file.parent, repo, settings)
+        config = read_config(config_file)
+        if "hf_quant_config.json" in sizes:
+            config.setdefault("quantization_config", {"quant_method": "modelopt"})
+        return HubCheckpoint(config, _stored(api.get_safetensors_metadata(repo, revision=info.sha), sizes), card)
+
+
+def fetch_hub_file(repo: str, file: str, revision: str | None, settings: Settings) -> tuple[Path, str]:
+    """Fetch one file of a repository into the Hugging Face cache.
+
+    Returns:
+        Where it is, and the commit.
+
+    Raises:
+        ModelUnavailable: one line, as for `describe_hub`.
+    """
+    from huggingface_hub import hf_hub_download
+
+    if hub_reachable(settings):
+        with _explained(repo, revision):
+            path = Path(hf_hub_download(repo, file, revision=revision))
+    else:
+        path = _cached_file(repo, file, revision, settings)
+    return path, path.parts[-len(Path(file).parts) - 1]  # …/snapshots/COMMIT/file
 
 
 def in_cache(repo: str) -> bool:
@@ -114,12 +180,35 @@ def _cached(repo: str, revision: str | None, settings: Settings) -> Path:
     try:
         return _snapshot(repo, revision, settings, local_files_only=True)
     except LocalEntryNotFoundError:
-        why = Message("qcompare is set to offline") if is_offline(settings) else Message("the hub is not reachable")
-        raise ModelUnavailable(
-            "{repo}: {why} and no copy is in the cache; give a folder that holds the model, or use 'demo'",
-            repo=repo,
-            why=why,
-        ) from None
+        raise _not_cached(repo, settings) from None
+
+
+def _fetch_configs(repo: str, commit: str | None, files: Iterable[str]) -> Path:
+    """Fetch every config of a repository, each of which may name code; gives the path of its config.json."""
+    from huggingface_hub import hf_hub_download
+
+    configs = (name for name in files if name.endswith("config.json") and "/" not in name)
+    fetched = [Path(hf_hub_download(repo, name, revision=commit)) for name in {"config.json", *configs}]
+    return fetched[0].with_name("config.json")
+
+
+def _cached_file(repo: str, file: str, revision: str | None, settings: Settings) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(repo, file, revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        raise _not_cached(repo, settings) from None
+
+
+def _not_cached(repo: str, settings: Settings) -> ModelUnavailable:
+    why = Message("qcompare is set to offline") if is_offline(settings) else Message("the hub is not reachable")
+    return ModelUnavailable(
+        "{repo}: {why} and no copy is in the cache; give a folder that holds the model, or use 'demo'",
+        repo=repo,
+        why=why,
+    )
 
 
 @contextmanager
@@ -179,7 +268,6 @@ def _stored(metadata: Any, sizes: dict[str, int]) -> Stored:
     return Stored(
         shapes={name: tuple(tensor.shape) for name, tensor in tensors.items()},
         size_bytes=sum(sizes.get(name, 0) for name in metadata.files_metadata),
-        dtypes=frozenset(str(tensor.dtype) for tensor in tensors.values()),
     )
 
 

@@ -1,6 +1,8 @@
 """From a model folder to a model in memory. Loads torch: call it in the worker."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from qcompare.errors import ModelUnavailable
@@ -10,7 +12,9 @@ from qcompare.settings import Settings
 from qcompare.words import Message
 
 
-def load(local: LocalModel, device: str, dtype: str, settings: Settings, hub_kernels: bool) -> tuple[Any, Any]:
+def load(
+    local: LocalModel, device: str, dtype: str, settings: Settings, hub_kernels: bool, **options: Any
+) -> tuple[Any, Any]:
     """Load a model for evaluation, and its tokenizer.
 
     Args:
@@ -19,6 +23,7 @@ def load(local: LocalModel, device: str, dtype: str, settings: Settings, hub_ker
         dtype: `float32`, `bfloat16` or `float16`: weights and computation.
         settings: whether unsafe weights and remote code are allowed.
         hub_kernels: let transformers replace layers by kernels from the hub.
+        options: others of transformers' `from_pretrained`; with `device_map` it puts the model on the device itself.
 
     Returns:
         The model in eval mode on the device, and the tokenizer, which has a pad token.
@@ -30,42 +35,83 @@ def load(local: LocalModel, device: str, dtype: str, settings: Settings, hub_ker
         # Holds where transformers is not imported yet; `use_kernels=False` below holds always.
         os.environ.setdefault("USE_HUB_KERNELS", "NO")
     import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    common = {"local_files_only": True, "trust_remote_code": settings.trust_remote_code}
-    try:
+    with loading(local.name):
         model, info = AutoModelForCausalLM.from_pretrained(
             local.path,
             dtype=getattr(torch, dtype),
             use_safetensors=None if settings.allow_unsafe_weights else True,
             use_kernels=hub_kernels,
             output_loading_info=True,
-            **common,
+            local_files_only=True,
+            trust_remote_code=settings.trust_remote_code,
+            **options,
         )
-        tokenizer = AutoTokenizer.from_pretrained(local.path, **common)
-    except torch.OutOfMemoryError:
-        raise
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelUnavailable(
-            "{model}: transformers cannot load it: {reason}", model=local.name, reason=first[:300]
-        ) from error
-    _check_complete(local, info)
+    _check_complete(local.name, info)
+    _make_linear(model)
+    return (model if "device_map" in options else model.to(device)).eval(), load_tokenizer(local, settings)
+
+
+def load_tokenizer(local: LocalModel, settings: Settings) -> Any:
+    """The tokenizer of a model folder; it has a pad token.
+
+    Raises:
+        ModelUnavailable: its files are damaged or not supported.
+    """
+    from transformers import AutoTokenizer
+
+    with loading(local.name):
+        tokenizer = AutoTokenizer.from_pretrained(
+            local.path, local_files_only=True, trust_remote_code=settings.trust_remote_code
+        )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    return tokenizer
+
+
+def model_of(config: Any, tensors: dict[str, Any], device: str, dtype: str, name: str) -> Any:
+    """A causal language model of a config, with these weights, in eval mode on the device.
+
+    Raises:
+        ModelUnavailable: weights lack, or have other sizes.
+    """
+    import torch
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    model, info = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
+        None, config=config, state_dict=tensors, dtype=getattr(torch, dtype), output_loading_info=True
+    )
+    _check_complete(name, info)
     _make_linear(model)
     _take_experts_apart(model)
-    return model.to(device).eval(), tokenizer
+    return model.to(device).eval()
 
 
-def _check_complete(local: LocalModel, info: dict[str, Any]) -> None:
+@contextmanager
+def loading(name: str) -> Iterator[None]:
+    """Turn what transformers raises while it loads a model into one line."""
+    import torch
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, NotImplementedError, SafetensorError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelUnavailable(
+            "{model}: transformers cannot load it: {reason}", model=name, reason=first[:300]
+        ) from error
+
+
+def _check_complete(name: str, info: dict[str, Any]) -> None:
     """transformers only warns when weights are missing, and fills them with random numbers."""
     if missing := sorted(info["missing_keys"]):
         rest = len(missing) - 1
         raise ModelUnavailable(
             "{model}: its files lack the weights of {layer}{more}; fetch the model again",
-            model=local.name,
+            model=name,
             layer=missing[0],
             more=Message(" and {n} more", {"n": rest}) if rest else "",
         )

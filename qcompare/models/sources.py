@@ -50,7 +50,7 @@ def resolve(model: str, settings: Settings) -> Source:
         )
     if model == DEMO:
         return Source(gettext_noop("demo bundle"))
-    if model.startswith(("/", "./", "../", "~", ".\\")) or model in (".", "..") or _exists(model):
+    if is_path(model):
         return Source(gettext_noop("folder"), folder=_path(model))
     if match := HUB_ID.fullmatch(model):
         return Source(gettext_noop("hub"), repo=match["repo"], revision=match["revision"])
@@ -62,6 +62,11 @@ def resolve(model: str, settings: Settings) -> Source:
     else:
         text = gettext_noop("unknown model '{model}': it is no folder here and no hub id. {ways}")
     raise ModelUnavailable(text, model=shown, ways=Message("Give demo, org/name[@revision] or a folder (./name)"))
+
+
+def is_path(name: str) -> bool:
+    """A name means a path: it looks like one, or exists here."""
+    return name.startswith(("/", "./", "../", "~", ".\\")) or name in (".", "..") or _exists(name)
 
 
 def absolute(model: str, settings: Settings) -> str:
@@ -118,7 +123,7 @@ def fetch(model: str, settings: Settings, report: Callable[[str], None] = lambda
 
 def _describe_demo() -> ModelFacts:
     manifest = demo_manifest()
-    stored = Stored(manifest.tensors, size_bytes=0, dtypes=frozenset({"BF16"}))
+    stored = Stored(manifest.tensors, size_bytes=0)
     params = num_params(stored.shapes, tied=True)
     layers = linear_layers(stored.shapes, manifest.family)
     return ModelFacts(

@@ -106,7 +106,7 @@ def budget_curves(study: Study, scores: LayerScores, job: Job, results: Sequence
 
 
 def curves_of_studies(store: Store, study_ids: Sequence[str], results: Sequence[Result]) -> list[BudgetCurves]:
-    """One for each mix of schemes and way of scoring of which jobs have stored layer scores.
+    """One for each mix of schemes and way of scoring of which jobs have stored layer scores, those in nats first.
 
     Args:
         results: measured rows to set beside.
@@ -119,7 +119,7 @@ def curves_of_studies(store: Store, study_ids: Sequence[str], results: Sequence[
             key = (*study.schemes, scores.scorer)
             if key not in found:
                 found[key] = budget_curves(study, scores, job, results)
-    return list(found.values())
+    return sorted(found.values(), key=lambda curves: not curves.in_nats)
 
 
 def _budgets(low: float, high: float) -> tuple[float, ...]:

@@ -73,13 +73,13 @@ class Estimates:
     def __init__(self, facts: ModelFacts, study: Study, device: str, past: Sequence[Past]) -> None:
         """``past`` is what this machine did before, from `history`."""
         self._facts, self._study, self._device, self._past = facts, study, device, past
-        self._done: set[tuple[str, bool]] = set()
+        self._done: set[tuple[str, str]] = set()
 
     def cost(self, recipe: Recipe, avg_bits: float | None) -> Cost:
         """What one job will take; what the jobs before it keep for it is taken into account."""
         grade = self._grade(recipe)
         stages = {stage: self._seconds(stage, recipe, avg_bits) for stage in job_stages(recipe, self._study)}
-        self._done |= {(stage, recipe.reads_weights) for stage in stages}
+        self._done |= {(stage, _shares(recipe)) for stage in stages}
         seconds = Range.around(sum(stages.values()), SHARES[grade])
         memory = Range.around(self._memory(recipe, _scores_layers(stages)), MEMORY_SHARES[grade])
         on_gpu = self._device.startswith("cuda")
@@ -105,16 +105,24 @@ class Estimates:
         return "other" if self._past else "none"
 
     def _seconds(self, stage: str, recipe: Recipe, avg_bits: float | None) -> float:
-        if (stage, recipe.reads_weights) in self._done and stage in ONCE:
-            return ONCE[stage] if recipe.reads_weights else 0.0
+        again = self._again(stage, recipe)
+        if (stage, _shares(recipe)) in self._done and stage in ONCE:
+            return max(again, ONCE[stage]) if recipe.reads_weights else 0.0
         runs = self._runs(stage, recipe)
         if stage in ONCE and (kept := [run.seconds[stage] for run in runs if _alike(stage, run.study, self._study)]):
-            return min(*kept, ONCE[stage])  # computed then, kept since
+            return min(*kept, max(again, ONCE[stage]))  # computed then, kept since
         rates = [run.seconds[stage] / done for run in runs if (done := work(stage, run.study, recipe))]
         amount = work(stage, self._study, recipe)
         if stage in self._study.tasks:
             amount = max(0.0, amount - self._kept(stage, recipe, avg_bits))
         return amount * (median(rates) if rates else self._rule(stage, recipe))
+
+    def _again(self, stage: str, recipe: Recipe) -> float:
+        """To choose layers for a further budget."""
+        cost = recipe.cost(self._study.of_recipe(recipe))
+        if stage != Stage.CHOOSING or not cost.again:
+            return 0.0
+        return work(stage, self._study, recipe) * self._rule(stage, recipe) * cost.again / cost.choosing
 
     def _runs(self, stage: str, recipe: Recipe) -> list[Past]:
         """Runs that tell how long the stage takes: of this recipe, else of others."""
@@ -174,6 +182,11 @@ class Estimates:
         if scoring:  # a second copy of the weights, and gradients of one block after another
             return model * 3.5 + 2 * WORKER_BYTES
         return model * 1.3 + WORKER_BYTES
+
+
+def _shares(recipe: Recipe) -> str:
+    """The same for recipes of which one uses what the other left."""
+    return recipe.name if recipe.reads_weights else ""
 
 
 def job_stages(recipe: Recipe, study: Study) -> Iterator[str]:

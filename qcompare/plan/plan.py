@@ -92,7 +92,7 @@ def plan_for(facts: ModelFacts, study: Study, settings: Settings, past: Sequence
         QCompareError: a task cannot be asked, a budget is out of reach, or a scheme does not fit a layer.
     """
     check_tasks(study, settings)
-    rows = tuple(_rows(study, facts))
+    rows = tuple(_rows(study, facts, settings))
     for recipe, context, _ in rows:
         recipe.check(context)
     device = job_devices(settings.device)[0]
@@ -112,14 +112,14 @@ def question_count(study: Study) -> int:
     return sum(TASKS[task].count(study.limit) for task in study.tasks)
 
 
-def _rows(study: Study, facts: ModelFacts) -> Iterator[tuple[Recipe, BuildContext, ModelFacts]]:
+def _rows(study: Study, facts: ModelFacts, settings: Settings) -> Iterator[tuple[Recipe, BuildContext, ModelFacts]]:
     """Every row of a study, with the model as it sees it; all budgets of a recipe one after the other."""
     for recipe in study.recipes:
         assert isinstance(recipe, Recipe)
         own = study.of_recipe(recipe)
         described = facts.of_study(own)
         for avg_bits in recipe.budgets(own, described):
-            yield recipe, BuildContext(own, described.layers, avg_bits), described
+            yield recipe, BuildContext(own, described.layers, avg_bits, facts, settings), described
 
 
 def _planned(recipe: Recipe, context: BuildContext, facts: ModelFacts, estimates: Estimates) -> PlannedJob:

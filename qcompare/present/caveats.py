@@ -1,10 +1,11 @@
 """What limits a comparison, in short sentences that stand under its verdict."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from qcompare.compare.table import Comparison, Row
 from qcompare.present.numbers import questions
-from qcompare.study.result import AwqReport
+from qcompare.study.result import AwqReport, CheckpointReport, Faithful
 from qcompare.words import gettext, gettext_noop, ngettext, translate
 
 RECORDED = "recording"
@@ -27,6 +28,8 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
     for row in comparison.rows:
         if row.awq:
             notes.append(f"{translate(row.title)}: {_mappings(row.awq)}.")
+        if row.checkpoint:
+            notes.append(f"{translate(row.title)}: {checkpoint_facts(row.checkpoint)}.")
         notes += served_notes(row)
     if labels := sorted({row.rounding for row in comparison.rows if row.rounding and row.rounding != "rtn"}):
         notes.append(
@@ -43,6 +46,26 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
     if failed:
         notes.append(gettext("Failed and left out: {names}.", names=gettext(", ").join(failed)))
     return tuple(notes)
+
+
+FAITHFUL: Mapping[Faithful | None, str] = {
+    Faithful.WEIGHTS: gettext_noop("weights only, dequantized"),
+    Faithful.ACTIVATIONS: gettext_noop("weights and activations rounded"),
+    Faithful.KERNEL: gettext_noop("real kernel"),
+    None: gettext_noop("not quantized"),
+}
+
+
+def checkpoint_facts(found: CheckpointReport) -> str:
+    """What a checkpoint is, whose, and what of it the scores contain: `GGUF Q4_K_M by org (licence mit), …`."""
+    what = found.method or gettext("checkpoint")
+    if found.author:
+        what = gettext("{method} by {author}", method=what, author=found.author)
+    if found.license:
+        what = gettext("{what} (licence {license})", what=what, license=found.license)
+    if found.base_model:
+        what = gettext("{what}, made from {base}", what=what, base=found.base_model)
+    return gettext("{what}, {faithful}", what=what, faithful=gettext(FAITHFUL[found.faithful]))
 
 
 def _recording(comparison: Comparison) -> str:

@@ -12,11 +12,11 @@ from qcompare.words import gettext, gettext_noop
 
 
 def plain_details(ranking: Ranking) -> tuple[str, ...]:
-    """What is kept, what surprises, what would settle the rest; the most important first."""
+    """Accuracy retained, surprises, and how many more questions would decide the rest; the most important first."""
     best, paired = ranking.best, ranking.best.versus_bf16
     if paired is None:
         return _no_interval(best)
-    return (*_kept(ranking, paired), *_closest(ranking), *_surprise(ranking), *what_would_settle(ranking))
+    return (*_kept(ranking, paired), *_closest(ranking), *_surprise(ranking), *what_would_decide(ranking))
 
 
 def _no_interval(row: Row) -> tuple[str, ...]:
@@ -70,22 +70,22 @@ def _surprise(ranking: Ranking) -> tuple[str, ...]:
     return ()
 
 
-def what_would_settle(ranking: Ranking) -> tuple[str, ...]:
-    """How many questions would settle what is open, unless the claim has said it."""
+def what_would_decide(ranking: Ranking) -> tuple[str, ...]:
+    """How many questions would decide what is open, unless the claim has said it."""
     if not ranking.open:
         return ()
     nearest = ranking.open[0]
     names = {"ours": name_of(ranking, ranking.best), "theirs": name_of(ranking, nearest.row)}
-    needed = ranking.questions_to_settle
+    needed = ranking.questions_needed
     if needed is None:
         gap = f"{abs(nearest.paired.difference) * 100:.1f}"
         text = gettext_noop(
-            "More questions would hardly settle {ours} against {theirs}: they are {points} points apart."
+            "More questions are unlikely to separate {ours} from {theirs}: they are {points} points apart."
         )
         return (gettext(text, points=gap, **names),)
     if not ranking.beaten and ranking.comparison.baseline is not None:
         return ()
-    text = gettext_noop("About {questions} would probably settle {ours} against {theirs}.")
+    text = gettext_noop("About {questions} would probably separate {ours} from {theirs}.")
     return (gettext(text, questions=questions(needed), **names),)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 LOSS_TO_GAIN = [[0.0, palette.VERMILION], [0.5, "rgba(134, 140, 150, 0.15)"], [1.0, palette.BLUE]]
-"""Orange to blue: told apart by colour-blind eyes; every cell also bears its figure."""
+"""Orange to blue: distinguishable for colour-blind readers; every cell also shows its number."""
 SMALLEST_BUBBLE, LARGEST_BUBBLE = 8, 44
 """Pixels of a bubble that stands for no distance, and what the furthest adds to it."""
 STAGE_COLOURS = (
@@ -166,8 +166,8 @@ def _distance(row: Row) -> float:
 
 def _with_room(values: list[float], share: float) -> tuple[float, float]:
     """Axis range that cuts no bubble."""
-    room = share * (max(values) - min(values)) or 0.1 * max(values) or 1.0
-    return min(values) - room, max(values) + room
+    margin = share * (max(values) - min(values)) or 0.1 * max(values) or 1.0
+    return min(values) - margin, max(values) + margin
 
 
 def describe_sizes(comparison: Comparison) -> str:

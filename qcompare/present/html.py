@@ -1,5 +1,6 @@
 """HTML of results, shared by the screen and the report, from templates that escape everything they are given."""
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -9,12 +10,13 @@ from qcompare.compare.questions import Change, Questions
 from qcompare.compare.table import Comparison, Row
 from qcompare.present import numbers, palette
 from qcompare.present.caveats import caveats
+from qcompare.present.equal_bits import choosing_paid
 from qcompare.present.glossary import explained, term
 from qcompare.present.render import difference, flips
 from qcompare.present.verdict import verdict
 from qcompare.study.result import SERVER_BATCHES
-from qcompare.study.task import TASKS, Task
-from qcompare.words import gettext_noop, lookup, lookup_plural, translate
+from qcompare.study.task import TASKS
+from qcompare.words import gettext, gettext_noop, lookup, lookup_plural, translate
 
 TEMPLATES = Path(__file__).parent / "templates"
 WORDS = {
@@ -27,11 +29,16 @@ CHANGES = {
     Change.BOTH: gettext_noop("Right in both"), Change.NEITHER: gettext_noop("Wrong in both"),
 }  # fmt: skip
 """How a question stands against BF16."""
+CHANGES_OF_SCORES = {
+    Change.LOST: gettext_noop("Worse"), Change.GAINED: gettext_noop("Better"),
+    Change.BOTH: gettext_noop("The same"), Change.NEITHER: gettext_noop("Without a score"),
+}  # fmt: skip
+"""Likewise, of questions that are not right or wrong."""
 MARKS = {True: "✓", False: "✗", None: ""}
 FILTERS = (
     *(numbers.score, numbers.percent, numbers.points, numbers.bits, numbers.size, numbers.count, numbers.clock),
     *(numbers.about, numbers.divergence, numbers.probability, numbers.equals, numbers.questions),
-    *(numbers.rate, numbers.latency),
+    *(numbers.metric, numbers.metric_error, numbers.change, numbers.rate, numbers.latency),
     *(palette.colour, difference, flips, explained, term, translate),
 )
 HINTS: dict[str, str] = {
@@ -56,9 +63,23 @@ HINTS: dict[str, str] = {
         "Of that server, as measured from here while the study ran: one request at a time, and in small print eight "
         "at once. It says nothing about other servers, formats or machines."
     ),
+    "metric": gettext_noop(
+        "Not part of the average. Below it: the difference to BF16 (grey: may be chance), by a paired bootstrap of "
+        "the questions."
+    ),
     "stderr": gettext_noop("Share of right answers ± standard error."),
 }
 """What a column means, shown on hover."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A task as a column of the table."""
+
+    name: str
+    title: str
+    text: str
+    averaged: bool
 
 
 def environment(*folders: Path) -> Environment:
@@ -89,7 +110,8 @@ def fragment(name: str, **values: object) -> str:
 
 def headline_html(comparison: Comparison) -> str:
     """The verdict in both wordings, and what limits it."""
-    return fragment("headline", verdict=verdict(comparison), caveats=caveats(comparison))
+    paid = choosing_paid(comparison)
+    return fragment("headline", verdict=verdict(comparison), paid=paid, caveats=caveats(comparison))
 
 
 def table_html(comparison: Comparison) -> str:
@@ -109,13 +131,26 @@ def table_html(comparison: Comparison) -> str:
     )
 
 
-def _columns(comparison: Comparison, rows: list[Row]) -> list[Task]:
+def _columns(comparison: Comparison, rows: list[Row]) -> list[Column]:
     """The tasks that a table's rows have scores of; all, where none has any yet."""
     measured = {score.task for row in rows for score in row.tasks} or {*comparison.study.tasks}
-    return [TASKS[task] for task in comparison.study.tasks if task in measured]
+    return [_column(task, rows) for task in comparison.study.tasks if task in measured]
+
+
+def _column(task: str, rows: list[Row]) -> Column:
+    averaged = all(score.averaged for row in rows for score in row.tasks if score.task == task)
+    found = next((score for row in rows for score in row.tasks if score.task == task), None)
+    text = gettext(TASKS[task].text) if task in TASKS else task
+    if averaged or found is None:
+        return Column(task, TASKS.title(task), f"{text} {gettext(HINTS['stderr'])} {gettext(HINTS['flips'])}", True)
+    title = f"{TASKS.title(task)}, {found.metric.replace('_', ' ')}"
+    better = gettext("Higher is better.") if found.higher_is_better else gettext("Lower is better.")
+    return Column(task, title, f"{text} {better} {gettext(HINTS['metric'])}", False)
 
 
 def questions_html(found: Questions) -> str:
     """A page of questions."""
     single = bool(found.shown) and all(len(question.options) == 1 for question in found.shown)
-    return fragment("questions", found=found, changes=CHANGES, marks=MARKS, single=single)
+    return fragment(
+        "questions", found=found, changes=CHANGES_OF_SCORES if found.by_score else CHANGES, marks=MARKS, single=single
+    )

@@ -16,6 +16,8 @@ def at_bits(ranking: Ranking) -> str:
 
 def name_of(ranking: Ranking, row: Row) -> str:
     """A recipe inside a sentence."""
+    if row.named:
+        return translate(row.title)
     name = translate(title(row.recipe))
     said = (
         gettext("the {name} recipe", name=name.lower())

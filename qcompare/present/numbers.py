@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from qcompare.study.result import TaskScore
 from qcompare.words import gettext, gettext_noop, ngettext
 
 MISSING = "–"
@@ -26,6 +27,28 @@ def percent(value: float | None) -> str:
     if value is None:
         return MISSING
     return "100%" if value == 100 else f"{value:.1f}%"
+
+
+def metric(found: TaskScore | None) -> str:
+    """A task's value: an accuracy as `score`, others with five digits, and the direction in which they are better."""
+    if found is None or found.value is None or found.averaged:
+        return score(found.value if found else None)
+    return f"{_five_digits(found.value)} {'↑' if found.higher_is_better else '↓'}"
+
+
+def metric_error(found: TaskScore) -> str:
+    """Its standard error."""
+    return score(found.stderr) if found.averaged or found.stderr is None else f"{found.stderr:.2g}"
+
+
+def change(difference: float) -> str:
+    """A difference of a metric in its own units, with its sign."""
+    text = _five_digits(abs(difference))
+    return text if float(text) == 0 else (MINUS if difference < 0 else "+") + text
+
+
+def _five_digits(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 10_000 else f"{value:#.5g}".rstrip(".")
 
 
 def score_with_percent(value: float | None, of_bf16: float | None) -> str:

@@ -1,6 +1,6 @@
 """Colours of recipes: the same everywhere, distinct for colour-blind eyes (Okabe & Ito 2008), fit for light and dark.
 
-Colour is never the only sign: every mark also bears the recipe's name.
+Colour is never the only sign: every mark also has the recipe's name.
 """
 
 from collections.abc import Sequence

@@ -197,8 +197,8 @@ def _bit_span(comparison: Comparison) -> tuple[float, float]:
     """Axis range with room for the names right of the points."""
     seen = [_counted_bits(row, comparison) for row in comparison.scored if row.bits and not row.is_baseline]
     seen += comparison.study.avg_bits
-    room = max(1.0, max(seen) - min(seen))
-    return min(seen) - 0.35 * room, max(seen) + 0.4 * room
+    margin = max(1.0, max(seen) - min(seen))
+    return min(seen) - 0.35 * margin, max(seen) + 0.4 * margin
 
 
 def _baseline_line(figure: "Figure", comparison: Comparison) -> None:

@@ -12,7 +12,8 @@ from qcompare.present.caveats import served_notes
 from qcompare.present.markup import latex_table, markdown, markdown_table, one_line
 from qcompare.study.ids import format_ids
 from qcompare.study.records import Status
-from qcompare.study.result import SERVER_BATCHES
+from qcompare.study.result import SERVER_BATCHES, TaskScore
+from qcompare.study.task import short_name
 from qcompare.words import gettext, gettext_noop, translate
 
 TERMINAL_WIDTH = 240
@@ -106,8 +107,7 @@ def _csv_lines(comparison: Comparison, row: Row) -> list[dict[str, object]]:
         "server": row.served and row.served.url,
     }
     per_task = [
-        common | score.model_dump(include={*CSV_COLUMNS}) | _task_difference(paired, score.task)
-        for score in row.tasks
+        common | score.model_dump(include={*CSV_COLUMNS}) | _task_difference(row, score.task) for score in row.tasks
     ]
     average: dict[str, object] = {
         "task": "average",
@@ -130,8 +130,13 @@ def _csv_lines(comparison: Comparison, row: Row) -> list[dict[str, object]]:
     return [*per_task, common | average]
 
 
-def _task_difference(paired: PairedDifference | None, task: str) -> dict[str, object]:
-    found = paired.task(task) if paired else None
+def _task_difference(row: Row, task: str) -> dict[str, object]:
+    if moved := row.metric(task):
+        counts = {"lost": moved.worse, "gained": moved.better}
+        return {"diff_to_bf16": moved.difference, "diff_low": moved.low, "diff_high": moved.high, **counts} | (
+            moved.model_dump(include={"p", "p_holm"})
+        )
+    found = row.versus_bf16.task(task) if row.versus_bf16 else None
     if found is None:
         return {}
     return {"diff_to_bf16": found.difference, **found.model_dump(include={"lost", "gained", "p", "p_holm"})}
@@ -143,7 +148,8 @@ def _json(comparison: Comparison) -> str:
 
 def _heading(comparison: Comparison) -> str:
     model = comparison.model.name if comparison.model else comparison.study.model
-    tasks = ", ".join(comparison.study.tasks)
+    beside = {score.task for row in comparison.rows for score in row.tasks if not score.averaged}
+    tasks = ", ".join(short_name(task) for task in comparison.study.tasks if task not in beside)
     if not tasks:
         return gettext("{model}: average accuracy across no tasks", model=model)
     return gettext("{model}: average accuracy across {tasks}", model=model, tasks=tasks)
@@ -157,7 +163,7 @@ def _cells(comparison: Comparison) -> list[list[str]]:
         gettext("Average"),
         gettext("vs BF16, points (95 %)"),
         gettext("lost/gained"),
-        *tasks,
+        *map(short_name, tasks),
         "KL",
         gettext("Bits"),
         gettext("with scales"),
@@ -183,7 +189,7 @@ def _line(row: Row, tasks: tuple[str, ...], served: bool) -> list[str]:
         numbers.score_with_percent(row.average, row.percent_of_bf16),
         difference(row.versus_bf16),
         flips(row.versus_bf16),
-        *(numbers.score_with_error(s.value, s.stderr) if s else numbers.MISSING for s in scores),
+        *(_score(s) for s in scores),
         numbers.divergence(row.divergence.kl if row.divergence else None),
         numbers.bits(row.bits.achieved if row.bits else None),
         numbers.bits(row.bits.achieved_with_scales if row.bits else None),
@@ -199,6 +205,14 @@ def _speed(row: Row, name: str) -> str:
     shown = numbers.latency if name.endswith("seconds") else numbers.rate
     speeds = [row.served.speed(batch) for batch in SERVER_BATCHES]
     return " / ".join(shown(getattr(speed, name) if speed else None) for speed in speeds)
+
+
+def _score(found: TaskScore | None) -> str:
+    if found is None or found.averaged:
+        return numbers.score_with_error(found.value, found.stderr) if found else numbers.MISSING
+    return (
+        numbers.metric(found) if found.stderr is None else f"{numbers.metric(found)} ± {numbers.metric_error(found)}"
+    )
 
 
 def difference(paired: PairedDifference | None) -> str:

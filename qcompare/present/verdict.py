@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from qcompare.compare.ranking import Ranking, rank
 from qcompare.compare.table import Comparison
-from qcompare.present.details import expert_details, plain_details, what_would_settle
+from qcompare.present.details import expert_details, plain_details, what_would_decide
 from qcompare.present.naming import at_bits, listed, name_of
 from qcompare.present.numbers import questions
 from qcompare.words import gettext
@@ -45,7 +45,7 @@ def verdict(comparison: Comparison) -> Verdict:
     ranking = rank(comparison, best)
     if baseline is None:
         said = _without_baseline(comparison)
-        found = Wording(_so_far(comparison, _among_themselves(ranking)), (said, *what_would_settle(ranking)))
+        found = Wording(_so_far(comparison, _among_themselves(ranking)), (said, *what_would_decide(ranking)))
         return Verdict(found, found)
     return Verdict(
         Wording(_so_far(comparison, _claim(ranking)), plain_details(ranking)[:3]),
@@ -56,6 +56,8 @@ def verdict(comparison: Comparison) -> Verdict:
 def _nothing_yet(comparison: Comparison) -> str:
     if not comparison.study.tasks:
         return gettext("This study asked no benchmark questions: see Generations.")
+    if any(row.tasks for row in comparison.rows) and not comparison.tasks:
+        return gettext("None of these tasks is scored by right answers: the table shows their metrics.")
     if comparison.baseline:
         if comparison.status.ended:
             return gettext("BF16 is measured; no other recipe has a score.")
@@ -96,7 +98,7 @@ def _cannot_tell(ranking: Ranking) -> str:
     names = [name_of(ranking, ranking.best), *(name_of(ranking, rival.row) for rival in ranking.open)]
     which = gettext("these recipes") if len(names) > 3 else listed(names)
     asked = questions(ranking.comparison.questions)
-    needed = ranking.questions_to_settle
+    needed = ranking.questions_needed
     if needed is None:
         return gettext("{questions} cannot tell {recipes} apart.", questions=asked, recipes=which)
     return gettext(

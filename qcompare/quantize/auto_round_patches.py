@@ -20,7 +20,7 @@ def reported_progress(module: Any, report: Callable[[int, int], None]) -> Iterat
 
     Args:
         module: `auto_round.auto_scheme.delta_loss` (layers scored), `auto_round.compressors.orchestrator` (blocks).
-        report: told (steps done, steps in all).
+        report: called with (steps done, steps in all).
     """
 
     class ReportingBar(module.tqdm):  # type: ignore[misc]

@@ -1,41 +1,59 @@
-"""FP8 checkpoints with llm-compressor, plainly rounded or after AWQ; all of its API is here.
+"""Checkpoints with llm-compressor: plainly rounded, after AWQ, or by GPTQ; all of its API is here.
 
-The recipe is that of the published results: AWQ with `duo_scaling="both"`, then FP8 on all linear layers but lm_head.
+AWQ is that of the published results: `duo_scaling="both"`, then the rounding.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from qcompare.formats.w8a8 import PRESETS, scheme_of_inputs
+from qcompare.formats.w8a8 import library_args, scheme_of_inputs
 from qcompare.quantize.simulate import SharedInput, round_inputs
+from qcompare.study.formats import quantized
 from qcompare.study.result import AwqReport
 
 Report = Callable[[int, int], None]
 
 
-def write_fp8(
-    model: Any, tokenizer: Any, scheme: str, rows: Any, n_grid: int | None, folder: Path, report: Report
+def write_compressed(
+    model: Any,
+    tokenizer: Any,
+    layer_config: Mapping[str, str],
+    folder: Path,
+    report: Report = lambda done, total: None,
+    rows: Any = None,
+    n_grid: int | None = None,
+    gptq: bool = False,
 ) -> AwqReport | None:
     """Compress a loaded model and save it as compressed-tensors. The model is consumed: its weights are freed.
 
     Args:
-        scheme: `FP8_DYNAMIC` or `FP8_BLOCK`.
-        rows: calibration rows (`recipes.calibration.token_rows`); None without AWQ.
-        n_grid: scales that AWQ tries per mapping; None rounds plainly.
+        layer_config: full layer name → scheme, of formats that compressed-tensors holds; other layers stay.
         folder: where the checkpoint goes.
+        rows: calibration rows (`recipes.calibration.token_rows`), for AWQ and GPTQ and schemes that calibrate inputs.
+        n_grid: scales that AWQ tries per mapping; None leaves AWQ out.
+        gptq: round by GPTQ instead of to the nearest.
 
     Returns:
         What AWQ did; None without it.
     """
+    import torch
     from llmcompressor import oneshot
+    from llmcompressor.modifiers.gptq import GPTQModifier
     from llmcompressor.modifiers.quantization import QuantizationModifier
 
-    rounding = QuantizationModifier(ignore=["lm_head"], scheme=PRESETS.get(scheme, scheme), targets=["Linear"])
+    layer_config = quantized(layer_config)
+    linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    by_scheme = {scheme: [n for n in linear if layer_config.get(n) == scheme] for scheme in layer_config.values()}
+    targets = {scheme: names if len(by_scheme) > 1 else ["Linear"] for scheme, names in by_scheme.items()}
+    rounding = (GPTQModifier if gptq else QuantizationModifier)(
+        ignore=[name for name in linear if name not in layer_config],
+        config_groups={f"group_{n}": library_args(*item) for n, item in enumerate(targets.items())},
+    )
     awq = _reporting_awq(n_grid, report) if n_grid else None
     calibration = (
-        {"dataset": rows, "num_calibration_samples": len(rows), "max_seq_length": _longest(rows)} if awq else {}
+        {"dataset": rows, "num_calibration_samples": len(rows), "max_seq_length": _longest(rows)} if rows else {}
     )
     with _without_pinning():
         oneshot(model=model, tokenizer=tokenizer, recipe=[*([awq] if awq else []), rounding], **calibration)
@@ -46,7 +64,7 @@ def write_fp8(
     return awq.done() if awq else None
 
 
-def settle(model: Any) -> None:
+def speed_up_reloaded(model: Any) -> None:
     """Let a reloaded compressed-tensors model compute the same in far less time.
 
     Its weights are decompressed at the first call and rounded already: they are not rounded anew at every call.

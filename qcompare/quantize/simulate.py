@@ -33,7 +33,7 @@ def simulate(
     Args:
         model: a loaded transformers model; changed in place.
         layer_config: full layer name → scheme name.
-        report: told (layers done, layers in all).
+        report: called with (layers done, layers in all).
         activations: False leaves them as they are and rounds weights only.
         input_maxima: full layer name → largest absolute input, from `input_maxima.input_maxima`, for formats that
             calibrate them.
@@ -46,7 +46,7 @@ def simulate(
     layer_config = quantized(layer_config)
     modules = dict(model.named_modules())
     shared = SharedInput()
-    settings = _shared_settings(modules, layer_config)
+    settings = shared_settings(modules, layer_config)
     with torch.inference_mode():
         for done, (name, scheme) in enumerate(layer_config.items(), start=1):
             layer = modules.get(name)
@@ -62,7 +62,7 @@ def simulate(
             report(done, len(layer_config))
 
 
-def _shared_settings(modules: Mapping[str, Any], layer_config: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
+def shared_settings(modules: Mapping[str, Any], layer_config: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
     """`Format.shared_settings` of all layers."""
     found: dict[str, Mapping[str, Any]] = {}
     for format in {format for scheme in layer_config.values() if (format := format_of(scheme))}:
@@ -80,6 +80,11 @@ def keep_original_head(model: Any) -> None:
     original.weight, original.bias = head.weight, head.bias
     head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
     model.__dict__[ORIGINAL_HEAD] = original  # a module of the model would be rounded and saved with it
+
+
+def give_original_head(model: Any, head: Any) -> None:
+    """Let a model that was loaded from a checkpoint remember the output head of the original."""
+    model.__dict__[ORIGINAL_HEAD] = head
 
 
 @contextmanager

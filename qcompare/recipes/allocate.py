@@ -5,13 +5,13 @@ that one scoring serves every budget; a test compares the two.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 from qcompare.formats.bits import budget_bits, layer_bits
 from qcompare.recipes.groups import Group
-from qcompare.study.layers import LayerConfig
+from qcompare.study.layers import LayerConfig, LayerLosses
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,8 @@ class _State:
     before: "_State | None" = None
 
 
-Losses = Mapping[str, Mapping[str, float]]
-"""Scheme → full layer name → estimated loss; a scheme that is missing costs nothing (BF16)."""
-
-
 def allocate(
-    groups: Sequence[Group], schemes: Sequence[str], losses: Losses, avg_bits: float, ignore_scale_bits: bool
+    groups: Sequence[Group], schemes: Sequence[str], losses: LayerLosses, avg_bits: float, ignore_scale_bits: bool
 ) -> LayerConfig:
     """The layer config of least total loss whose average is at most `avg_bits`.
 
@@ -49,7 +45,7 @@ def allocate(
 def allocate_each(
     groups: Sequence[Group],
     schemes: Sequence[str],
-    losses: Losses,
+    losses: LayerLosses,
     budgets: Sequence[float],
     ignore_scale_bits: bool,
 ) -> list[LayerConfig]:
@@ -67,16 +63,16 @@ def allocate_each(
     ]
 
 
-def choose(table: Sequence[Sequence[Option]], room: int) -> list[int]:
-    """For each row the index of the option to take, so that bits fit into `room` and losses add up to the least.
+def choose(table: Sequence[Sequence[Option]], limit: int) -> list[int]:
+    """For each row the index of the option to take, so that bits fit into `limit` and losses add up to the least.
 
     Raises:
         ValueError: nothing fits.
     """
-    return choose_each(table, [room])[0]
+    return choose_each(table, [limit])[0]
 
 
-def choose_each(table: Sequence[Sequence[Option]], rooms: Sequence[int]) -> list[list[int]]:
+def choose_each(table: Sequence[Sequence[Option]], limits: Sequence[int]) -> list[list[int]]:
     """As `choose`, for each of several numbers of bits: what is best for the largest holds what is best for all.
 
     Raises:
@@ -86,19 +82,19 @@ def choose_each(table: Sequence[Sequence[Option]], rooms: Sequence[int]) -> list
     still_needed = list(accumulate(reversed(least), initial=0))[::-1][1:]
     states = {0: _State(0.0)}
     for row, needed in zip(table, still_needed, strict=True):
-        states = _pareto(_extend(states, row, max(rooms) - needed))
+        states = _pareto(_extend(states, row, max(limits) - needed))
     used = sorted(states)
-    if not used or used[0] > min(rooms):
+    if not used or used[0] > min(limits):
         raise ValueError("the budget is below the cheapest schemes")
-    return [_choices(states[used[bisect_right(used, room) - 1]]) for room in rooms]
+    return [_choices(states[used[bisect_right(used, limit) - 1]]) for limit in limits]
 
 
-def _extend(states: dict[int, _State], row: Sequence[Option], room: int) -> dict[int, _State]:
+def _extend(states: dict[int, _State], row: Sequence[Option], limit: int) -> dict[int, _State]:
     grown: dict[int, _State] = {}
     for used, state in states.items():
         for index, option in enumerate(row):
             bits, loss = used + option.bits, state.loss + option.loss
-            if bits <= room and (bits not in grown or loss < grown[bits].loss):
+            if bits <= limit and (bits not in grown or loss < grown[bits].loss):
                 grown[bits] = _State(loss, index, state)
     return grown
 
@@ -122,7 +118,7 @@ def _choices(state: _State) -> list[int]:
     return choices[::-1]
 
 
-def _option(group: Group, scheme: str, losses: Losses, ignore_scale_bits: bool) -> Option:
+def _option(group: Group, scheme: str, losses: LayerLosses, ignore_scale_bits: bool) -> Option:
     of_scheme = losses.get(scheme, {})
     return Option(
         bits=sum(layer_bits(layer, scheme, ignore_scale_bits) for layer in group),

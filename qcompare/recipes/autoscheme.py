@@ -22,11 +22,10 @@ from qcompare.quantize.auto_round_patches import captured_scores, our_roundings,
 from qcompare.quantize.rounding import allows_bfloat16
 from qcompare.store.cache import Cache, CacheKey
 from qcompare.study.formats import SCHEMES, UNQUANTIZED, scheme_definitions
+from qcompare.study.layers import LayerLosses
 
 LOSSES = "losses.json"
 SOURCES = ("qcompare.models.loading", "qcompare.formats", "qcompare.quantize", "qcompare.recipes.autoscheme")
-LayerLosses = dict[str, dict[str, float]]
-"""Scheme → full layer name → estimated loss."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def layer_losses(
         load_model: gives a fresh (model, tokenizer); called once for each scheme that was not scored before.
         key: of the entry of a scheme: kind, sources and what it depends on → `CacheKey` (`Lab.cache_key`).
     """
-    scored = [scheme for scheme in schemes if scheme != UNQUANTIZED]
+    scored = _scored(schemes)
     found: LayerLosses = {}
     for number, scheme in enumerate(scored):
 
@@ -69,9 +68,30 @@ def layer_losses(
             losses = _score(load_model, scheme, scoring, device, folder, part)
             (folder / LOSSES).write_text(json.dumps(losses), encoding="utf-8")
 
-        its_key = key("layer_scores", SOURCES, scheme=scheme_definitions([scheme]), **scoring.inputs)
-        found[scheme] = json.loads((cache.entry(its_key, make) / LOSSES).read_text(encoding="utf-8"))
+        found[scheme] = _read(cache.entry(_entry(key, scheme, scoring), make))
     return found
+
+
+def kept_losses(
+    schemes: Sequence[str], scoring: Scoring, cache: Cache, key: Callable[..., CacheKey]
+) -> LayerLosses | None:
+    """The losses that `layer_losses` would give where all are kept; else None."""
+    entries = {scheme: cache.find(_entry(key, scheme, scoring)) for scheme in _scored(schemes)}
+    found = {scheme: _read(entry) for scheme, entry in entries.items() if entry}
+    return found if len(found) == len(entries) else None
+
+
+def _scored(schemes: Sequence[str]) -> list[str]:
+    return [scheme for scheme in schemes if scheme != UNQUANTIZED]
+
+
+def _entry(key: Callable[..., CacheKey], scheme: str, scoring: Scoring) -> CacheKey:
+    return key("layer_scores", SOURCES, scheme=scheme_definitions([scheme]), **scoring.inputs)
+
+
+def _read(entry: Path) -> dict[str, float]:
+    losses: dict[str, float] = json.loads((entry / LOSSES).read_text(encoding="utf-8"))
+    return losses
 
 
 def _report_part(report: Callable[[int, int], None], number: int, of: int, done: int, total: int) -> None:

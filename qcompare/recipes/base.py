@@ -7,10 +7,14 @@ layers follow from their sizes alone implement `config_from_sizes`; those that l
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from qcompare.errors import InvalidStudy
 from qcompare.formats.bits import bits_of_size, check_budget, check_sizes
+from qcompare.formats.library import AutoRoundFormat
 from qcompare.models.facts import ModelFacts
+from qcompare.models.layers import experts_of
 from qcompare.recipes.groups import Group, layer_groups
-from qcompare.study.formats import FORMATS, SCHEMES
+from qcompare.settings import Settings
+from qcompare.study.formats import format_of
 from qcompare.study.layers import LayerConfig, LinearLayer
 from qcompare.study.recipe import RecipeSpec
 from qcompare.study.spec import Study
@@ -28,7 +32,12 @@ class BuildContext:
     study: Study
     """As the recipe sees it (`Study.of_recipe`)."""
     layers: tuple[LinearLayer, ...]
+    """Those that it may quantize."""
     avg_bits: float | None
+    facts: ModelFacts | None = None
+    """The study's model, with all of its layers; None where a curve is drawn from stored scores."""
+    settings: Settings | None = None
+    """Likewise."""
 
     @property
     def budget(self) -> float:
@@ -52,7 +61,21 @@ class BuildCost:
 
     choosing: float = 0.0
     """To choose layers. What it finds is kept, so later jobs of the same model need next to nothing."""
+    again: float = 0.0
+    """The part of it that a further budget takes."""
     quantizing: float = 0.0
+
+
+def check_rounding(study: Study) -> None:
+    """Refuse a rounding that auto-round would have to search for a scheme that it does not round here.
+
+    Raises:
+        InvalidStudy: names the scheme.
+    """
+    formats = {name: format_of(name) for name in study.schemes}
+    plain = [name for name, format in formats.items() if format and not isinstance(format, AutoRoundFormat)]
+    if plain and study.rounding != "rtn":
+        raise InvalidStudy("{scheme} is rounded to nearest only: set rounding to rtn", scheme=plain[0])
 
 
 class Recipe(RecipeSpec):
@@ -82,19 +105,38 @@ class Recipe(RecipeSpec):
         """Refuse what cannot be built, before anything is spent.
 
         Raises:
-            InvalidStudy: the budget is out of reach, or a scheme does not fit a layer.
+            QCompareError: the budget is out of reach, a scheme does not fit a layer, or what it needs is not there.
         """
         if self.simulates:
             check_sizes(context.layers, context.study.schemes)
+            check_rounding(context.study)
         if self.writes:
-            scheme = SCHEMES[self.writes]
-            FORMATS[scheme.format].check([scheme], context.layers)
+            check_sizes(context.layers, [self.written_scheme(context)])
+            if context.study.quant_lm_head:
+                raise InvalidStudy(
+                    "{recipe} leaves lm_head as it is: set its quant_lm_head to false", recipe=self.name
+                )
+            if any(experts_of(layer.name) for layer in context.layers):
+                raise InvalidStudy(
+                    "{recipe} cannot write mixtures of experts yet: name {scheme} under the schemes of another "
+                    "recipe, which simulates it",
+                    recipe=self.name,
+                    scheme=self.writes,
+                )
         if self.takes_budget:
             assert context.budget
+
+    def written_scheme(self, context: BuildContext) -> str:
+        """The scheme in which it writes a checkpoint of this model; for recipes that do."""
+        assert self.writes
+        return self.writes
 
     def config_from_sizes(self, context: BuildContext) -> LayerConfig | None:
         """Full layer name → scheme, where it follows from the layers' sizes alone; None where the weights decide."""
         return None
+
+    def fetch(self, lab: "Lab") -> None:
+        """Bring what it needs besides the study's model to this machine."""
 
     def choose(self, lab: "Lab") -> LayerConfig:
         """Full layer name → scheme; empty leaves the model as it is."""

@@ -19,7 +19,7 @@ def calibration_text(
     """What to hand auto-round as `dataset` (None is its own default), and its name in words.
 
     Args:
-        calibration: the study's wish; `auto` takes the bundled text where one is given.
+        calibration: as the study says; `auto` takes the bundled text where one is given.
         bundled: the demo bundle's text, for models or machines that should use it.
 
     Raises:
@@ -47,22 +47,57 @@ def token_rows(dataset: str | None, calibration: Calibration, tokenizer: Any, wh
     """
     from datasets import Dataset
 
-    # what a chat template gives begins with its special tokens
-    texts, templated = _texts(dataset, calibration.num_samples, tokenizer)
-    tokens = _cut(tokenizer(list(texts), add_special_tokens=not templated)["input_ids"], calibration)
-    rows = [row for row in tokens if len(row) >= (calibration.max_seq_length if whole else 1)]
-    rows = rows[: calibration.num_samples]
-    name = str(dataset or ULTRACHAT)
+    rows = _rows(dataset, calibration, tokenizer, calibration.num_samples)
     if whole:
-        check_amount(name, tokens, len(rows), calibration)
-    elif len(rows) < calibration.num_samples:
+        rows = _whole(rows, dataset, calibration)
+    rows = rows[: calibration.num_samples]
+    if len(rows) < calibration.num_samples:
         raise InvalidStudy(
             "calibration text {name} has {n} rows, {wanted} are asked for: lower num_samples, or give more text",
-            name=name,
+            name=str(dataset or ULTRACHAT),
             n=len(rows),
             wanted=calibration.num_samples,
         )
     return Dataset.from_dict({"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]})
+
+
+Rows = tuple[tuple[int, ...], ...]
+
+
+def split_rows(dataset: str | None, calibration: Calibration, tokenizer: Any) -> tuple[Rows, Rows]:
+    """Two calibration texts apart, as tokens: the first `num_samples` rows, and as many that follow them.
+
+    Of a text with fewer rows each gets a half.
+
+    Raises:
+        InvalidStudy: there is no text, or it is too short, or there is a single row.
+    """
+    wanted = 2 * calibration.num_samples
+    rows = _whole(_rows(dataset, calibration, tokenizer, wanted), dataset, calibration)[:wanted]
+    if len(rows) < 2:
+        raise InvalidStudy(
+            "calibration text {name} has a single row of {tokens} tokens: layers are scored on one part and compared "
+            "on another, so give two rows or more, or lower max_seq_length",
+            name=str(dataset or ULTRACHAT),
+            tokens=calibration.max_seq_length,
+        )
+    half = (len(rows) + 1) // 2
+    return tuple(map(tuple, rows[:half])), tuple(map(tuple, rows[half:]))
+
+
+def _rows(dataset: str | None, calibration: Calibration, tokenizer: Any, wanted: int) -> list[Sequence[int]]:
+    """All rows of a text as tokens, cut to `max_seq_length`; of a data set on the hub what `wanted` ones may need."""
+    # what a chat template gives begins with its special tokens
+    texts, templated = _texts(dataset, wanted, tokenizer)
+    tokens = _cut(tokenizer(list(texts), add_special_tokens=not templated)["input_ids"], calibration)
+    return [row for row in tokens if row]
+
+
+def _whole(rows: Sequence[Sequence[int]], dataset: str | None, calibration: Calibration) -> list[Sequence[int]]:
+    """Those that fill `max_seq_length`."""
+    whole = [row for row in rows if len(row) >= calibration.max_seq_length]
+    check_amount(str(dataset or ULTRACHAT), rows, len(whole), calibration)
+    return whole
 
 
 def _cut(tokens: Sequence[Sequence[int]], calibration: Calibration) -> list[Sequence[int]]:

@@ -32,15 +32,15 @@ def edge_config(
     layers = [layer for group in groups for layer in group]
     config = dict.fromkeys(names(layers), schemes[0])
     weights = sum(layer.numel for layer in layers)
-    room = budget_bits(avg_bits, layers) - total_bits(layers, config, ignore_scale_bits)
+    left = budget_bits(avg_bits, layers) - total_bits(layers, config, ignore_scale_bits)
     for block in _blocks(groups, from_the_end=end == "head"):
         cost = {group[0].name: _cost(group, schemes, ignore_scale_bits) for group in block}
-        raised = best_filling(cost, room)
+        raised = best_filling(cost, left)
         config.update(
             dict.fromkeys(names(x for group in block if group[0].name in raised for x in group), schemes[-1])
         )
-        room -= sum(cost[name] for name in raised)
-        if len(raised) < len(block) and room < FILL_GAP * weights:
+        left -= sum(cost[name] for name in raised)
+        if len(raised) < len(block) and left < FILL_GAP * weights:
             break
     return config
 
@@ -51,26 +51,26 @@ def _cost(group: Group, schemes: Sequence[str], ignore_scale_bits: bool) -> int:
     return ends[-1] - ends[0]
 
 
-def best_filling(cost: dict[str, int], room: int) -> list[str]:
-    """The items whose costs add up to the most that fits into `room`; earlier items are preferred."""
-    if sum(cost.values()) <= room:
+def best_filling(cost: dict[str, int], left: int) -> list[str]:
+    """The items whose costs add up to the most that fits into `left`; earlier items are preferred."""
+    if sum(cost.values()) <= left:
         return list(cost)
     reached: dict[int, tuple[str, ...]] = {0: ()}
     for name, bits in cost.items():
         if len(reached) > MAX_STEPS:
-            return _largest_first(cost, room)
+            return _largest_first(cost, left)
         for total, chosen in list(reached.items()):
-            if total + bits <= room:
+            if total + bits <= left:
                 reached.setdefault(total + bits, (*chosen, name))
     return list(reached[max(reached)])
 
 
-def _largest_first(cost: dict[str, int], room: int) -> list[str]:
+def _largest_first(cost: dict[str, int], left: int) -> list[str]:
     chosen = []
     for name in sorted(cost, key=lambda item: -cost[item]):
-        if cost[name] <= room:
+        if cost[name] <= left:
             chosen.append(name)
-            room -= cost[name]
+            left -= cost[name]
     return chosen
 
 

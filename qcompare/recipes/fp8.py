@@ -26,7 +26,7 @@ class Fp8(Recipe):
         return {layer.name: self.writes for layer in context.layers}
 
     def build(self, lab: Lab, model: Any, tokenizer: Any, layer_config: LayerConfig) -> tuple[Any, Any]:
-        return lab.compress(model, tokenizer, self.writes, n_grid=None)
+        return lab.compress(model, tokenizer, layer_config)
 
 
 class AwqFp8(Fp8):
@@ -36,7 +36,7 @@ class AwqFp8(Fp8):
     """Scales that AWQ tries per mapping; None: the study's `awq_n_grid`."""
 
     def build(self, lab: Lab, model: Any, tokenizer: Any, layer_config: LayerConfig) -> tuple[Any, Any]:
-        return lab.compress(model, tokenizer, self.writes, n_grid=self.n_grid or lab.study.awq_n_grid)
+        return lab.compress(model, tokenizer, layer_config, n_grid=self.n_grid or lab.study.awq_n_grid)
 
     def cost(self, study: Study) -> BuildCost:
         text = study.calibration

@@ -3,32 +3,38 @@
 Used by jobs and by exports. It keeps what later steps, and the result, need to know of how the model was built.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qcompare.demo.bundle import ensure_bundle
-from qcompare.formats.bits import layer_bits
+from qcompare.formats.bits import count, layer_bits, stored_bytes
+from qcompare.models.checkpoint import Checkpoint, fetch_checkpoint
 from qcompare.models.environment import machine_identity
 from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.models.hub import hub_reachable
 from qcompare.models.sources import describe, fetch, load
-from qcompare.quantize.fp8 import settle, write_fp8
+from qcompare.quantize.fp8 import speed_up_reloaded, write_compressed
 from qcompare.quantize.input_maxima import input_maxima
 from qcompare.quantize.rounding import Rounding, round_in_memory
-from qcompare.quantize.simulate import simulate
-from qcompare.recipes.autoscheme import LayerLosses, Scoring, layer_losses
+from qcompare.quantize.simulate import give_original_head, simulate
+from qcompare.recipes.autoscheme import Scoring, kept_losses, layer_losses
 from qcompare.recipes.base import BuildContext, Recipe
+from qcompare.recipes.bench import Bench
 from qcompare.recipes.calibration import ULTRACHAT, calibration_text, check_local, token_rows
 from qcompare.settings import Settings
 from qcompare.store.cache import Cache, CacheKey, source_digest
 from qcompare.study.formats import format_of
-from qcompare.study.layers import LayerConfig, LayerScores
-from qcompare.study.result import AwqReport, Divergence
+from qcompare.study.layers import LayerConfig, LayerLosses, LayerScores
+from qcompare.study.result import AwqReport, Bits, CheckpointReport, Choice, Divergence
 from qcompare.study.spec import Study
 
+if TYPE_CHECKING:
+    from qcompare.models.checkpoint_loading import Loaded
+
 Report = Callable[[int, int], None]
-"""Told (steps done, steps in all)."""
+"""Called with (steps done, steps in all)."""
 
 
 class Lab:
@@ -42,11 +48,17 @@ class Lab:
     """Text and amount that decided something, in words."""
     layer_scores: LayerScores | None = None
     """By what layers were chosen; recipes that score them only."""
+    choice: Choice | None = None
+    """What a recipe that measures configs found."""
     input_maxima: dict[str, float]
     """Largest absolute input of layers whose format calibrates them, after `quantize`."""
     awq: AwqReport | None = None
     checkpoint: Path | None = None
-    """Folder of the compressed checkpoint that the model was loaded from; None for simulated ones."""
+    """Folder of the compressed checkpoint that was written and that the model was loaded from; None for others."""
+    other: Checkpoint | None = None
+    """The checkpoint of somebody else that the row is, after `fetch`."""
+    loaded: "Loaded | None" = None
+    """The same as a model, after `load_checkpoint`."""
 
     def __init__(
         self,
@@ -73,12 +85,14 @@ class Lab:
     @property
     def context(self) -> BuildContext:
         """What is known of the row without its weights; after `fetch`."""
-        return BuildContext(self.study, self.facts.layers, self.avg_bits)
+        return BuildContext(self.study, self.facts.layers, self.avg_bits, self.whole, self.settings)
 
     def fetch(self) -> None:
         """Bring the model's files to this machine."""
         self.local = fetch(self.study.model, self.settings, print)
-        self.facts = describe(self.study.model, self.settings).of_study(self.study)
+        self.whole = describe(self.study.model, self.settings)
+        self.facts = self.whole.of_study(self.study)
+        self.recipe.fetch(self)
 
     def cache_key(self, kind: str, sources: Sequence[str], **inputs: Any) -> CacheKey:
         """The key of something computed from this model on this machine; after `fetch`.
@@ -102,29 +116,53 @@ class Lab:
 
     def autoscheme_scores(self) -> LayerLosses:
         """auto-round's sensitivity of each layer at each scheme of the study, computed once per model and text."""
-        text = self.study.calibration
         dataset = self.calibration()
-        scoring = Scoring(dataset, text.num_samples, text.max_seq_length, self.study.seed)
 
         def load_checked() -> tuple[Any, Any]:
             model, tokenizer = self.load()
-            check_local(dataset, text, tokenizer)
+            check_local(dataset, self.study.calibration, tokenizer)
             return model, tokenizer
 
         losses = layer_losses(
-            load_checked, self.study.schemes, scoring, self.device, self.cache, self.cache_key, self.report
+            *(load_checked, self.study.schemes, self.scoring(dataset), self.device, self.cache, self.cache_key),
+            self.report,
         )
-        self._keep(losses)
+        self.keep_scores(losses, "autoscheme", in_nats=False)
         return losses
 
-    def _keep(self, losses: LayerLosses) -> None:
+    def kept_autoscheme_scores(self) -> LayerLosses | None:
+        """The same where an earlier job left them."""
+        return kept_losses(self.study.schemes, self.scoring(self.calibration()), self.cache, self.cache_key)
+
+    def scoring(self, dataset: str | None) -> Scoring:
+        """How layers are scored on a text."""
+        text = self.study.calibration
+        return Scoring(dataset, text.num_samples, text.max_seq_length, self.study.seed)
+
+    @cached_property
+    def bench(self) -> Bench:
+        """The model on which layers are scored and configs compared."""
+        return Bench(self)
+
+    def keep_scores(self, losses: LayerLosses, scorer: str, in_nats: bool) -> None:
+        """Note by what layers are chosen, for the result.
+
+        Args:
+            scorer: a name in `recipes.scores.SCORERS`.
+            in_nats: their sum predicts the KL divergence to the original.
+        """
         counted = self.study.ignore_scale_zp_bits
         bits = {
             scheme: {layer.name: layer_bits(layer, scheme, counted) for layer in self.facts.layers}
             for scheme in self.study.schemes
         }
         self.layer_scores = LayerScores(
-            losses=losses, bits=bits, layers=self.facts.layers, num_params=self.facts.num_stored_params
+            losses=losses,
+            bits=bits,
+            scorer=scorer,
+            in_nats=in_nats,
+            layers=self.facts.layers,
+            num_params=self.facts.num_stored_params,
         )
 
     def quantize(self, model: Any, tokenizer: Any, layer_config: LayerConfig) -> tuple[Any, Any]:
@@ -139,12 +177,21 @@ class Lab:
 
     def _input_maxima(self, model: Any, tokenizer: Any, layer_config: LayerConfig) -> dict[str, float]:
         """Of layers whose format calibrates the scale of their inputs."""
+        names = self.calibrated(layer_config)
+        return self.maxima_of_inputs(model, tokenizer, names) if names else {}
+
+    def calibrated(self, layer_config: LayerConfig) -> list[str]:
+        """Layers whose format calibrates the scale of their inputs."""
         formats = {name: format_of(scheme) for name, scheme in layer_config.items()}
-        names = [name for name, format in formats.items() if format and format.calibrates_inputs]
-        if not names:
-            return {}
-        rows = token_rows(self.calibration(ULTRACHAT), self.study.calibration, tokenizer)
-        return input_maxima(model, names, rows["input_ids"])
+        return [name for name, format in formats.items() if format and format.calibrates_inputs]
+
+    def maxima_of_inputs(self, model: Any, tokenizer: Any, names: Iterable[str]) -> dict[str, float]:
+        """Full layer name → largest absolute input on the calibration text."""
+        return input_maxima(model, names, self.calibration_rows(tokenizer)["input_ids"])
+
+    def calibration_rows(self, tokenizer: Any, whole: bool = True) -> Any:
+        """Tokens of the calibration text (`recipes.calibration.token_rows`)."""
+        return token_rows(self.calibration(ULTRACHAT), self.study.calibration, tokenizer, whole=whole)
 
     def rounding(self) -> Rounding:
         """How weights are rounded."""
@@ -158,23 +205,85 @@ class Lab:
             seed=study.seed,
         )
 
-    def compress(self, model: Any, tokenizer: Any, scheme: str, n_grid: int | None) -> tuple[Any, Any]:
-        """The (model, tokenizer) of an FP8 checkpoint that llm-compressor wrote, loaded again. The model is consumed.
+    def compress(
+        self, model: Any, tokenizer: Any, layer_config: LayerConfig, n_grid: int | None = None, gptq: bool = False
+    ) -> tuple[Any, Any]:
+        """The (model, tokenizer) of a checkpoint that llm-compressor wrote, loaded again. The model is consumed.
 
         Args:
-            n_grid: scales that AWQ tries per mapping; None rounds plainly.
+            n_grid: scales that AWQ tries per mapping; None leaves AWQ out.
+            gptq: round by GPTQ instead of to the nearest.
         """
         rows = None
-        if n_grid:
-            rows = token_rows(self.calibration(ULTRACHAT), self.study.calibration, tokenizer, whole=False)
+        if n_grid or gptq:
+            rows = self.calibration_rows(tokenizer, whole=False)
             total = sum(map(len, rows["input_ids"]))
             self.calibration_text = f"{self.calibration_text} at most per row, {total} in all"
         self.checkpoint = self.folder / "checkpoint"
-        self.awq = write_fp8(model, tokenizer, scheme, rows, n_grid, self.checkpoint, self.report)
+        self.awq = write_compressed(
+            model, tokenizer, layer_config, self.checkpoint, self.report, rows=rows, n_grid=n_grid, gptq=gptq
+        )
         compressed = LocalModel(self.checkpoint, self.local.name, "folder", self.local.revision)
         loaded, tokenizer = load(compressed, self.device, self.dtype, self.settings, self.study.hub_kernels)
-        settle(loaded)
+        speed_up_reloaded(loaded)
         return loaded, tokenizer
+
+    def fetch_checkpoint(self, source: str) -> None:
+        """Bring a checkpoint that somebody made to this machine.
+
+        Raises:
+            ModelUnavailable: one line: not to be had, not loadable here, or of another model.
+        """
+        self.other = fetch_checkpoint(source, self.whole, self.settings, print)
+
+    def load_checkpoint(self, model: Any, tokenizer: Any) -> tuple[Any, Any]:
+        """The (model, tokenizer) of that checkpoint.
+
+        Args:
+            model: the study's; it is consumed.
+            tokenizer: the study's; the row uses it too, where the checkpoint's splits text alike.
+        """
+        # loads torch
+        from qcompare.models.checkpoint_loading import load_checkpoint
+
+        assert self.other, "fetch_checkpoint comes first"
+        model.get_decoder().to("meta")  # frees its memory; the output head is still needed, to compare with
+        options = (self.device, self.dtype, self.settings, self.study.hub_kernels, self.report)
+        self.loaded = load_checkpoint(self.other, self.local, tokenizer, *options)
+        if self.other.method == "compressed-tensors":
+            speed_up_reloaded(self.loaded.model)
+        give_original_head(self.loaded.model, model.get_output_embeddings())
+        return self.loaded.model, self.loaded.tokenizer
+
+    @property
+    def checkpoint_report(self) -> CheckpointReport | None:
+        """What the row's checkpoint is; None where it is none that somebody made."""
+        if self.other is None or self.loaded is None:
+            return None
+        return CheckpointReport(
+            source=self.other.source.name,
+            revision=self.other.revision,
+            method=self.other.description,
+            faithful=self.loaded.faithful,
+            author=self.other.author,
+            license=self.other.license,
+            base_model=self.other.base_model,
+            other_tokenizer=self.loaded.other_tokenizer,
+        )
+
+    def size_bytes(self, layer_config: LayerConfig) -> int:
+        """Of all weights: of the files where the row is a checkpoint, else as they would be stored."""
+        if self.other:
+            return self.other.stored.size_bytes
+        if self.checkpoint:
+            return stored_size(self.checkpoint)
+        return stored_bytes(self.facts.layers, layer_config, self.facts.num_stored_params)
+
+    def bits(self, layer_config: LayerConfig) -> Bits:
+        """Average bits of the linear layers, likewise."""
+        if self.other and self.other.bits:
+            return self.other.bits
+        return count(self.facts.layers, layer_config, self.avg_bits)
 
     def divergence(self, model: Any) -> Divergence:
         """How far a quantized model's predictions are from the original's on the calibration text: for recipes that
@@ -195,10 +304,10 @@ class Lab:
 
         The demo bundle's text where there is no hub, and for the demo model, whose results must not depend on one.
         """
-        wish = self.study.calibration
-        use_bundle = wish.dataset == "auto" and (self.study.model == "demo" or not hub_reachable(self.settings))
+        asked = self.study.calibration
+        use_bundle = asked.dataset == "auto" and (self.study.model == "demo" or not hub_reachable(self.settings))
         bundled = ensure_bundle(self.settings, print).calibration if use_bundle else None
-        dataset, self.calibration_text = calibration_text(wish, bundled, default)
+        dataset, self.calibration_text = calibration_text(asked, bundled, default)
         return dataset
 
 

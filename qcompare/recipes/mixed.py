@@ -2,8 +2,9 @@
 
 import time
 
+from qcompare.errors import InvalidStudy
 from qcompare.recipes.allocate import allocate
-from qcompare.recipes.base import BuildCost, Recipe
+from qcompare.recipes.base import BuildContext, BuildCost, Recipe
 from qcompare.recipes.lab import Lab
 from qcompare.study.layers import LayerConfig
 from qcompare.study.spec import Study
@@ -21,6 +22,11 @@ class Mixed(Recipe):
     published_as = "Ours"
     by_default = True
     reads_weights = True
+
+    def check(self, context: BuildContext) -> None:
+        super().check(context)
+        if context.study.quant_lm_head:
+            raise InvalidStudy("{recipe} has no score for lm_head: set its quant_lm_head to false", recipe=self.name)
 
     def choose(self, lab: Lab) -> LayerConfig:
         context, study = lab.context, lab.study

@@ -214,7 +214,7 @@ def _json(cost: Cost | None = None) -> str | None:
 
 
 def _readable(row: sqlite3.Row) -> StudyRecord | None:
-    """None for a study that a newer qcompare stored: it shall not hide all the others."""
+    """None for a study that a newer qcompare stored: it must not hide the others."""
     try:
         return _study(row)
     except InvalidStudy:

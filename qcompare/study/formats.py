@@ -111,6 +111,7 @@ FORMATS: Registry[Format] = Registry(
         "nvfp": "qcompare.formats.nvfp:NVFP",
         "int": "qcompare.formats.integer:INTEGER",
         "w8a8": "qcompare.formats.w8a8:W8A8",
+        "gguf": "qcompare.formats.gguf:GGUF",
     },
 )
 CHECKPOINT_FORMATS = ("auto_round", "llm_compressor")

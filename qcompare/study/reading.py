@@ -1,4 +1,4 @@
-"""From a study file, or plain values, to a `Study`; what is wrong is told in one line."""
+"""From a study file, or plain values, to a `Study`; an error says in one line what is wrong."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -40,7 +40,7 @@ class RecipeSpec(Frozen):
     text: ClassVar[str]
     """One plain sentence for the screen."""
     colour: ClassVar[str]
-    """#RRGGBB, from a palette safe for colour-blind eyes (Okabe & Ito 2008)."""
+    """#RRGGBB, from a palette safe for colour-blind eyes (Okabe & Ito 2008; Tol 2021)."""
     takes_budget: ClassVar[bool] = True
     """One row per budget; otherwise one row."""
     offered: ClassVar[bool] = True
@@ -53,6 +53,8 @@ class RecipeSpec(Frozen):
     """Every layer at the low scheme: what all that spends more bits has to beat."""
     reads_weights: ClassVar[bool] = False
     """Only the weights decide which layer gets which scheme, so the plan cannot tell."""
+    names_a_model: ClassVar[bool] = False
+    """It is a model that exists already, which its parameter `from` names."""
     served: ClassVar[bool] = False
     """A server answers for its rows: no model is loaded, and what weights it holds is unknown."""
     published_as: ClassVar[str] = ""
@@ -111,7 +113,8 @@ class RecipeSpec(Frozen):
 
     @model_serializer(mode="wrap")
     def _as_in_a_study_file(self, handler: SerializerFunctionWrapHandler) -> Any:
-        values = {key: value for key, value in handler(self).items() if value is not None}
+        fields = type(self).model_fields
+        values = {fields[name].alias or name: value for name, value in handler(self).items() if value is not None}
         return {"recipe": self.name, **values} if values else self.name
 
 
@@ -124,12 +127,16 @@ RECIPES: Registry[type[RecipeSpec]] = Registry(
         "head": "qcompare.recipes.edges:Head",
         "tail": "qcompare.recipes.edges:Tail",
         "mixed": "qcompare.recipes.mixed:Mixed",
+        "best": "qcompare.recipes.best:Best",
         "layers": "qcompare.recipes.layers:Layers",
+        "checkpoint": "qcompare.recipes.checkpoint:Checkpoint",
         "rtn_fp8_dynamic": "qcompare.recipes.fp8:RtnFp8Dynamic",
         "awq_fp8_dynamic": "qcompare.recipes.fp8:AwqFp8Dynamic",
         "rtn_fp8_block": "qcompare.recipes.fp8:RtnFp8Block",
         "awq_fp8_block": "qcompare.recipes.fp8:AwqFp8Block",
         "endpoint": "qcompare.recipes.endpoint:Endpoint",
+        "gptq_w4a16": "qcompare.recipes.w4a16:GptqW4A16",
+        "awq_w4a16": "qcompare.recipes.w4a16:AwqW4A16",
     },
 )
 

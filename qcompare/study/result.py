@@ -1,5 +1,7 @@
 """What one job found: the result file. It carries `schema_version`."""
 
+from enum import StrEnum
+
 from pydantic import Field
 
 from qcompare.study.frozen import Frozen
@@ -41,10 +43,8 @@ class TaskScore(Frozen):
     """Where the questions came from: `hub`, `demo bundle`, `cache of data sets` or `task file`."""
     higher_is_better: bool = True
     averaged: bool = True
-    """An accuracy: each question is right or wrong, and the task enters the average. Others (perplexity, F1, BLEU)
-    stand beside it."""
-    weight_by_size: bool = True
-    """Of a group: all its questions weigh the same; otherwise all its parts."""
+    """An accuracy: each question is right or wrong and weighs the same, and the task enters the average. Others
+    (perplexity, F1, BLEU, groups whose parts weigh the same whatever their size) stand beside it."""
     others: dict[str, float] = Field(default_factory=dict)
     """All metrics and their standard errors as lm-eval names them: `acc_norm,none`, `acc_norm_stderr,none`."""
     resamples: tuple[float, ...] = ()
@@ -141,6 +141,21 @@ class AwqReport(Frozen):
     """Scales tried for each."""
 
 
+class Choice(Frozen):
+    """By what a recipe that scores layers chose them, and how far the divergence it expected holds."""
+
+    scorer: str
+    """How layers were scored, a name in `recipes.scores.SCORERS`."""
+    predicted_kl: float | None
+    """Sum of the chosen layers' scores, in nats per token; None where scores are no divergences."""
+    measured_kl: float | None
+    """KL(original ‖ recipe) per token on the calibration text that compares configs; None: not measured."""
+    measured_kl_stderr: float | None
+    """Over passages."""
+    compared: int
+    """Other layer configs that were measured."""
+
+
 SERVER_BATCHES = (1, 8)
 """Requests at once, at which the speed of a server is measured."""
 
@@ -209,6 +224,36 @@ class ExportReport(Frozen):
     seconds: float
 
 
+class Faithful(StrEnum):
+    """What of a checkpoint's quantization its scores contain."""
+
+    WEIGHTS = "weights"
+    """Its weights, dequantized; inputs are not rounded."""
+    ACTIVATIONS = "weights and activations"
+    """Both are rounded as the checkpoint asks, and multiplied as ordinary numbers."""
+    KERNEL = "kernel"
+    """A kernel computes with the packed weights."""
+
+
+class CheckpointReport(Frozen):
+    """A checkpoint that somebody made, as its files and its model card describe it."""
+
+    source: str
+    """As the study names it."""
+    revision: str
+    """Commit on the hub, or a hash over its files."""
+    method: str
+    """`GGUF Q4_K_M`, `compressed-tensors (nvfp4-pack-quantized)`, …; empty where it is not quantized."""
+    faithful: Faithful | None
+    """None where it is not quantized."""
+    author: str | None = None
+    license: str | None = None
+    base_model: str | None = None
+    """The model that it was made from."""
+    other_tokenizer: StoredMessage | None = None
+    """What makes its tokenizer another than that of the study's model, so that its scores stand apart."""
+
+
 class Result(Frozen):
     """What one job found. Published whole, or not at all."""
 
@@ -222,7 +267,7 @@ class Result(Frozen):
     """Those that the recipe chose from, lowest bits first; empty in results of older versions."""
     model: ModelRef
     layer_config: dict[str, str]
-    """Full layer name → scheme; empty for bf16."""
+    """Full layer name → scheme; empty for bf16 and for checkpoints that somebody made."""
     bits: Bits | None
     """None for served models."""
     size_bytes: int | None
@@ -250,8 +295,12 @@ class Result(Frozen):
     """How weights were rounded: `rtn`, `opt_rtn`, or `tuned` with its number of steps."""
     awq: AwqReport | None = None
     """Recipes with AWQ only."""
+    checkpoint: CheckpointReport | None = None
+    """Rows of checkpoints that somebody made only. Their bits and bytes are those of the files."""
     simulated: bool = True
     """Weights and activations were rounded in memory; accuracy is faithful, speed is not measured."""
+    choice: Choice | None = None
+    """How layers were chosen; the recipe `best` only."""
     calibration: str | None = None
     """Text and amount on which layers were scored; mixed recipes only."""
     add_bos_token: bool | None = None

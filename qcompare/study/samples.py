@@ -78,6 +78,11 @@ class Samples:
         return self._frame["acc"].astype(float)
 
     @property
+    def study_task(self) -> "pd.Series[str]":
+        """The study's task by (task, doc_id); empty texts in tables of version 0.1."""
+        return self._frame["study_task"] if "study_task" in self._frame else self._frame["prompt_hash"].str[:0]
+
+    @property
     def prompt_hash(self) -> "pd.Series[str]":
         """Digest of the prompt by (task, doc_id)."""
         return self._frame["prompt_hash"]
@@ -116,14 +121,19 @@ def read_samples(file: Path, study_task: str | None = None) -> Samples:
 
 
 def read_scores(file: Path) -> Samples:
-    """Read only `acc` and `prompt_hash`, of all questions. Raises as `read_samples`."""
-    return Samples(_read(file, columns=SCORES))
+    """Read only `acc`, `prompt_hash` and `study_task`, of all questions. Raises as `read_samples`."""
+    return Samples(_read(file, columns=[*SCORES, "study_task"], missing=("study_task",)))
 
 
-def _read(file: Path, **options: Any) -> "pd.DataFrame":
+def _read(file: Path, missing: tuple[str, ...] = (), **options: Any) -> "pd.DataFrame":
+    """`missing`: columns that an old table may lack."""
     import pandas as pd
+    import pyarrow.parquet as pq
 
     try:
+        if missing:
+            lacking = {*missing} - {*pq.read_schema(file).names}
+            options["columns"] = [name for name in options["columns"] if name not in lacking]
         return pd.read_parquet(file, **options)
     except (OSError, ValueError, KeyError):
         job = file.parent.parent.name

@@ -97,6 +97,11 @@ class Tasks(Registry[Task]):
         return import_module("qcompare.evaluate.tasks.find")  # a later room, as for the objects below
 
 
+def short_name(name: str) -> str:
+    """A study's name of a task, of a file without its folder."""
+    return Path(name).name if is_file(name) else name
+
+
 def is_file(name: str) -> bool:
     """Whether a study's name of a task is the path of a file or folder."""
     return "/" in name or "\\" in name or name.startswith(("~", ".")) or name.endswith(FILES)

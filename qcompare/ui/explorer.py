@@ -116,7 +116,7 @@ def _family(curves: BudgetCurves, titles: dict[str, str]) -> dict[str, Any]:
     return {
         "study": curves.study_id,
         "schemes": curves.schemes,
-        "title": " / ".join(curves.schemes),
+        "title": f"{' / '.join(curves.schemes)} · {curves.scorer}",
         "in_nats": curves.in_nats,
         "budgets": [round(bits, 4) for bits in curves.budgets],
         "published": sorted(_published_budgets(curves.schemes)),

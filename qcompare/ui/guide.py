@@ -56,7 +56,7 @@ STOPS = (
     ),
     Stop(
         "results", "#qc-verdict", gettext_noop("The answer"),
-        gettext_noop("One sentence says which recipe to keep and whether the difference is real. "
+        gettext_noop("One sentence says which recipe to keep and whether the difference is significant. "
               "Press a score in the table to see the questions behind it."),
     ),
     Stop(

@@ -118,7 +118,7 @@ def test_a_group_weighs_its_parts_as_lm_eval_does(group: str, own: Path, measure
     score, samples, theirs = measured(own / f"{group}.yaml", "packed")
     expected = theirs["results"][group]
     assert (score.value, score.stderr) == (expected["acc,none"], expected["acc_stderr,none"])
-    assert (score.n, score.weight_by_size, score.averaged) == (10, GROUPS[group], True)
+    assert (score.n, score.averaged, len(score.resamples)) == (10, GROUPS[group], 0 if GROUPS[group] else 1000)
     assert {one.task for one in samples} == {"colours", "sums"}
 
 

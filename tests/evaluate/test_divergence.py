@@ -16,6 +16,7 @@ from qcompare.evaluate.held_out import original_states
 from qcompare.models.sources import fetch, load
 from qcompare.quantize.simulate import simulate
 from qcompare.settings import Settings
+from qcompare.store.cache import Cache, CacheKey
 
 TEXTS = ["The capital of France is Paris, and it is famous for its food.", "Explain to a child why the sky is blue."]
 
@@ -73,8 +74,9 @@ def test_the_original_is_read_once(tiny_llama: Path, text: Path, settings: Setti
     model, tokenizer = loaded(tiny_llama, settings)
     passages = read_passages(text, tokenizer, 5, 64, "a test")
     steps: list[int] = []
-    first = original_states(model, passages, tmp_path / "kept", lambda done, total: steps.append(done))
-    second = original_states(None, passages, tmp_path / "kept", lambda done, total: steps.append(done))
+    cache, key = Cache(tmp_path / "cache"), CacheKey("reference_states", "main", {}, "", {"tokens": passages.digest})
+    first = original_states(model, passages, cache, key, lambda done, total: steps.append(done))
+    second = original_states(None, passages, cache, key, lambda done, total: steps.append(done))
     assert steps == [1, 2]
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
 

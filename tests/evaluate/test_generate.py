@@ -72,6 +72,29 @@ def test_an_answer_in_a_batch_is_the_answer_alone(config: str, changes: dict[str
         assert [answer.text for answer in together] == alone
 
 
+@pytest.mark.parametrize(
+    ("config", "changes"),
+    [
+        ("LlamaConfig", {}),
+        ("Gemma2Config", {"head_dim": 32, "query_pre_attn_scalar": 32, "sliding_window": 8}),
+        ("MistralConfig", {"sliding_window": 8}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_answer_side_by_side_is_the_answer_alone(config: str, changes: dict[str, Any], make_model: Any) -> None:
+    model, tokenizer = load(make_model(config, **changes))
+    prompts = ["The quick brown fox", "a", ("Question: why? Answer:", "And then?"), " naïve café 🙂", "The lazy dog"]
+    alone = [answer.text for prompt in prompts for answer in generate(model, tokenizer, [prompt], 12)]
+    steps: list[tuple[int, int]] = []
+    for batch_tokens in (4096, 100):
+        together = generate(
+            model, tokenizer, prompts, 12, lambda done, total: steps.append((done, total)), batch_tokens, packed=True
+        )
+        assert [answer.text for answer in together] == alone
+        assert all(answer.seconds > 0 and answer.tokens > 0 for answer in together)
+    assert steps == [(done, 6) for done in range(1, 7)] * 2
+
+
 def test_without_a_chat_template_the_prompt_is_plain_text(loaded: tuple[Any, Any]) -> None:
     _, tokenizer = loaded
     tokenizer.chat_template = None

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from qcompare.models.facts import LocalModel
 from qcompare.models.loading import load
-from qcompare.quantize.fp8 import write_fp8
+from qcompare.quantize.fp8 import write_compressed
 from qcompare.quantize.simulate import activation_rounding, simulate
 from qcompare.settings import Settings
 from qcompare.study.formats import SCHEMES
@@ -72,10 +72,10 @@ def test_a_simulated_model_is_the_checkpoint_of_llm_compressor(
     name = str(dtype).removeprefix("torch.")
     local = LocalModel(folder, "tiny", "folder", "r")
     model, tokenizer = load(local, "cpu", name, settings, False)
-    write_fp8(model, tokenizer, scheme, None, None, tmp_path / "out", lambda done, total: None)
+    layers = [name for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and name != "lm_head"]
+    write_compressed(model, tokenizer, dict.fromkeys(layers, scheme), tmp_path / "out")
     checkpoint, _ = load(LocalModel(tmp_path / "out", "x", "folder", "r"), "cpu", name, settings, False)
     simulated, _ = load(local, "cpu", name, settings, False)
-    layers = [name for name, m in simulated.named_modules() if isinstance(m, torch.nn.Linear) and name != "lm_head"]
     tokens = tokenizer("The capital of France is Paris.", return_tensors="pt")
     with torch.inference_mode():
         original = simulated(**tokens).logits

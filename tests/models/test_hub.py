@@ -16,12 +16,25 @@ import pytest
 from qcompare.models.sources import describe
 from qcompare.settings import Settings
 from tests.models.hub_server import COMMIT, serve_hub
+from tests.tiny import write_gguf
 
 ASK = """
 import json, sys
 from qcompare.errors import ModelUnavailable
 from qcompare.models.sources import describe, fetch
 from qcompare.settings import Settings
+if sys.argv[1] == "checkpoint":
+    from qcompare.models.checkpoint import describe_checkpoint, fetch_checkpoint
+    base = describe(sys.argv[3], Settings())
+    try:
+        early = describe_checkpoint(sys.argv[2], base, Settings())
+        found = fetch_checkpoint(sys.argv[2], base, Settings(), lambda text: None)
+        print(json.dumps({"early": [early.revision, early.stored.size_bytes], "path": str(found.path),
+                          "revision": found.revision, "method": found.description, "size": found.stored.size_bytes,
+                          "by": [found.author, found.license], "torch": "torch" in sys.modules}))
+    except ModelUnavailable as error:
+        print(json.dumps({"error": str(error)}))
+    sys.exit()
 try:
     facts = describe(sys.argv[2], Settings())
     found = {"license": facts.license, "title": facts.title, "source": facts.source, "size": facts.size_bytes,
@@ -41,11 +54,11 @@ Ask = Callable[..., dict[str, object]]
 def ask(tmp_path: Path) -> Ask:
     """`ask("describe", model, endpoint)` in a fresh process with an empty Hugging Face cache."""
 
-    def run(what: str, model: str, endpoint: str, **environment: str) -> dict[str, object]:
+    def run(what: str, model: str, endpoint: str, *more: str, **environment: str) -> dict[str, object]:
         known = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "hf"), "NO_PROXY": "127.0.0.1"}
         known |= {"HF_HUB_DISABLE_XET": "1", "QCOMPARE_OFFLINE": "false", "HF_HUB_OFFLINE": "0"}
         done = subprocess.run(
-            [sys.executable, "-c", ASK, what, model],
+            [sys.executable, "-c", ASK, what, model, *more],
             env=os.environ | known | environment,
             capture_output=True,
             text=True,
@@ -122,3 +135,27 @@ def test_an_absent_hub_says_so_and_offers_the_demo(ask: Ask) -> None:
 def test_offline_does_not_even_ask(ask: Ask, tiny_llama: Path) -> None:
     with serve_hub("org/tiny", tiny_llama) as endpoint:
         assert "set to offline" in str(ask("describe", "org/tiny", endpoint, QCOMPARE_OFFLINE="true")["error"])
+
+
+def test_a_checkpoint_on_the_hub_is_described_then_fetched(ask: Ask, tiny_llama: Path) -> None:
+    with serve_hub("org/tiny-bf16", tiny_llama) as endpoint:
+        found = ask("checkpoint", "org/tiny-bf16", endpoint, str(tiny_llama))
+    assert found["early"] == ["", (tiny_llama / "model.safetensors").stat().st_size]
+    assert (found["revision"], found["by"], found["torch"]) == (COMMIT, ["org", "mit"], False)
+    assert Path(str(found["path"]), "model.safetensors").exists()
+
+
+def test_one_gguf_file_of_a_repository_is_fetched(ask: Ask, tiny_llama: Path, tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    repo.mkdir()
+    file = write_gguf(repo / "tiny-Q8_0.gguf", tiny_llama, "Q8_0")
+    shutil.copy(file, repo / "tiny-Q4_0.gguf")
+    with serve_hub("org/tiny-GGUF", repo) as endpoint:
+        found = ask("checkpoint", "org/tiny-GGUF:tiny-Q8_0.gguf", endpoint, str(tiny_llama))
+        assert (found["revision"], found["method"], found["size"]) == (COMMIT, "GGUF Q8_0", file.stat().st_size)
+        missing = ask("checkpoint", "org/tiny-GGUF:tiny-Q5_0.gguf", endpoint, str(tiny_llama))
+        assert "has no file tiny-Q5_0.gguf; it has tiny-Q4_0.gguf, tiny-Q8_0.gguf" in str(missing["error"])
+        several = ask("checkpoint", "org/tiny-GGUF", endpoint, str(tiny_llama))
+        assert "name one, such as org/tiny-GGUF:tiny-Q4_0.gguf" in str(several["error"])
+    offline = ask("checkpoint", "org/tiny-GGUF:tiny-Q8_0.gguf", endpoint, str(tiny_llama), QCOMPARE_OFFLINE="true")
+    assert offline["method"] == "GGUF Q8_0"

@@ -212,7 +212,7 @@ def test_other_kinds_of_model_are_refused(settings: Settings, copy: Copy, change
 
 def test_packed_weights_are_refused_also_where_the_config_is_silent() -> None:
     shapes = {"model.layers.0.mlp.up_proj.qweight": (8, 64), "model.layers.0.mlp.up_proj.scales": (1, 64)}
-    stored = Stored(shapes, size_bytes=1, dtypes=frozenset({"I32"}))
+    stored = Stored(shapes, size_bytes=1)
     with pytest.raises(
         ModelUnavailable, match=r"quantized already \(it holds model\.layers\.0\.mlp\.up_proj\.qweight"
     ):

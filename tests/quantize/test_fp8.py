@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from qcompare.models.facts import LocalModel
 from qcompare.models.loading import load
-from qcompare.quantize.fp8 import settle, write_fp8
+from qcompare.quantize.fp8 import speed_up_reloaded, write_compressed
 from qcompare.recipes.calibration import token_rows
 from qcompare.settings import Settings
 from qcompare.study.recipe import RECIPES
@@ -35,6 +35,12 @@ def text(tmp_path: Path) -> Path:
     return path
 
 
+LAYERS = (
+    *(f"self_attn.{name}_proj" for name in "qkvo"),
+    *(f"mlp.{name}_proj" for name in ("gate", "up", "down")),
+)
+
+
 def logits(model: Any, tokenizer: Any) -> torch.Tensor:
     with torch.inference_mode():
         return model(**tokenizer("The capital of France is Paris.", return_tensors="pt")).logits
@@ -51,22 +57,24 @@ def test_a_checkpoint_is_written_and_its_reloaded_model_stays_near_the_original(
     rows = token_rows(str(text), Calibration(num_samples=2, max_seq_length=32), tokenizer)
     steps: list[tuple[int, int]] = []
     out = tmp_path / "checkpoint"
-    awq = write_fp8(
+    layers = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    awq = write_compressed(
         model,
         tokenizer,
-        RECIPES[recipe].writes,
-        rows,
-        4 if recipe.startswith("awq") else None,
+        {name: RECIPES[recipe].writes for name in layers if name != "lm_head"},
         out,
         lambda d, t: steps.append((d, t)),
+        rows=None if recipe.startswith("rtn") else rows,
+        n_grid=4 if recipe.startswith("awq") else None,
+        gptq=recipe.startswith("gptq"),
     )
     config = json.loads((out / "config.json").read_text())["quantization_config"]
     assert config["quant_method"] == "compressed-tensors"
     loaded, tokenizer = load(LocalModel(out, "x", "folder", "r"), "cpu", "float32", settings, False)
     found = logits(loaded, tokenizer)
-    settle(loaded)
+    speed_up_reloaded(loaded)
     assert torch.equal(logits(loaded, tokenizer), found)
-    assert 0 < (found - original).abs().mean() < 0.1 * original.std()
+    assert 0 < (found - original).abs().mean() < (0.5 if "w4a16" in recipe else 0.1) * original.std()
     assert (awq is not None) is recipe.startswith("awq")
     if awq:
         assert len(awq.applied) == 4
@@ -83,7 +91,8 @@ def test_mappings_that_awq_leaves_out_are_named(
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     rows = token_rows(str(text), Calibration(num_samples=2, max_seq_length=32), tokenizer)
-    awq = write_fp8(model, tokenizer, "FP8_DYNAMIC", rows, 4, tmp_path / "out", lambda d, t: None)
+    config = dict.fromkeys((f"model.layers.0.{name}" for name in LAYERS), "FP8_DYNAMIC")
+    awq = write_compressed(model, tokenizer, config, tmp_path / "out", rows=rows, n_grid=4)
     assert awq
     assert len(awq.applied) == 3
     assert awq.skipped == ("model.layers.0.self_attn.v_proj → o_proj",)

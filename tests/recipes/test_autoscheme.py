@@ -60,6 +60,8 @@ def score(
         (("MXFP4", "MXFP8"), (4.5, 5.0, 6.0)),
         (("W2A16G64", "W4A16G64"), (3.0,)),
         (("MXFP4", "MXFP8", "BF16"), (7.0,)),
+        (("MXFP4", "NVFP4", "FP8_DYNAMIC", "BF16"), (6.0,)),
+        (("NVFP4", "INT8_W8A8"), (6.0,)),
     ],
 )
 def test_every_budget_from_one_scoring_is_the_choice_of_auto_round(

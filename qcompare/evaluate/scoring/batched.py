@@ -91,7 +91,10 @@ class BatchedLM(HFLM):  # type: ignore[misc]
         if not is_out_of_memory(error) or tried == 1:
             raise error
         release_memory(error)
-        self.batch_size_per_gpu = power_of_two(tried - 1)
+        self._set_batch_size(power_of_two(tried - 1))
+
+    def _set_batch_size(self, size: int) -> None:
+        self.batch_size_per_gpu = size
 
     def _request(self, number: int, instance: Any) -> "GenerationRequest":
         context, settings = instance.args

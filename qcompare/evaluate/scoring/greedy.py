@@ -16,9 +16,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from qcompare.evaluate.row_budget import power_of_two
+
 from .attention import How, PrefixStore, attend_row, packed_model, serving
 from .head import hidden_states, logits_of, split_model
-from .memory import Budget
+from .memory import Budget, is_out_of_memory, release_memory
 from .plan import make_plan
 from .rows import make_row
 from .sequences import Tokens, unique_sequences
@@ -196,28 +198,33 @@ def answer_greedily(
     budget: Budget,
     workers: Workers,
     progress: Callable[[int], None] = lambda tokens: None,
+    lowered: Callable[[int], None] = lambda places: None,
 ) -> Iterator[tuple[int, list[int]]]:
-    """(number of a prompt, its new tokens), as the answers end.
+    """(number of a prompt, its new tokens), as the answers end; in half as many places after an out-of-memory.
 
     Args:
         places: prompts answered side by side.
         budget: tokens of a forward pass that reads prompts.
         progress: told the new tokens of the answers that have not ended, after each pass.
-
-    Raises:
-        an out-of-memory error; what was not given yet may be asked for again, with fewer places.
+        lowered: told each lower number of places.
     """
-    run = _Run(model, prompts, min(places, len(prompts)), budget, workers)
-    with packed_model(model), split_model(model):
-        while run.active or run.waiting:
-            run.refill()
-            run.add_tokens()
-            yield from run.take_ended()
-            progress(sum(len(answer.new) for answer in run.active))
+    left = dict(enumerate(prompts))
+    while left:
+        numbers, places = list(left), min(places, len(left))
+        try:
+            for place, new in _Run(model, list(left.values()), places, budget, workers).answers(progress):
+                del left[numbers[place]]
+                yield numbers[place], new
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or places == 1:
+                raise
+            release_memory(error)
+            places = power_of_two(places - 1)
+            lowered(places)
 
 
 class _Run:
-    """The state between two passes."""
+    """Prompts answered in so many places: the state between two passes."""
 
     def __init__(self, model: Any, prompts: Sequence[Prompt], places: int, budget: Budget, workers: Workers) -> None:
         self.model, self.budget, self.workers = model, budget, workers
@@ -238,6 +245,14 @@ class _Run:
         self.waiting = sorted(range(len(prompts)), key=order)
         capacity = max((len(one.tokens) + one.most for one in prompts), default=0)
         self.places = Places(places, -(-capacity // ROUND_TO) * ROUND_TO)
+
+    def answers(self, progress: Callable[[int], None]) -> Iterator[tuple[int, list[int]]]:
+        with packed_model(self.model), split_model(self.model):
+            while self.active or self.waiting:
+                self.refill()
+                self.add_tokens()
+                yield from self.take_ended()
+                progress(sum(len(answer.new) for answer in self.active))
 
     def refill(self) -> None:
         """Give free places to the next prompts, once there are enough of them."""

@@ -54,7 +54,7 @@ def score_plan(
     workers: Workers | None = None,
     progress: Progress = lambda done: None,
 ) -> Scores:
-    """(log-likelihood, greedy) per request; ``progress`` is told how many more tokens have been computed.
+    """(log-likelihood, greedy) per request; ``progress`` is called with how many more tokens have been computed.
 
     Raises an out-of-memory error only when a single block does not fit; UnsupportedAttention as in attention.py.
     """

@@ -58,6 +58,14 @@ def expand(name: str) -> tuple[str, ...]:
     return entry.members if entry.kind == "tag" else (name,)
 
 
+def search(text: str, most: int = 30) -> list[tuple[str, Entry]]:
+    """The names of lm-eval that hold all words of a text: those that begin with it first, then the shorter ones."""
+    words = text.lower().split()
+    found = [name for name in lm_eval_index() if words and all(word in name.lower() for word in words)]
+    found.sort(key=lambda name: (not name.lower().startswith(words[0]), len(name), name))
+    return [(name, lm_eval_index()[name]) for name in found[:most]]
+
+
 def _unknown(name: str) -> Message:
     near = get_close_matches(name, [*TASKS, *lm_eval_index()], n=3, cutoff=0.6)
     values = {"name": name[:60], "near": " or ".join(f"'{each}'" for each in near), "n": len(lm_eval_index())}

@@ -51,11 +51,11 @@ def task_manager(
         tasks: names as the study gives them.
         settings: `offline` means: do not even try the hub.
         bundle_dir: a finished bundle (`models.bundle.Bundle.folder`); default: the demo bundle, fetched if missing.
-        report: told what happens while the bundle is fetched.
+        report: called with what happens while the bundle is fetched.
 
     Raises:
         InvalidStudy: no such task.
-        ModelUnavailable: neither hub nor bundle is to be had.
+        ModelUnavailable: neither the hub nor the bundle is available.
     """
     chosen = [TASKS[name] for name in tasks]
     from_hub = hub_reachable(settings)

@@ -86,6 +86,22 @@ def prepare(path: Path, home: Path) -> Questions:
     return _prepared(path, home, stat.st_mtime_ns, stat.st_size)
 
 
+def keep(path: Path, home: Path) -> Path:
+    """Copy a checked file into the home, where jobs find it after the upload is gone.
+
+    Raises:
+        InvalidStudy: as for `prepare`.
+    """
+    found = prepare(path, home)
+    kept = home / "questions" / found.digest[:16] / path.name
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        draft = kept.with_name(f"{os.getpid()}.draft")
+        shutil.copyfile(path, draft)
+        draft.replace(kept)
+    return kept
+
+
 @lru_cache(32)
 def _prepared(path: Path, home: Path, changed: int, size: int) -> Questions:
     with path.open("rb") as file:

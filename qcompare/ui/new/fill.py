@@ -11,9 +11,12 @@ from qcompare.errors import QCompareError
 from qcompare.settings import Settings
 from qcompare.study.reading import load_study
 from qcompare.study.spec import Study
+from qcompare.study.task import TASKS
 from qcompare.ui.new.form import StudyForm
+from qcompare.ui.new.task_picker import task_choices
 from qcompare.words import gettext, translate
 
+TASKS_FIELD = 5
 FIELDS = 8
 """Widgets of the form, in the order of `StudyForm`."""
 
@@ -28,7 +31,10 @@ def fill(study: Study, settings: Settings) -> list[Any]:
                 "The form has no field for: {fields}. Use the study file for these.", fields=escape(", ".join(other))
             )
         )
-    return list(astuple(asked))
+    values = list(astuple(asked))
+    if {*asked.tasks} - {*TASKS}:
+        values[TASKS_FIELD] = gr.update(choices=task_choices(asked.tasks), value=asked.tasks)
+    return values
 
 
 def fill_from_file(path: str | None, settings: Settings) -> list[Any]:

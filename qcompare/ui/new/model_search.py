@@ -15,24 +15,31 @@ from qcompare.words import gettext, gettext_noop, translate
 SEEK = """
 let waiting;
 const seek = (event) => {
-  const field = event.target.closest('#qc-model') && event.target;
+  const field = event.target.closest('FIELD') && event.target;
   clearTimeout(waiting);
   if (field) waiting = setTimeout(() => trigger('seek', {text: field.value}), event.type === 'input' ? 300 : 0);
 };
 document.addEventListener('input', seek);
 document.addEventListener('focusin', seek);
-window.qcompare.presses(element, '[data-model]', (pressed) => trigger('pick', {model: pressed.model}));
+window.qcompare.presses(element, '[data-pick]', (pressed) => trigger('pick', {name: pressed.pick}));
 """
 """Asks when typing has paused, not at every letter."""
 NO_MATCH = gettext_noop(
     "No model of that name that could be compared (text generation, safetensors). A full org/name may still do."
 )
+
+
+def seeks(field: str) -> str:
+    """The script of a list that follows what is typed into a field; its `pick` event names what was pressed."""
+    return SEEK.replace("FIELD", field)
+
+
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 def build_model_search(settings: Settings, source: gr.Radio, name: gr.Textbox) -> gr.HTML:
     """Lay out the list in the current page; its `pick` event names the model that was pressed."""
-    found = markup(elem_id="qc-found", js_on_load=SEEK)
+    found = markup(elem_id="qc-found", js_on_load=seeks("#qc-model"))
 
     def seek(source: str, event: gr.EventData) -> str:
         return models_html(str(event.text), settings) if source == form.HUB else ""
@@ -44,7 +51,7 @@ def build_model_search(settings: Settings, source: gr.Radio, name: gr.Textbox) -
 
 def picked_model(event: gr.EventData) -> list[Any]:
     """The name that was pressed, and a list that has gone."""
-    return [str(event.model), ""]
+    return [str(event.name), ""]
 
 
 def models_html(text: str, settings: Settings) -> str:

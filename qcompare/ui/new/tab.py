@@ -15,12 +15,12 @@ from qcompare.study.formats import FORMATS
 from qcompare.study.presets import DEFAULT_PROMPTS
 from qcompare.study.recipe import RECIPES
 from qcompare.study.spec import Study
-from qcompare.study.task import TASKS
 from qcompare.ui.guide import build_path, build_walk
 from qcompare.ui.new import form
 from qcompare.ui.new.estimate import UNTIMED, Estimate, SizeTime, estimate
 from qcompare.ui.new.fill import fill_from_file
 from qcompare.ui.new.model_search import build_model_search, picked_model
+from qcompare.ui.new.task_picker import build_task_picker, task_choices
 from qcompare.ui.pages import page
 from qcompare.ui.parts import QUIET, Panel, markup
 from qcompare.ui.recording import recorded
@@ -59,7 +59,7 @@ def build_new(context: TabContext) -> list[Panel]:
         with gr.Column(elem_classes="qc-card", scale=6, min_width=280):
             ticks, compress_inputs = _compress_card(default)
         with gr.Column(elem_classes="qc-card", scale=5, min_width=280):
-            size, measure_inputs = _measure_card(default)
+            size, measure_inputs = _measure_card(default, settings)
     with gr.Column(elem_id="qc-file"):
         with gr.Row(equal_height=True):
             command = markup(_command(default.to_yaml()), scale=1)
@@ -162,7 +162,7 @@ def _picked_budget(event: gr.EventData) -> float:
     return float(event.budget)
 
 
-def _measure_card(default: Study) -> tuple[gr.Radio, list[gr.components.Component]]:
+def _measure_card(default: Study, settings: Settings) -> tuple[gr.Radio, list[gr.components.Component]]:
     markup(page("heading", text=gettext("Measure"), lead=gettext(MEASURE)))
     size = gr.Radio(
         _size_choices(UNTIMED), value=form.size_of(list(default.tasks), default.limit), label=gettext("How much"),
@@ -170,9 +170,9 @@ def _measure_card(default: Study) -> tuple[gr.Radio, list[gr.components.Componen
     )  # fmt: skip
     with gr.Accordion(gettext("Tasks and questions"), open=False) as details:
         tasks = gr.CheckboxGroup(
-            [(f"{task.title}\n{gettext(task.text)}", task.name) for task in TASKS.values()],
-            value=list(default.tasks), label=gettext("Tasks"), elem_classes="qc-choices",
+            task_choices(default.tasks), value=list(default.tasks), label=gettext("Tasks"), elem_classes="qc-choices",
         )  # fmt: skip
+        build_task_picker(settings, tasks)
         limit = gr.Number(
             default.limit, label=gettext("Questions per task"), precision=0,
             info=gettext("Leave empty for all. MMLU counts each of its 57 subjects."),

@@ -45,9 +45,9 @@ def build_export(settings: Settings, store: Store) -> Panel:
             )
         fused = gr.Checkbox(label=gettext("For vLLM: one scheme for layers that it fuses, within the same budget"))
         button = gr.Button(gettext("Write checkpoint"), scale=0, min_width=200)
-        told = markup()
+        status = markup()
     button.click(_starter(settings, store), [recipe, format, fused], None, **WITH_MESSAGES)
-    return Panel("export", [fold, recipe, told], _token, _show)
+    return Panel("export", [fold, recipe, status], _token, _show)
 
 
 def _starter(settings: Settings, store: Store) -> Callable[[str | None, str, bool], None]:

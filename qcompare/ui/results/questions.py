@@ -9,7 +9,7 @@ import gradio as gr
 
 from qcompare.compare.questions import PAGE, Change, read_questions
 from qcompare.errors import QCompareError
-from qcompare.present.html import CHANGES, questions_html
+from qcompare.present.html import CHANGES, CHANGES_OF_SCORES, questions_html
 from qcompare.store import Store
 from qcompare.study.ids import StudyIds, parse_ids
 from qcompare.study.task import TASKS
@@ -74,11 +74,12 @@ def _closed(state: PageState) -> Sequence[Any]:
     return [gr.update(visible=False)]
 
 
-def _choices(counts: Mapping[Change, int]) -> list[tuple[str, str]]:
+def _choices(counts: Mapping[Change, int], by_score: bool = False) -> list[tuple[str, str]]:
+    names = CHANGES_OF_SCORES if by_score else CHANGES
     total = [f" {sum(counts.values())}"] if counts else [""]
     return [
         (gettext("All") + total[0], ""),
-        *((f"{gettext(name)} {counts.get(key, '')}".strip(), key) for key, name in CHANGES.items()),
+        *((f"{gettext(name)} {counts.get(key, '')}".strip(), key) for key, name in names.items()),
     ]
 
 
@@ -101,7 +102,7 @@ def _shown(store: Store, cell: Cell | None, kind: str, search: str) -> list[Any]
     return [
         cell,
         f"<h3>{escape(heading)}</h3>",
-        gr.update(choices=_choices(found.counts)),
+        gr.update(choices=_choices(found.counts, found.by_score)),
         questions_html(found),
         gr.update(visible=len(found.shown) < found.found),
     ]

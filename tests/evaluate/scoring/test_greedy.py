@@ -12,6 +12,7 @@ from qcompare.evaluate.cached import CachedLM
 from qcompare.evaluate.scoring import greedy
 from qcompare.evaluate.scoring.memory import Budget
 from qcompare.evaluate.scoring.threads import Workers
+from qcompare.settings import Settings
 
 from .conftest import tiny_model
 from .test_batched import LONG, PROMPTS, SHORT, Memory
@@ -74,14 +75,18 @@ def test_a_beginning_is_read_once_and_no_place_stays_empty(
     assert sum(passes) <= sum(tokens) - 7 * beginning + 8 * 5
 
 
+@pytest.mark.parametrize(("name", "tokens"), [("gemma", (9,)), ("gpt_neox", (5, 6, 7))])
 def test_a_text_that_repeats_itself_takes_fewer_passes(
-    tokenizer: Any, passes: list[int], monkeypatch: pytest.MonkeyPatch
+    name: str, tokens: tuple[int, ...], passes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = requests({"until": [], "max_gen_toks": 40}, PROMPTS)
-    found = make(tokenizer, batch_size=8).generate_until(asked)
-    few = len(passes)
+    prompts = [greedy.Prompt(tokens, 40, lambda new: False)]
+
+    def answers() -> dict[int, list[int]]:
+        return dict(greedy.answer_greedily(tiny_model(name), prompts, 1, Budget(64), Workers.one()))
+
+    found, few = answers(), len(passes)
     monkeypatch.setattr(greedy, "LOOKUP", 1000)
-    assert make(tokenizer, batch_size=8).generate_until(asked) == found
+    assert answers() == found
     assert few < 0.8 * (len(passes) - few)
 
 
@@ -153,3 +158,25 @@ def test_a_models_own_penalty_is_left_to_lm_eval(
     assert not passes
     theirs = HFLM(pretrained=tiny_model("llama"), tokenizer=tokenizer, batch_size=1)
     assert found == theirs.generate_until(requests(SHORT, PROMPTS), disable_tqdm=True)
+
+
+@pytest.mark.demo
+def test_the_demo_models_answers_are_lm_evals_own(demo_settings: Settings, passes: list[int]) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from qcompare.demo.bundle import ensure_bundle
+    from qcompare.evaluate.tasks.manager import task_manager
+
+    task = task_manager(["gsm8k"], demo_settings).manager.load("gsm8k")["tasks"]["gsm8k"]
+    task.set_config("num_fewshot", 2)
+    task.set_fewshot_seed(42)
+    task.build_all_requests(limit=4, rank=0, world_size=1)
+    asked = task.instances
+    for request in asked:
+        request.arguments[1]["max_gen_toks"] = 24
+    folder = ensure_bundle(demo_settings, print).model
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    found = CachedLM(model, tokenizer, batch_size=3).generate_until(asked)
+    assert found == HFLM(pretrained=model, tokenizer=tokenizer, batch_size=2).generate_until(asked, disable_tqdm=True)
+    assert passes

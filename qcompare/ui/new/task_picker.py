@@ -1,0 +1,96 @@
+"""Which tasks: lm-eval's names are searched while one is typed, and a file of one's own questions can be dropped."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from qcompare.errors import QCompareError
+from qcompare.evaluate.tasks.find import expand, search
+from qcompare.evaluate.tasks.questions import SUFFIXES, keep, prepare
+from qcompare.settings import Settings
+from qcompare.study.task import TASKS, short_name
+from qcompare.ui.new.model_search import seeks
+from qcompare.ui.pages import page
+from qcompare.ui.parts import WITH_MESSAGES, markup, warn
+from qcompare.words import gettext
+
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+
+def build_task_picker(settings: Settings, tasks: gr.CheckboxGroup) -> None:
+    """Lay out the field, its list and the file button in the current page; what is picked is ticked in `tasks`."""
+    typed = gr.Textbox(
+        label=gettext("Any other task of lm-eval"),
+        placeholder=gettext("type to search, such as arc or wikitext"),
+        max_lines=1,
+        elem_id="qc-task",
+    )
+    found = markup(elem_id="qc-found-tasks", js_on_load=seeks("#qc-task"))
+    given = gr.File(
+        label=gettext("Your own questions: CSV, JSONL or Excel"), file_types=list(SUFFIXES), height=112,
+        elem_id="qc-questions-file",
+    )  # fmt: skip
+    markup(page("question_columns"))
+    preview = markup(elem_id="qc-questions-preview")
+    found.seek(_listed, None, found, trigger_mode="always_last", **QUIET)
+    found.pick(_picked, tasks, [tasks, typed, found], **WITH_MESSAGES)
+    typed.submit(_typed, [typed, tasks], [tasks, typed, found], **WITH_MESSAGES)
+
+    def upload(path: str | None, chosen: list[str]) -> list[Any]:
+        return _dropped(path, chosen, settings)
+
+    given.upload(upload, [given, tasks], [tasks, given, preview], **WITH_MESSAGES)
+    tasks.change(lambda chosen: previews(chosen, settings), tasks, preview, **QUIET)
+
+
+def task_choices(chosen: Iterable[str]) -> list[tuple[str, str]]:
+    """The tasks on offer, and those that are chosen besides."""
+    return [(_text(name), name) for name in dict.fromkeys([*TASKS, *chosen])]
+
+
+def _text(name: str) -> str:
+    task = TASKS.get(name)
+    title = task.title if task and name in TASKS else short_name(name)
+    return f"{title}\n{gettext(task.text) if task else gettext('It is not to be had any more.')}"
+
+
+def _listed(event: gr.EventData) -> str:
+    text = str(event.text)
+    return page("tasks", tasks=search(text), asked=text.strip())
+
+
+def _picked(chosen: list[str], event: gr.EventData) -> list[Any]:
+    return [_with(chosen, expand(str(event.name))), "", ""]
+
+
+def _typed(name: str, chosen: list[str]) -> list[Any]:
+    try:
+        return [_with(chosen, expand(name.strip())), "", ""] if name.strip() else [gr.skip()] * 3
+    except QCompareError as error:
+        warn(error)
+        return [gr.skip()] * 3
+
+
+def _with(chosen: list[str], names: Iterable[str]) -> Any:
+    all_names = list(dict.fromkeys([*chosen, *names]))
+    return gr.update(choices=task_choices(all_names), value=all_names)
+
+
+def _dropped(path: str | None, chosen: list[str], settings: Settings) -> list[Any]:
+    if path is None:
+        return [gr.skip()] * 3
+    try:
+        kept = str(keep(Path(path), settings.home))
+    except QCompareError as error:
+        warn(error)
+        return [gr.skip(), None, page("question_error", error=error)]
+    return [_with(chosen, [kept]), None, previews([*chosen, kept], settings)]
+
+
+def previews(chosen: Iterable[str], settings: Settings) -> str:
+    """The first questions of each chosen file, as the model will see them."""
+    files = [Path(name) for name in chosen if name.lower().endswith(SUFFIXES)]
+    found = [prepare(path, settings.home) for path in files if path.is_file()]
+    return page("questions_preview", files=found) if found else ""
