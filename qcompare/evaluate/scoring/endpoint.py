@@ -9,10 +9,11 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import isfinite
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lm_eval.models.huggingface import HFLM
@@ -31,6 +32,8 @@ from qcompare.words import Message
 PROBE = "The capital of France is Paris, and the river that runs through it is the Seine."
 PROBED_WORDS = (1, 4, 7)
 """So many last words of it are left to the server to write."""
+NO_PENALTIES = {"repeat_penalty": 1.0, "repetition_penalty": 1.0}
+"""Servers punish repetition unasked: llama-cpp-python by 1.1, vLLM as the model's `generation_config.json` says."""
 AGREE_NATS = 0.25
 """Two computations of one log-probability differ by less, also in half precision."""
 
@@ -51,6 +54,7 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
     """The server puts a BOS token before prompts that are sent as text."""
     drops_first: int = 0
     """Tokens at the beginning of a prompt that the server leaves out of its list."""
+    _neutral: Mapping[str, float] = MappingProxyType({})
     _done = _total = 0
 
     def __init__(
@@ -102,6 +106,7 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
         self._pool = ThreadPoolExecutor(num_concurrent)
         self._kept = Rows(kept)
         self._probe()
+        self._neutral = self._without_penalties()
 
     def close(self) -> None:
         """Let go of the server."""
@@ -136,6 +141,14 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
             if _prompt_tokens(answer) == len(tokens):
                 return
 
+    def _without_penalties(self) -> dict[str, float]:
+        """What keeps a server from penalties of its own, where it takes that (OpenAI's does not)."""
+        try:
+            self.client.complete({**self.payload(self.tok_encode(PROBE), {"max_tokens": 1}), **NO_PENALTIES}, tries=1)
+        except Refused:
+            return {}
+        return NO_PENALTIES
+
     def _note_bos(self, answer: dict[str, Any], tokens: list[int]) -> None:
         self.puts_bos = not self.tokenized_requests and _prompt_tokens(answer) == len(tokens) + 1
 
@@ -149,9 +162,8 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
     def _find_layout(self, tokens: list[int]) -> Message | None:
         """Which log-probability belongs to which token; what is wrong where none of the known layouts fits.
 
-        The likeliest token after the beginning of a prompt must be as likely as when the server writes there. Servers
-        get that wrong: llama-cpp-python 0.3.36 (`llama.py`, `all_logprobs`) leaves a leading BOS token out of its
-        list, and without one its list is that of the next token, so that every value is wrong.
+        llama-cpp-python 0.3.36 (`llama.py`, `all_logprobs`) leaves a leading BOS token out of its list. Where there
+        is none, it gives what a token would be worth one place later: every value is wrong.
         """
         answer = self.client.complete(self.payload(tokens))
         for self.drops_first in (0, 1):
@@ -163,14 +175,20 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
         return Message("the server's log-probabilities of prompts are not those with which it writes")
 
     def _agrees(self, answer: dict[str, Any], tokens: list[int]) -> bool:
+        """The token that the server writes after the beginning of a prompt is as likely as when it is part of one."""
         _, tops = self._prompt_logprobs(answer, tokens)
         for words in PROBED_WORDS:
-            begin = self.tok_encode(PROBE.rsplit(" ", words)[0])
+            text = PROBE.rsplit(" ", words)[0]
+            begin = self.tok_encode(text)
             written = self.client.complete(self.payload(begin, {"max_tokens": 1, "logprobs": 1}))
             found = _logprobs(written, "token_logprobs")
             if begin != tokens[: len(begin)] or not found or not _is_logprob(found[0]):
                 continue  # nothing to compare with
-            if abs(max(tops[len(begin)].values()) - found[0]) > AGREE_NATS:
+            likely = [max(tops[len(begin)].values())]
+            longer = self.tok_encode(text + self._text(written))
+            if longer[:-1] == begin:
+                likely.append(self._scores(self.client.complete(self.payload(longer)), longer, len(begin))[0])
+            if any(abs(value - found[0]) > AGREE_NATS for value in likely):
                 return False
         return True
 
@@ -275,7 +293,7 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
             gen_kwargs=dict(gen_kwargs or {}),
             seed=self._seed,
         )
-        return payload
+        return payload if gen_kwargs is None else {**self._neutral, **payload}
 
     def _scores(self, answer: dict[str, Any], tokens: list[int], context: int) -> tuple[float, bool]:
         """lm-eval's reading of an answer, after what it takes for granted is checked.

@@ -16,9 +16,9 @@ import pytest
 
 from benchmarks.server import serve_demo
 from qcompare.evaluate.benchmarks import Options, Unanswerable
+from qcompare.evaluate.cached import CachedLM
 from qcompare.evaluate.endpoint.client import Client
 from qcompare.evaluate.endpoint.speed import measure_speed
-from qcompare.evaluate.generate import generate
 from qcompare.evaluate.scoring.endpoint import EndpointLM
 from qcompare.models.sources import fetch, load
 from qcompare.settings import Settings
@@ -52,10 +52,11 @@ def test_it_writes_as_the_loaded_model_and_its_shifted_logprobs_are_refused(
         assert not lm.tokenized_requests  # it wants text
         with pytest.raises(Unanswerable, match="not those with which it writes"):
             lm.loglikelihood([SimpleNamespace(args=("The capital of France is", " Paris"), task_name=None)])
-        prompt = "What is the capital of France?"
-        (answer,) = lm.answer([prompt], 12)
-        model, tokenizer = load(local, "cpu", "float32", demo_settings, hub_kernels=False)
-        (direct,) = generate(model, tokenizer, [prompt], 12)
-        assert answer.text.strip() == direct.text.strip()
+        asked = [("The capital of Italy is", {"until": ["."], "max_gen_toks": 4})]
+        asked.append(("Water consists of hydrogen and", {"until": [","], "max_gen_toks": 2}))
+        requests = [SimpleNamespace(args=args, task_name=None) for args in asked]
+        loaded = load(local, "cpu", "float32", demo_settings, hub_kernels=False)
+        assert lm.generate_until(requests) == CachedLM(*loaded).generate_until(requests)
+        assert len(lm.answer(["What is the capital of France?"], 4)) == 1
         speeds = measure_speed(lm)
     assert all(speed.prompt_tokens_per_second > 0 and speed.first_token_seconds > 0 for speed in speeds)
