@@ -2,10 +2,11 @@
 
 Each job keeps its metric of questions drawn anew, the same draws for every recipe (`TaskScore.resamples`). The spread
 of their differences is the standard error of the difference, which is compared with Student's t for the number of
-questions.
+questions. Perplexities are compared by their logarithms: they differ by factors.
 """
 
 from collections.abc import Mapping, Sequence
+from math import expm1, log
 
 import numpy as np
 
@@ -66,20 +67,27 @@ def _difference(ours: TaskScore, theirs: TaskScore, worse: int, better: int) -> 
 
     if ours.value is None or theirs.value is None or len(ours.resamples) != len(theirs.resamples) or ours.n < 2:
         return None
-    draws = np.array(ours.resamples) - np.array(theirs.resamples)
+    mine, other = np.array(ours.resamples), np.array(theirs.resamples)
+    by_factor = "perplexity" in ours.metric and bool(len(mine)) and min(mine.min(), other.min()) > 0
+    if by_factor:
+        change, draws = log(ours.value / theirs.value), np.log(mine / other)
+    else:
+        change, draws = ours.value - theirs.value, mine - other
     if not len(draws):
         return None
-    difference, error, degrees = ours.value - theirs.value, float(draws.std()), ours.n - 1
+    error, degrees = float(draws.std()), ours.n - 1
     if error == 0:  # no draw differs
-        p, half = float(difference == 0), 0.0
+        p, half = float(change == 0), 0.0
     else:
-        p = min(1.0, 2 * float(stdtr(degrees, -abs(difference) / error)))
+        p = min(1.0, 2 * float(stdtr(degrees, -abs(change) / error)))
         half = float(stdtrit(degrees, (1 + LEVEL) / 2)) * error
+    ends = change - half, change + half
+    low, high = (theirs.value * expm1(end) for end in ends) if by_factor else ends
     return MetricDifference(
         task=ours.task,
-        difference=difference,
-        low=difference - half,
-        high=difference + half,
+        difference=ours.value - theirs.value,
+        low=low,
+        high=high,
         p=p,
         p_holm=p,
         worse=worse,

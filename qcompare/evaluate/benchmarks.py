@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import isfinite, sqrt
-from statistics import pstdev
+from statistics import pstdev, stdev
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -178,11 +178,13 @@ def run_task(lm: Any, request: TaskRequest, task_manager: Any, options: Options)
     accuracy = by_size and is_accuracy(metric) and all(sample.acc in (0, 1) for sample in samples)
     draws = () if accuracy else resampled(_aggregations(found["samples"], parts, metric), by_size)
     stderr = _number(values.get(_stderr(metric)))
+    if stderr is None and len(samples) > 1:  # lm-eval has no formula for it
+        stderr = pstdev(draws) if draws else stdev(sample.acc for sample in samples) / sqrt(len(samples))
     score = TaskScore(
         task=request.task,
         metric=metric.removesuffix(",none"),
         value=_number(values.get(metric)),
-        stderr=pstdev(draws) if stderr is None and len(draws) > 1 else stderr,
+        stderr=stderr,
         n=len(samples),
         acc_norm=_number(values.get("acc_norm,none")),
         acc_norm_stderr=_number(values.get("acc_norm_stderr,none")),

@@ -98,17 +98,25 @@ def _side_by_side(read: Callable[[int], None], passages: Passages, workers: Work
 
 
 def divergence(
-    model: Any, reference: "Sequence[torch.Tensor]", passages: Passages, report: Report = lambda done, total: None
+    model: Any,
+    reference: "Sequence[torch.Tensor]",
+    passages: Passages,
+    report: Report = lambda done, total: None,
+    own: "Sequence[torch.Tensor] | None" = None,
 ) -> Divergence:
-    """Compare a model with the original by the latter's hidden states on the same passages."""
+    """Compare a model with the original by the latter's hidden states on the same passages.
+
+    Args:
+        own: hidden states of the model itself where they are known: for the original those are `reference`.
+    """
     import torch
 
     rows: dict[int, _Row] = {}
 
     def read(number: int) -> None:
         tokens = torch.tensor([passages.tokens[number]], device=model.device)
-        original = reference[number].to(model.device)
-        rows[number] = _passage(model, original, hidden_states(model, tokens)[0], tokens[0])
+        states = own[number].to(model.device) if own else hidden_states(model, tokens)[0]
+        rows[number] = _passage(model, reference[number].to(model.device), states, tokens[0])
 
     # a rounded head is exchanged for the original's within the one model: not while another thread uses it
     workers = Workers.one() if ORIGINAL_HEAD in model.__dict__ else Workers.for_model(model)

@@ -172,10 +172,10 @@ class Export:
         dtype = stored if self.dtype == "float32" else self.dtype
         model, tokenizer = load(self.lab.local, self.device, dtype, self.settings, False)
         if packed_by_auto_round(self.config):
-            pack(model, tokenizer, self.config, self.lab.rounding(), self.format, folder, self.device)
+            pack(model, tokenizer, self.config, self.lab.rounding(self.config), self.format, folder, self.device)
             return
         rows = self.lab.calibration_rows(tokenizer) if self.lab.calibrated(self.config) else None
-        simulate(model, self.config, activations=False)
+        simulate(model, self.config, activations=False)  # as measured; llm-compressor then finds little to round
         write_compressed(model, tokenizer, self.config, folder, rows=rows)
 
     def _reloaded(self, folder: Path, work: Path, expected: dict[str, Any], facts: ModelFacts) -> ExportReport:

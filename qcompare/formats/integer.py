@@ -1,9 +1,12 @@
-"""Weight-only integers, `W2A16` to `W8A16`: groups of weights share a scale and a zero point."""
+"""Weight-only integers, `W2A16` to `W8A16`: groups of weights share a scale and a zero point.
+
+Zero is in the middle of the range; in schemes that end in `_ASYM` its place follows from the weights.
+"""
 
 from collections.abc import Sequence
 
 from qcompare.errors import InvalidStudy
-from qcompare.formats.library import AutoRoundFormat
+from qcompare.formats.library import ASYMMETRIC, AutoRoundFormat
 from qcompare.study.formats import Scheme, SchemeChoice
 from qcompare.study.layers import LinearLayer
 from qcompare.words import Message, gettext_noop
@@ -17,10 +20,10 @@ OUTPUTS = 32
 """Kernels need outputs in multiples of this."""
 
 
-def _scheme(bits: int, group_size: int) -> Scheme:
+def _scheme(bits: int, group_size: int, symmetric: bool = True) -> Scheme:
     suffix = "" if group_size == GROUP_SIZES[0] else f"G{group_size}"
     return Scheme(
-        name=f"W{bits}A16{suffix}",
+        name=f"W{bits}A16{suffix}" + ("" if symmetric else ASYMMETRIC),
         format="int",
         bits=bits,
         group_size=group_size,
@@ -36,7 +39,10 @@ class _Integer(AutoRoundFormat):
     name = "int"
     title = gettext_noop("weight-only integers")
     exports = ("auto_round",)
-    schemes = tuple(_scheme(bits, group_size) for group_size in GROUP_SIZES for bits in BITS)
+    schemes = (
+        *(_scheme(bits, group_size) for group_size in GROUP_SIZES for bits in BITS),
+        *(_scheme(bits, group_size, symmetric=False) for group_size in GROUP_SIZES for bits in KERNEL_BITS),
+    )
     choices = (
         SchemeChoice(
             ("W2A16", "W4A16"), gettext_noop("W2 + W4, groups of 128\nInteger weights only, as in published table 4.")
@@ -71,7 +77,8 @@ class _Integer(AutoRoundFormat):
 
     def _advice(self, schemes: Sequence[Scheme], layers: Sequence[LinearLayer]) -> Message:
         size = next(size for size in GROUP_SIZES if all(layer.in_features % size == 0 for layer in layers))
-        names = [_scheme(bits, size).name for bits in dict.fromkeys(scheme.bits for scheme in schemes)]
+        wanted = dict.fromkeys((scheme.bits, not scheme.name.endswith(ASYMMETRIC)) for scheme in schemes)
+        names = [_scheme(bits, size, symmetric).name for bits, symmetric in wanted]
         return Message("group size {size} works, with [{names}]", {"size": size, "names": ", ".join(names)})
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from qcompare.study.formats import SCHEMES, Format, Rounding, Scheme
 
-OWN_GROUP_SIZE = re.compile(r"G\d+$")
-"""Ending of the names of weight-only schemes whose group size is not 128; auto-round names only some of them."""
+ASYMMETRIC = "_ASYM"
+OWN_SETTINGS = re.compile(rf"(G\d+)?({ASYMMETRIC})?$")
+"""Ending of the names of weight-only schemes: a group size that is not 128, a zero point of its own."""
 
 
 PRESETS = {"FP8_DYNAMIC": "FP8_STATIC", "INT8_W8A8": "INT8"} | {f"Q{n}_K": f"GGUF:Q{n}_K_S" for n in (2, 3, 4, 5)}
@@ -19,9 +20,9 @@ def library_scheme(name: str) -> Any:
     """The `auto_round.schemes.QuantizationScheme` of a scheme."""
     from auto_round.schemes import preset_name_to_scheme
 
-    scheme = preset_name_to_scheme(OWN_GROUP_SIZE.sub("", PRESETS.get(name, name)))
-    if OWN_GROUP_SIZE.search(name):
-        scheme.group_size = SCHEMES[name].group_size
+    scheme = preset_name_to_scheme(OWN_SETTINGS.sub("", PRESETS.get(name, name)))
+    if SCHEMES[name].format == "int":
+        scheme.group_size, scheme.sym = SCHEMES[name].group_size, not name.endswith(ASYMMETRIC)
     if name == "FP8_DYNAMIC":  # a scale per token, from the token
         scheme.act_group_size, scheme.act_dynamic = -1, True
     return scheme

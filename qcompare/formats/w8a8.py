@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import InvalidStudy
 from qcompare.formats.compiling import can_compile, compiled
-from qcompare.formats.library import OWN_GROUP_SIZE
+from qcompare.formats.library import OWN_SETTINGS
 from qcompare.formats.small_floats import rounded_mantissa_
 from qcompare.study.formats import SCHEMES, Format, Rounding, Scheme, SchemeChoice
 from qcompare.study.layers import LinearLayer
@@ -119,9 +119,8 @@ def library_args(scheme: str, targets: Sequence[str] = ("Linear",)) -> Any:
     """The `compressed_tensors.quantization.QuantizationScheme` of a scheme, for layers of these names or classes."""
     from compressed_tensors.quantization import preset_name_to_scheme
 
-    name = OWN_GROUP_SIZE.sub("", PRESETS.get(scheme, scheme))
-    found = preset_name_to_scheme(name, list(targets))
-    if OWN_GROUP_SIZE.search(scheme):
+    found = preset_name_to_scheme(OWN_SETTINGS.sub("", PRESETS.get(scheme, scheme)), list(targets))
+    if SCHEMES[scheme].format == "int":
         found.weights.group_size = SCHEMES[scheme].group_size
     return found
 

@@ -189,7 +189,8 @@ class Run:
             return None
         with self.stages.stage(Stage.DIVERGENCE) as report:
             text, states = self.reference
-            return divergence(model, states, text, report)
+            own = states if self.lab.recipe.is_baseline else None
+            return divergence(model, states, text, report, own=own)
 
     def _evaluate(self, model: Any, tokenizer: Any, config: dict[str, str]) -> tuple[list[TaskScore], list[Sample]]:
         from qcompare.evaluate import benchmarks
@@ -204,7 +205,7 @@ class Run:
         options = self._options(self.add_bos_token)
         if not self.study.tasks:
             return [], []
-        if self.study.chat_template and not tokenizer.chat_template:
+        if self.study.chat_template and not getattr(tokenizer, "chat_template", None):
             raise InvalidStudy("chat_template: {model} has no chat template: leave it out", model=self.study.model)
         scores: list[TaskScore] = []
         samples: list[Sample] = []

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.errors import ModelUnavailable
+from qcompare.models.layers import VISION_FAMILIES
 from qcompare.settings import Settings
 from qcompare.words import Message, gettext_noop
 
@@ -64,6 +65,8 @@ def check_config(config: Mapping[str, Any], model: str, settings: Settings) -> N
     family = str(config.get("model_type", ""))
     architectures = [str(name) for name in config.get("architectures") or ()]
     known = causal_families()
+    if family in VISION_FAMILIES:
+        return
     if config.get("is_encoder_decoder") or "vision_config" in config or "audio_config" in config:
         text = gettext_noop("{model}: is not a text-only decoder ({kind}); choose {models}")
         raise ModelUnavailable(text, model=model, kind=_name(architectures, family), models=USABLE)
@@ -108,6 +111,8 @@ def _names_code(config: object) -> bool:
 
 def num_blocks(config: Mapping[str, Any]) -> int | None:
     """Decoder blocks as the config counts them; None where it does not say."""
+    text = config.get("text_config")
+    config = text if isinstance(text, dict) else config
     value = next(
         (config[key] for key in ("num_hidden_layers", "n_layer", "num_layers", "n_layers") if key in config), None
     )

@@ -9,7 +9,7 @@ from qcompare.errors import ModelUnavailable
 from qcompare.models.config import NO_BASELINE, check_baseline, check_code, num_blocks, read_config
 from qcompare.models.facts import ModelFacts
 from qcompare.models.headers import Stored, read_headers
-from qcompare.models.layers import EXPERT_FAMILIES, expert_count, linear_layers, num_params, output_head
+from qcompare.models.layers import EXPERT_FAMILIES, as_loaded, expert_count, linear_layers, num_params, output_head
 from qcompare.settings import Settings
 from qcompare.words import Message
 
@@ -92,7 +92,8 @@ def make_facts(
         raise ModelUnavailable(
             "{model}: no linear layers with inputs in multiples of 32 were found in its blocks", model=model
         )
-    tied = bool(config.get("tie_word_embeddings", False))
+    loaded = as_loaded(stored.shapes, family)
+    tied = bool(config.get("tie_word_embeddings", False)) or "lm_head.weight" not in loaded
     return ModelFacts(
         model=model,
         title=title,
@@ -102,7 +103,7 @@ def make_facts(
         size_bytes=stored.size_bytes,
         license=license,
         layers=layers,
-        lm_head=output_head(stored.shapes, layers, tied),
+        lm_head=output_head(loaded, layers, tied),
         tied=tied,
     )
 

@@ -31,6 +31,15 @@ EXPERT_FAMILIES = frozenset({"gpt_oss", "mixtral", "olmoe", "qwen2_moe", "qwen3_
 """Mixtures of experts that are taken apart into linear layers when loaded (`loading.py`)."""
 EXPERTS_TRANSPOSED = frozenset({"gpt_oss"})
 """Those whose files hold experts as inputs × outputs."""
+VISION_FAMILIES = {
+    "gemma3": "language_model",
+    "llava": "language_model",
+    "mistral3": "language_model",
+    "qwen2_5_vl": "language_model",
+    "qwen3_vl": "language_model",
+    "smolvlm": "text_model",
+}
+"""Vision-language models whose text part is quantized and measured → the module in `model` that holds it."""
 STORED_AS = {"block_sparse_moe": "mlp", "w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"}
 """Parts of the names of experts in files → in the loaded model."""
 
@@ -43,7 +52,7 @@ def linear_layers(shapes: Shapes, family: str, num_blocks: int | None = None) ->
         family: `model_type` of the config.
         num_blocks: decoder blocks as the config counts them; blocks past it (multi-token prediction) are left out.
     """
-    shapes = unfused(shapes, family)
+    shapes = as_loaded(shapes, family)
     found = [(name, *parts) for name in shapes if (parts := _parts(name)) and len(shapes[name]) == 2]
     body = _body((stem, prod(shapes[name])) for name, stem, _, _ in found)
     layers = []
@@ -56,8 +65,18 @@ def linear_layers(shapes: Shapes, family: str, num_blocks: int | None = None) ->
     return tuple(sorted(layers, key=_place))
 
 
-def unfused(shapes: Shapes, family: str) -> Shapes:
-    """The stored tensors with experts by the names of the linear layers into which a loaded model is taken apart."""
+def as_loaded(shapes: Shapes, family: str) -> Shapes:
+    """The stored tensors of a model that computes text, by the names that they have when it is loaded.
+
+    Experts are the linear layers into which they are taken apart then; the vision part is left out.
+    """
+    if text_part := VISION_FAMILIES.get(family):
+        text = {name: shape for name, shape in shapes.items() if not re.search("visual|vision", name)}
+        stem = re.compile(rf"^(language_model\.model|model\.{text_part}|model)\.layers\.")
+        shapes = {
+            stem.sub(f"model.{text_part}.layers.", name.replace("language_model.lm_head", "lm_head")): shape
+            for name, shape in text.items()
+        }
     found: dict[str, tuple[int, ...]] = {}
     for name, shape in shapes.items():
         fused = re.fullmatch(r"(.+\.experts)\.(gate_up_proj|down_proj)", name)

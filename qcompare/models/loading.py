@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from qcompare.errors import ModelUnavailable
+from qcompare.models.config import read_config
 from qcompare.models.facts import LocalModel
-from qcompare.models.layers import EXPERT_FAMILIES
+from qcompare.models.layers import EXPERT_FAMILIES, VISION_FAMILIES
 from qcompare.settings import Settings
 from qcompare.words import Message
 
@@ -35,10 +36,11 @@ def load(
         # Holds where transformers is not imported yet; `use_kernels=False` below holds always.
         os.environ.setdefault("USE_HUB_KERNELS", "NO")
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
+    sees = read_config(local.path / "config.json").get("model_type") in VISION_FAMILIES
     with loading(local.name):
-        model, info = AutoModelForCausalLM.from_pretrained(
+        model, info = (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_pretrained(
             local.path,
             dtype=getattr(torch, dtype),
             use_safetensors=None if settings.allow_unsafe_weights else True,
@@ -50,6 +52,7 @@ def load(
         )
     _check_complete(local.name, info)
     _make_linear(model)
+    _take_experts_apart(model)
     return (model if "device_map" in options else model.to(device)).eval(), load_tokenizer(local, settings)
 
 

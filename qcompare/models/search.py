@@ -1,5 +1,6 @@
 """Which models could be meant: those in the Hugging Face cache, and the hub's, the most downloaded first."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from qcompare.errors import ModelUnavailable
@@ -17,6 +18,8 @@ UNUSABLE = frozenset(
     ("gguf", "gptq", "awq", "bitsandbytes", "compressed-tensors", "fp8", "mxfp4", "4-bit", "8-bit", "mlx", "onnx")
 )
 """Tags of what is quantized already or in another format."""
+QUANTIZED = UNUSABLE - {"mlx", "onnx"}
+"""Tags of what a study's model may be compared with."""
 OFFLINE = gettext_noop("The hub is switched off here (offline). Folders and the demo work.")
 ABSENT = gettext_noop("The hub cannot be reached now. Folders and the demo work.")
 
@@ -44,9 +47,34 @@ def search_hub(text: str, settings: Settings) -> tuple[FoundModel, ...]:
     Raises:
         ModelUnavailable: one line: offline is set, or the hub did not answer in time.
     """
+    return _answer(settings, lambda: _ask(text.partition("@")[0].strip(), USABLE, lambda tags: not UNUSABLE & tags))
+
+
+def search_checkpoints(base: str, text: str, settings: Settings) -> tuple[FoundModel, ...]:
+    """Quantized versions of a model on the hub whose names hold a text; without a model, of any.
+
+    Args:
+        base: `org/name`; empty where the model is on no hub.
+        text: what was typed so far. `org/name:` asks for the GGUF files of a repository.
+
+    Returns:
+        What a study may name; a repository of GGUF files ends with `:`, since one of them must be chosen.
+
+    Raises:
+        ModelUnavailable: as for `search_hub`.
+    """
+    if not (base or text):
+        return ()
+    if text.endswith(":"):
+        return _answer(settings, lambda: _files(text))
+    filters = (f"base_model:quantized:{base}",) if base else ()
+    return _answer(settings, lambda: _ask(text.partition("@")[0], filters, lambda tags: bool(QUANTIZED & tags)))
+
+
+def _answer(settings: Settings, ask: Callable[[], tuple[FoundModel, ...] | None]) -> tuple[FoundModel, ...]:
     if is_offline(settings):
         raise ModelUnavailable(OFFLINE)
-    found = within(ANSWER_SECONDS, lambda: _ask(text.partition("@")[0].strip()))
+    found = within(ANSWER_SECONDS, ask)
     if found is None:
         raise ModelUnavailable(ABSENT)
     return found
@@ -73,7 +101,26 @@ def _is_whole(files: frozenset[object]) -> bool:
     return "config.json" in names and any(name.endswith(".safetensors") for name in names)
 
 
-def _ask(text: str) -> tuple[FoundModel, ...] | None:
+def _files(repo: str) -> tuple[FoundModel, ...] | None:
+    """The GGUF files of `org/name:`; None where the hub does not answer."""
+    import httpx
+    from huggingface_hub import HfApi, errors
+
+    try:
+        info = HfApi().model_info(repo.removesuffix(":"), files_metadata=True)
+    except (errors.RepositoryNotFoundError, errors.HFValidationError):
+        return ()
+    except (httpx.HTTPError, errors.HfHubHTTPError, OSError, ValueError):
+        return None
+    files = sorted(info.siblings or (), key=lambda file: file.size or 0)
+    return tuple(
+        FoundModel(f"{repo}{file.rfilename}", size_bytes=file.size)
+        for file in files
+        if file.rfilename.endswith(".gguf")
+    )
+
+
+def _ask(text: str, filters: Sequence[str], usable: Callable[[set[str]], bool]) -> tuple[FoundModel, ...] | None:
     """None where the hub does not answer."""
     import httpx
     from huggingface_hub import HfApi, errors
@@ -82,7 +129,7 @@ def _ask(text: str) -> tuple[FoundModel, ...] | None:
         models = list(
             HfApi().list_models(
                 search=text or None,
-                filter=list(USABLE),
+                filter=list(filters) or None,
                 sort="downloads",
                 limit=ASKED,
                 expand=["downloads", "safetensors", "tags"],
@@ -90,8 +137,12 @@ def _ask(text: str) -> tuple[FoundModel, ...] | None:
         )
     except (httpx.HTTPError, errors.HfHubHTTPError, OSError, ValueError):
         return None
-    usable = [model for model in models if not UNUSABLE & {tag.lower() for tag in model.tags or ()}]
+    tagged = [(model, {tag.lower() for tag in model.tags or ()}) for model in models]
     return tuple(
-        FoundModel(model.id, model.downloads, model.safetensors.total if model.safetensors else None)
-        for model in usable[:FOUND]
+        FoundModel(
+            f"{model.id}:" if "gguf" in tags else model.id,
+            model.downloads,
+            model.safetensors.total if model.safetensors else None,
+        )
+        for model, tags in [each for each in tagged if usable(each[1])][:FOUND]
     )

@@ -15,7 +15,7 @@ from qcompare.present.plots import (
     divergence_against_bits,
     style,
 )
-from qcompare.study.task import TASKS
+from qcompare.study.task import TASKS, short_name
 from qcompare.words import gettext, gettext_noop, translate
 
 if TYPE_CHECKING:
@@ -194,12 +194,12 @@ def time_by_stage(comparison: Comparison) -> "Figure":
     for n, stage in enumerate(stages):
         again, colour = divmod(n, len(STAGE_COLOURS))
         figure.add_bar(
-            name=gettext(stage),
+            name=gettext(short_name(stage)),
             orientation="h",
             y=names,
             x=[row.seconds.get(stage) for row in rows],
             marker={"color": STAGE_COLOURS[colour], "pattern": {"shape": "/" if again else ""}},
-            hovertemplate=f"%{{y}}, {gettext(stage)}: %{{x:.0f}} s<extra></extra>",
+            hovertemplate=f"%{{y}}, {gettext(short_name(stage))}: %{{x:.0f}} s<extra></extra>",
         )
     style(figure, comparison)
     legend = {"orientation": "h", "y": -0.35, "traceorder": "normal"}

@@ -114,7 +114,7 @@ def _csv_lines(comparison: Comparison, row: Row) -> list[dict[str, object]]:
         "metric": "acc",
         "value": row.average,
         "stderr": row.average_stderr,
-        "n": sum(score.n for score in row.tasks) or None,
+        "n": sum(score.n for score in row.tasks if score.averaged) or None,
         "percent_of_bf16": row.percent_of_bf16,
         "diff_to_bf16": paired and paired.difference,
         "diff_low": paired and paired.low,

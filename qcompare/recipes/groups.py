@@ -9,12 +9,12 @@ Group = tuple[LinearLayer, ...]
 
 
 def layer_groups(layers: Sequence[LinearLayer], shared: bool) -> tuple[Group, ...]:
-    """The layers in their order, in groups: of one each, or of those that are fused when `shared`."""
-    if not shared:
-        return tuple((layer,) for layer in layers)
+    """The layers in their order, in groups: the experts of a block, which every engine computes as one; others alone,
+    or with those that are fused with them when `shared`."""
     groups: dict[object, list[LinearLayer]] = {}
     for layer in layers:
-        groups.setdefault(experts_of(layer.name) or fused_key(layer.name), []).append(layer)
+        key = experts_of(layer.name) or (fused_key(layer.name) if shared else layer.name)
+        groups.setdefault(key, []).append(layer)
     return tuple(tuple(group) for group in groups.values())
 
 

@@ -191,13 +191,17 @@ class Lab:
         """Tokens of the calibration text (`recipes.calibration.token_rows`)."""
         return token_rows(self.calibration(ULTRACHAT), self.study.calibration, tokenizer, whole=whole)
 
-    def rounding(self) -> Rounding:
-        """How weights are rounded."""
+    def rounding(self, layer_config: LayerConfig | None = None) -> Rounding:
+        """How weights are rounded.
+
+        Args:
+            layer_config: what is to be packed, whose inputs auto-round may have to calibrate.
+        """
         study = self.study
         return Rounding(
             kind=study.rounding,
             iters=study.iters,
-            dataset=None if study.rounding == "rtn" else self.calibration(),
+            dataset=self.calibration() if study.rounding != "rtn" or self.calibrated(layer_config or {}) else None,
             num_samples=study.calibration.num_samples,
             max_seq_length=study.calibration.max_seq_length,
             seed=study.seed,

@@ -37,7 +37,7 @@ class GptqW4A16(_W4A16):
     name = "gptq_w4a16"
     label = gettext_noop("GPTQ")
     text = gettext_noop("Every layer in 4-bit integers, rounded by GPTQ.")
-    colour = "#882255"
+    colour = "#AA4499"
 
     def build(self, lab: Lab, model: Any, tokenizer: Any, layer_config: LayerConfig) -> tuple[Any, Any]:
         return lab.compress(model, tokenizer, layer_config, gptq=True)

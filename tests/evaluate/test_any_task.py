@@ -11,7 +11,7 @@ from qcompare.errors import InvalidStudy
 from qcompare.evaluate.benchmarks import Options, TaskRequest, average, language_model, run_task
 from qcompare.evaluate.tasks import check
 from qcompare.evaluate.tasks.check import check_tasks
-from qcompare.evaluate.tasks.index import lm_eval_index, tasks_folder
+from qcompare.evaluate.tasks.index import _index, lm_eval_index, tasks_folder
 from qcompare.evaluate.tasks.manager import task_manager
 from qcompare.models.facts import LocalModel
 from qcompare.models.sources import load
@@ -162,9 +162,9 @@ def test_the_index_knows_every_name_with_its_file() -> None:
 
 def test_the_kept_index_is_the_read_one(settings: Settings) -> None:
     read = lm_eval_index()
-    lm_eval_index.cache_clear()
+    _index.cache_clear()
     written = lm_eval_index()  # of this home: read anew and kept
-    lm_eval_index.cache_clear()
+    _index.cache_clear()
     assert lm_eval_index() == written == read
     assert [*(settings.home / "cache" / "lm_eval").iterdir()]
 

@@ -66,8 +66,10 @@ def test_figures_equal_a_direct_computation(
 def test_a_model_does_not_differ_from_itself(tiny_llama: Path, text: Path, settings: Settings) -> None:
     model, tokenizer = loaded(tiny_llama, settings)
     passages = read_passages(text, tokenizer, 5, 64, "a test")
-    found = divergence(model, reference_states(model, passages), passages)
+    states = reference_states(model, passages)
+    found = divergence(model, states, passages)
     assert (found.kl, found.top1_agreement, found.perplexity) == (0.0, 1.0, found.reference_perplexity)
+    assert divergence(model, states, passages, own=states) == found
 
 
 def test_the_original_is_read_once(tiny_llama: Path, text: Path, settings: Settings, tmp_path: Path) -> None:

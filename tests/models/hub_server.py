@@ -24,6 +24,10 @@ LISTED = (
     listed("org/tiny-AWQ", 900_000, "safetensors", "text-generation", "awq", "4-bit", params=30_000_000),
     listed("other/large", 800_000, "safetensors", "text-generation"),
     listed("old/pickled", 700_000, "pytorch", "text-generation"),
+    listed("quant/tiny-GPTQ", 60_000, "safetensors", "gptq", "base_model:quantized:org/tiny", params=30_000_000),
+    listed("quant/tiny-GGUF", 50_000, "gguf", "base_model:quantized:org/tiny"),
+    listed("quant/tiny-MLX", 40_000, "mlx", "base_model:quantized:org/tiny"),
+    listed("quant/large-GGUF", 30_000, "gguf", "base_model:quantized:other/large"),
 )
 """What the search knows, most downloaded first."""
 

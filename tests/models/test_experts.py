@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from qcompare.evaluate.divergence import Passages, divergence, reference_states
 from qcompare.formats.library import library_scheme
 from qcompare.models.facts import LocalModel
 from qcompare.models.layers import EXPERT_FAMILIES
@@ -60,8 +61,9 @@ def test_layers_of_the_files_are_those_of_the_loaded_model(family: str, folder: 
     }
     assert {layer.name: (layer.out_features, layer.in_features) for layer in layers} == found
     assert sum(".experts." in layer.name for layer in layers) == 2 * 4 * 3
-    shared = layer_groups(layers, shared=True)
-    assert sorted(len(group) for group in shared if ".experts." in group[0].name) == [12, 12]
+    for shared in (False, True):
+        groups = layer_groups(layers, shared)
+        assert [len(group) for group in groups if ".experts." in group[0].name] == [12, 12]
 
 
 @EACH
@@ -84,6 +86,16 @@ def test_every_expert_is_simulated(family: str, folder: Path, settings: Settings
         not torch.equal(model.get_submodule(x.name).weight, original.get_submodule(x.name).weight) for x in layers
     )
     assert torch.isfinite(logits(model)).all()
+
+
+@EACH
+def test_predictions_of_a_simulated_model_are_compared(family: str, folder: Path, settings: Settings) -> None:
+    passages = Passages((tuple(range(3, 40)),), "")
+    model, _ = loaded(folder, settings)
+    states = reference_states(model, passages)
+    assert divergence(model, states, passages).kl == 0
+    simulate(model, {layer.name: "MXFP4" for layer in describe(str(folder), settings).layers})
+    assert divergence(model, states, passages).kl > 0
 
 
 @pytest.mark.parametrize("family", ["mixtral", "qwen3_moe"])

@@ -16,9 +16,13 @@ ASK = """
 import json, sys, time
 from dataclasses import asdict
 from qcompare.errors import ModelUnavailable
-from qcompare.models.search import cached_models, search_hub
+from qcompare.models.search import cached_models, search_checkpoints, search_hub
 from qcompare.models.sources import fetch
 from qcompare.settings import Settings
+if sys.argv[1] == "checkpoints":
+    found = search_checkpoints(sys.argv[2], sys.argv[3], Settings())
+    print(json.dumps({"found": [asdict(model) for model in found]}))
+    sys.exit()
 if len(sys.argv) > 2:
     fetch(sys.argv[2], Settings())
 began = time.monotonic()
@@ -90,3 +94,22 @@ def test_a_hub_that_does_not_answer_is_given_up_soon(ask: Ask) -> None:
 def test_offline_does_not_even_ask(ask: Ask, tiny_llama: Path) -> None:
     with serve_hub("org/tiny", tiny_llama) as endpoint:
         assert "switched off" in str(ask(endpoint, "ti", QCOMPARE_OFFLINE="true")["found"])
+
+
+def test_quantized_versions_of_a_model_are_found(ask: Ask, tiny_llama: Path) -> None:
+    with serve_hub("quant/tiny-GGUF", tiny_llama) as endpoint:
+        assert names(ask(endpoint, "checkpoints", "org/tiny", "")["found"]) == ["quant/tiny-GPTQ", "quant/tiny-GGUF:"]
+        assert names(ask(endpoint, "checkpoints", "org/tiny", "gptq")["found"]) == ["quant/tiny-GPTQ"]
+        without_model = names(ask(endpoint, "checkpoints", "", "large")["found"])
+        assert without_model == ["quant/large-GGUF:"]
+
+
+def test_the_files_of_a_gguf_repository_are_listed_smallest_first(ask: Ask, tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    repo.mkdir()
+    for name, size in (("a-Q8_0.gguf", 800), ("a-Q4_0.gguf", 400), ("README.md", 10)):
+        (repo / name).write_bytes(b"x" * size)
+    with serve_hub("quant/tiny-GGUF", repo) as endpoint:
+        found = ask(endpoint, "checkpoints", "org/tiny", "quant/tiny-GGUF:")["found"]
+        assert names(found) == ["quant/tiny-GGUF:a-Q4_0.gguf", "quant/tiny-GGUF:a-Q8_0.gguf"]
+        assert names(ask(endpoint, "checkpoints", "org/tiny", "no/such:")["found"]) == []

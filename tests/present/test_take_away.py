@@ -4,6 +4,7 @@ import io
 import json
 import re
 import time
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -70,6 +71,12 @@ def test_every_file_is_made_and_names_every_recipe(finished: tuple[Store, StudyI
         frame = pd.read_parquet(io.BytesIO(content))
         assert set(frame["recipe"]) == {"bf16", "uniform", "head", "tail", "mixed"}
         assert frame["p_holm"].dtype == "float64"
+    elif format == "lm_eval":
+        names = zipfile.ZipFile(io.BytesIO(content)).namelist()
+        assert {Path(name).parent.name.rpartition(".")[2].partition("-")[0] for name in names} == {
+            *("bf16", "uniform", "head", "tail", "mixed")
+        }
+        assert len({Path(name).parent for name in names if "results_" in name}) == 5
     else:
         assert all(name in content.decode().lower() for name in ("bf16", "uniform", "head", "tail", "mixed"))
 

@@ -72,7 +72,7 @@ def test_all_weight_only_schemes_equal_auto_rounds_own(
 ) -> None:
     """One model whose layers hold whole groups of 128, every scheme in some of its layers."""
     monkeypatch.chdir(tmp_path)
-    folder = make_model("LlamaConfig", hidden_size=128, intermediate_size=256, num_hidden_layers=3)
+    folder = make_model("LlamaConfig", hidden_size=128, intermediate_size=256, num_hidden_layers=4)
     schemes = [name for name, scheme in SCHEMES.items() if scheme.format == "int"]
     raised = dict(zip(linear_names(load(folder)[0]), schemes, strict=False))
     assert len(raised) == len(schemes)

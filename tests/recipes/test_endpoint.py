@@ -12,6 +12,10 @@ import pytest
 
 from qcompare.compare.table import read_comparison
 from qcompare.errors import InvalidStudy
+from qcompare.evaluate.benchmarks import Options
+from qcompare.evaluate.endpoint.client import Client
+from qcompare.evaluate.endpoint.speed import measure_speed
+from qcompare.evaluate.scoring.endpoint import EndpointLM
 from qcompare.jobs.submit import submit
 from qcompare.plan.plan import make_plan
 from qcompare.present.caveats import caveats
@@ -182,13 +186,23 @@ def test_a_server_without_logprobs_stands_apart_and_says_why(
     assert "Not compared" in said
 
 
+def _requests_without_questions(server: Server, folder: Path, home: Path) -> int:
+    """To find out what it can, and to measure its speed."""
+    options = Options(limit=None, batch_size=1, add_bos_token=None, seed=42)
+    home.mkdir(exist_ok=True)
+    lm = EndpointLM(Client(server.url), None, folder, options, 1, None, home / "other.sqlite")
+    measure_speed(lm)
+    lm.close()
+    return server.behaviour.requests
+
+
 def test_a_row_whose_server_fails_goes_on_where_it_was(
     tiny_llama: Path, server: Server, settings: Settings, run: Any
 ) -> None:
-    before_the_questions = 2 + 1 + 3 + 8  # two to find out what it can, the others to measure its speed
-    server.behaviour.statuses = [0] * (before_the_questions + 3) + [400]
     values = study(tiny_llama, server.url, row={"num_concurrent": 1}, tasks=["toy"], prompts=[])
     values["recipes"] = values["recipes"][1:]
+    before_the_questions = _requests_without_questions(server, tiny_llama, settings.home)
+    server.behaviour.statuses = [0] * (before_the_questions + 3) + [400]
     done = run(values)
     assert done.returncode == 1
     assert "the server refuses or fails (HTTP 400: " in done.stdout + done.stderr

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from qcompare.errors import InvalidStudy
 from qcompare.present.job_progress import read_job_progress
+from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.presets import SIZES
 from qcompare.study.prompts import as_prompt, from_lines, to_lines
@@ -17,10 +18,12 @@ from qcompare.study.recipe import RECIPES, default_recipes
 from qcompare.study.spec import Study
 from qcompare.study.task import TASKS
 from qcompare.ui.app import study_of
-from qcompare.ui.new import form
+from qcompare.ui.new import compare_with, form
+from qcompare.ui.new.fill import fill
 from qcompare.ui.parts import PageState, Panel, refresh
 from qcompare.ui.progress.tab import chosen_job
 from tests.synthetic import add_study, fail_job, finish_job, run_job
+from tests.tiny import write_gguf
 
 DEFAULT = form.StudyForm(
     source=form.DEMO,
@@ -36,6 +39,34 @@ DEFAULT = form.StudyForm(
 
 def test_untouched_widgets_ask_for_the_default_study() -> None:
     assert DEFAULT.study() == Study()
+
+
+def test_checkpoints_are_recipes_and_come_back_from_the_study(settings: Settings) -> None:
+    asked = replace(DEFAULT, checkpoints=["org/name-AWQ", "org/name-GGUF:name-Q4_K_M.gguf"])
+    assert [recipe.title for recipe in asked.study().recipes[-2:]] == ["name-AWQ", "name-Q4_K_M"]
+    assert form.StudyForm.like(asked.study(), settings) == replace(asked, recipes=asked.recipes)
+    shown = fill(asked.study(), settings)[-1]
+    assert shown["value"] == asked.checkpoints
+    assert shown["visible"]
+
+
+def test_what_is_typed_or_dropped_to_compare_with_is_chosen(
+    settings: Settings, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(gr, "Warning", said.append)
+    chosen, typed, found = compare_with._typed(" org/x-AWQ ", [])
+    assert (chosen["value"], typed, found) == (["org/x-AWQ"], "", "")
+    compare_with._typed("nothing at all", [])
+    assert "give org/name" in said[-1]
+    file = write_gguf(tmp_path / "x.gguf", tiny_llama, "Q4_0")
+    chosen, given = compare_with._dropped(str(file), ["org/x-AWQ"], settings)
+    assert chosen["value"] == ["org/x-AWQ", str(settings.home / "checkpoints" / "x.gguf")]
+    assert given is None
+    assert not file.exists(), "a copy that anyone can fetch by its address was left behind"
+    file.write_text("no GGUF")
+    compare_with._dropped(str(file), [], settings)
+    assert "is no GGUF file" in said[-1]
 
 
 def test_an_empty_number_of_questions_means_all() -> None:

@@ -9,10 +9,11 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import isfinite
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lm_eval.models.huggingface import HFLM
@@ -29,6 +30,12 @@ from qcompare.study.result import Generation
 from qcompare.words import Message
 
 PROBE = "The capital of France is Paris, and the river that runs through it is the Seine."
+PROBED_WORDS = (1, 4, 7)
+"""So many last words of it are left to the server to write."""
+NO_PENALTIES = {"repeat_penalty": 1.0, "repetition_penalty": 1.0}
+"""Servers punish repetition unasked: llama-cpp-python by 1.1, vLLM as the model's `generation_config.json` says."""
+AGREE_NATS = 0.25
+"""Two computations of one log-probability differ by less, also in half precision."""
 
 Report = Callable[[int, int], None]
 
@@ -45,6 +52,9 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
     """Why it has no log-probabilities of prompts; None where it has them."""
     puts_bos: bool = False
     """The server puts a BOS token before prompts that are sent as text."""
+    drops_first: int = 0
+    """Tokens at the beginning of a prompt that the server leaves out of its list."""
+    _neutral: Mapping[str, float] = MappingProxyType({})
     _done = _total = 0
 
     def __init__(
@@ -96,6 +106,7 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
         self._pool = ThreadPoolExecutor(num_concurrent)
         self._kept = Rows(kept)
         self._probe()
+        self._neutral = self._without_penalties()
 
     def close(self) -> None:
         """Let go of the server."""
@@ -114,9 +125,7 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
             self.no_logprobs = Message("the server gives no log-probabilities of prompts (echo with logprobs)")
             if len(_logprobs(answer, "token_logprobs")) > 1:
                 self._note_bos(answer, tokens)
-                self.no_logprobs = self._other_start(tokens)
-                if not self.no_logprobs:
-                    self._scores(self.client.complete(self.payload(tokens)), tokens, 1)
+                self.no_logprobs = self._other_start(tokens) or self._find_layout(tokens)
                 return
         self._probe_writing(tokens)
 
@@ -132,6 +141,14 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
             if _prompt_tokens(answer) == len(tokens):
                 return
 
+    def _without_penalties(self) -> dict[str, float]:
+        """What keeps a server from penalties of its own, where it takes that (OpenAI's does not)."""
+        try:
+            self.client.complete({**self.payload(self.tok_encode(PROBE), {"max_tokens": 1}), **NO_PENALTIES}, tries=1)
+        except Refused:
+            return {}
+        return NO_PENALTIES
+
     def _note_bos(self, answer: dict[str, Any], tokens: list[int]) -> None:
         self.puts_bos = not self.tokenized_requests and _prompt_tokens(answer) == len(tokens) + 1
 
@@ -141,6 +158,39 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
         return Message(
             "the server puts a start-of-text token before prompts and this study does not: set add_bos_token: true"
         )
+
+    def _find_layout(self, tokens: list[int]) -> Message | None:
+        """Which log-probability belongs to which token; what is wrong where none of the known layouts fits.
+
+        llama-cpp-python 0.3.36 (`llama.py`, `all_logprobs`) leaves a leading BOS token out of its list. Where there
+        is none, it gives what a token would be worth one place later: every value is wrong.
+        """
+        answer = self.client.complete(self.payload(tokens))
+        for self.drops_first in (0, 1):
+            if self.drops_first and len(_logprobs(answer, "token_logprobs")) > len(tokens):
+                break  # it leaves nothing out
+            self._scores(answer, tokens, 1 + self.drops_first)
+            if self._agrees(answer, tokens):
+                return None
+        return Message("the server's log-probabilities of prompts are not those with which it writes")
+
+    def _agrees(self, answer: dict[str, Any], tokens: list[int]) -> bool:
+        """The token that the server writes after the beginning of a prompt is as likely as when it is part of one."""
+        _, tops = self._prompt_logprobs(answer, tokens)
+        for words in PROBED_WORDS:
+            text = PROBE.rsplit(" ", words)[0]
+            begin = self.tok_encode(text)
+            written = self.client.complete(self.payload(begin, {"max_tokens": 1, "logprobs": 1}))
+            found = _logprobs(written, "token_logprobs")
+            if begin != tokens[: len(begin)] or not found or not _is_logprob(found[0]):
+                continue  # nothing to compare with
+            likely = [max(tops[len(begin)].values())]
+            longer = self.tok_encode(text + self._text(written))
+            if longer[:-1] == begin:
+                likely.append(self._scores(self.client.complete(self.payload(longer)), longer, len(begin))[0])
+            if any(abs(value - found[0]) > AGREE_NATS for value in likely):
+                return False
+        return True
 
     def tok_encode(self, string: Any, add_special_tokens: bool | None = None, **kwargs: Any) -> Any:
         """Tokens of a text, or of several, as lm-eval's `hf` backend makes them: the server is asked what a loaded
@@ -174,6 +224,8 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
         """Log-likelihood of each whole text. Raises as `loglikelihood`."""
         self._check_rates()
+        if self.drops_first:  # the windows of a text begin with one token of context
+            raise Unanswerable("the server gives no log-probability of the token that follows a BOS token")
         scores: list[float] = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
         return scores
 
@@ -241,15 +293,39 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
             gen_kwargs=dict(gen_kwargs or {}),
             seed=self._seed,
         )
-        return payload
+        return payload if gen_kwargs is None else {**self._neutral, **payload}
 
     def _scores(self, answer: dict[str, Any], tokens: list[int], context: int) -> tuple[float, bool]:
         """lm-eval's reading of an answer, after what it takes for granted is checked.
 
         Raises:
+            Unanswerable: the score of the second token is asked for, and the server does not give it.
             JobError: other lengths than the prompt's, or a log-probability that is none.
         """
-        values, tops = _logprobs(answer, "token_logprobs"), _logprobs(answer, "top_logprobs")
+        if context <= self.drops_first:
+            raise Unanswerable("the server gives no log-probability of the token that follows a BOS token")
+        values, tops = self._prompt_logprobs(answer, tokens)
+        logprobs = {"token_logprobs": [*values, None], "top_logprobs": [*tops, None]}
+        for position in range(context, len(tokens)):
+            if not (_is_logprob(values[position]) and isinstance(tops[position], dict) and tops[position]):
+                raise JobError(
+                    "{url}: gives no finite log-probability of token {position} of {n}",
+                    url=self.client.url,
+                    position=position + 1,
+                    n=len(tokens),
+                )
+        ((value, greedy),) = self.parse_logprobs({"choices": [{"index": 0, "logprobs": logprobs}]}, ctxlens=[context])
+        return float(value), bool(greedy)
+
+    def _prompt_logprobs(self, answer: dict[str, Any], tokens: list[int]) -> tuple[list[Any], list[Any]]:
+        """Of each token of a prompt: its log-probability, and that of the likeliest one.
+
+        Raises:
+            JobError: there are fewer or more of them than tokens.
+        """
+        first = [None] * self.drops_first
+        values = first + _logprobs(answer, "token_logprobs")
+        tops = first + _logprobs(answer, "top_logprobs")
         n, counted = len(tokens), _prompt_tokens(answer)
         if counted != n or not n <= len(values) <= n + 1 or len(tops) != len(values):
             raise JobError(
@@ -260,18 +336,7 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
                 n=n,
                 counted=counted,
             )
-        for position in range(max(context, 1), n):
-            if not (_is_logprob(values[position]) and isinstance(tops[position], dict) and tops[position]):
-                raise JobError(
-                    "{url}: gives no finite log-probability of token {position} of {n}",
-                    url=self.client.url,
-                    position=position + 1,
-                    n=n,
-                )
-        written = [None] * (n + 1 - len(values))  # lm-eval leaves the last one out, as the token that is written
-        logprobs = {"token_logprobs": values + written, "top_logprobs": tops + written}
-        ((value, greedy),) = self.parse_logprobs({"choices": [{"index": 0, "logprobs": logprobs}]}, ctxlens=[context])
-        return float(value), bool(greedy)
+        return values[:n], tops[:n]  # without the one that is written
 
     def _text(self, answer: dict[str, Any]) -> str:
         text = answer["choices"][0].get("text")

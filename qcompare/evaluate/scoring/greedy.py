@@ -30,12 +30,10 @@ ROUND_TO = 64
 """Keys and values are read up to a multiple of this many tokens: kernels that plan per shape see few shapes."""
 REFILL = 8
 """One in this many places must be free before prompts are read: several together are faster than one by one."""
-
-
 LOOKUP = 3
 """Tokens by which a text is found to repeat itself."""
-LONGEST_DRAFT = 8
-"""Tokens that a pass reads ahead at most; it begins with one, and doubles as long as they are right."""
+PASS_TOKENS = 32
+"""Shared by the answers of a pass for reading ahead: about as many as take little longer than one each."""
 HARMLESS = {"_from_model_config", "bos_token_id", "eos_token_id", "pad_token_id", "transformers_version"}
 HARMLESS |= {"do_sample", "temperature", "top_p", "top_k", "min_p", "typical_p", "max_length", "max_new_tokens"}
 HARMLESS |= {"use_cache", "output_attentions", "output_hidden_states"}
@@ -77,25 +75,25 @@ class _Answer:
         self._after: dict[tuple[int, ...], int] = {}
         """Three tokens → where the text went on after them, the last time."""
         self._noted = LOOKUP
-        self._draft_length = 1
+        self._ahead = 1
+        """Tokens to read ahead: doubled when all were right, one when not."""
 
     @property
     def position(self) -> int:
         """Of the token that is read next: the prompt's last one, then those of the answer."""
         return len(self._tokens) - 1
 
-    def to_read(self) -> list[int]:
-        """The last token, and those that may follow it."""
-        tokens, read = self._tokens, self._tokens[-1:]
+    def to_read(self, most: int) -> list[int]:
+        """The last token and, up to `most` in all, those that may follow it."""
+        tokens, ahead = self._tokens, min(self._ahead, most - 1, self.prompt.most - len(self.new) - 1)
         for end in range(self._noted, len(tokens)):
             self._after[tuple(tokens[end - LOOKUP : end])] = end
         self._noted = max(self._noted, len(tokens))
         at = self._after.get(tuple(tokens[-LOOKUP:]))
-        if at is not None:
-            # a loop shorter than the draft goes round again
-            follow = tokens[at:] * (1 + self._draft_length // (len(tokens) - at))
-            read += follow[: min(self._draft_length, self.prompt.most - len(self.new) - 1)]
-        return read
+        if at is None:
+            return tokens[-1:]
+        # a loop shorter than what is read ahead goes round again
+        return tokens[-1:] + (tokens[at:] * (1 + ahead // (len(tokens) - at)))[:ahead]
 
     def add(self, read: list[int], best: list[int]) -> None:
         """Take the most likely tokens after each token that was read, up to the first wrong guess."""
@@ -106,7 +104,7 @@ class _Answer:
             if self.ended or guess != token:
                 break
         if len(read) > 1:
-            self._draft_length = min(LONGEST_DRAFT, 2 * self._draft_length) if guess is None else 1
+            self._ahead = 2 * len(read[1:]) if guess is None else 1
 
 
 class Places:
@@ -281,7 +279,7 @@ class _Run:
         missing = dict.fromkeys(n for block in blocks for n in self._prefixes(block) if n not in self.store)
         shared = [n for n in missing if self.plan.blocks[n].keep]
         own = [n for n in missing if not self.plan.blocks[n].keep]
-        run_jobs(self._read_row, [shared] if shared else [], Workers.one())
+        run_jobs(self._read_row, self._rows(shared), Workers.one())  # in order: one may be read on top of another
         run_jobs(self._read_row, self._rows(own), self.workers)
 
     def _rows(self, blocks: list[int]) -> list[list[int]]:
@@ -305,7 +303,8 @@ class _Run:
 
     def add_tokens(self) -> None:
         """One forward pass."""
-        read = [answer.to_read() for answer in self.active]
+        most = max(1, PASS_TOKENS // len(self.active))
+        read = [answer.to_read(most) for answer in self.active]
         lengths = [len(tokens) for tokens in read]
         device = self.model.device
         step = _Step(self.places, [answer.position for answer in self.active], lengths, device)

@@ -54,10 +54,10 @@ def hidden_states(model: Any, tokens: torch.Tensor, positions: torch.Tensor | No
 
 def logits_of(model: Any, hidden: torch.Tensor) -> torch.Tensor:
     """Logits [positions, vocabulary] for hidden states [positions, hidden]; inside ``split_model`` only."""
-    from transformers.modeling_outputs import BaseModelOutputWithPast
+    from transformers.modeling_outputs import MoeModelOutputWithPast
 
     ids = torch.zeros(1, len(hidden), dtype=torch.long, device=hidden.device)
-    _answer.output = BaseModelOutputWithPast(last_hidden_state=hidden.unsqueeze(0))
+    _answer.output = MoeModelOutputWithPast(last_hidden_state=hidden.unsqueeze(0))
     try:
         logits: torch.Tensor = model(input_ids=ids, use_cache=False).logits[0]
     finally:

@@ -11,6 +11,7 @@ from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 
 import yaml
@@ -19,6 +20,7 @@ from qcompare.settings import Settings
 
 CODE = "!function "
 """Begins what stands for a Python function in a definition that is read as data."""
+_READING = Lock()
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,14 @@ def tasks_folder() -> Path:
     return Path(found.origin).parent / "tasks"
 
 
-@cache
 def lm_eval_index() -> dict[str, Entry]:
     """Every name that lm-eval knows. Kept in the home, by lm-eval's version and place."""
+    with _READING:  # whoever asks meanwhile waits, and does not read all files too
+        return _index()
+
+
+@cache
+def _index() -> dict[str, Entry]:
     root = tasks_folder()
     kept = Settings().home / "cache" / "lm_eval" / f"{version('lm_eval')}.json"
     try:

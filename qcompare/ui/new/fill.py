@@ -12,12 +12,13 @@ from qcompare.settings import Settings
 from qcompare.study.reading import load_study
 from qcompare.study.spec import Study
 from qcompare.study.task import TASKS
+from qcompare.ui.new.compare_with import chosen_with
 from qcompare.ui.new.form import StudyForm
 from qcompare.ui.new.task_picker import task_choices
 from qcompare.words import gettext, translate
 
 TASKS_FIELD = 5
-FIELDS = 8
+FIELDS = 9
 """Widgets of the form, in the order of `StudyForm`."""
 
 
@@ -34,6 +35,7 @@ def fill(study: Study, settings: Settings) -> list[Any]:
     values = list(astuple(asked))
     if {*asked.tasks} - {*TASKS}:
         values[TASKS_FIELD] = gr.update(choices=task_choices(asked.tasks), value=asked.tasks)
+    values[-1] = chosen_with(asked.checkpoints)
     return values
 
 

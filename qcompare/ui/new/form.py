@@ -1,7 +1,7 @@
 """What the widgets of New study say, and the study it makes. Knows no widget."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from qcompare.errors import InvalidStudy
@@ -11,6 +11,7 @@ from qcompare.study.formats import SCHEMES
 from qcompare.study.presets import PUBLISHED_BUDGETS, SIZES, Size
 from qcompare.study.prompts import from_lines, to_lines
 from qcompare.study.reading import parse_study
+from qcompare.study.recipe import RECIPES
 from qcompare.study.spec import Study
 from qcompare.words import gettext_noop
 
@@ -33,6 +34,8 @@ class StudyForm:
     tasks: list[str]
     limit: float | None
     prompts: str | None
+    checkpoints: list[str] = field(default_factory=list)
+    """Models that exist already, as a recipe of a study names them."""
 
     @classmethod
     def like(cls, study: Study, settings: Settings) -> Self:
@@ -44,10 +47,11 @@ class StudyForm:
             name=None if source == DEMO else study.model,
             schemes=",".join(study.schemes),
             budget=study.avg_bits[0],
-            recipes=[recipe.name for recipe in study.recipes],
+            recipes=[recipe.name for recipe in study.recipes if not recipe.names_a_model],
             tasks=list(study.tasks),
             limit=study.limit,
             prompts=to_lines(study.prompts),
+            checkpoints=[recipe.parameters["from"] for recipe in study.recipes if recipe.names_a_model],
         )
 
     @property
@@ -63,11 +67,12 @@ class StudyForm:
         """
         if not self.model:
             raise InvalidStudy("no model is named: type its name, or choose the demo")
+        kind = next(name for name, recipe in RECIPES.items() if recipe.names_a_model)
         values = {
             "model": self.model,
             "schemes": self.schemes.split(","),
             "avg_bits": [] if self.budget is None else [round(self.budget, 3)],
-            "recipes": self.recipes,
+            "recipes": [*self.recipes, *({"recipe": kind, "from": name} for name in self.checkpoints)],
             "tasks": self.tasks,
             "limit": None if self.limit is None else int(self.limit),
             "prompts": from_lines(self.prompts or ""),

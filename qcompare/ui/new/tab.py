@@ -17,6 +17,7 @@ from qcompare.study.recipe import RECIPES
 from qcompare.study.spec import Study
 from qcompare.ui.guide import build_path, build_walk
 from qcompare.ui.new import form
+from qcompare.ui.new.compare_with import build_compare_with
 from qcompare.ui.new.estimate import UNTIMED, Estimate, SizeTime, estimate
 from qcompare.ui.new.fill import fill_from_file
 from qcompare.ui.new.model_search import build_model_search, picked_model
@@ -58,6 +59,7 @@ def build_new(context: TabContext) -> list[Panel]:
             facts, picks, model_inputs = _model_card(settings)
         with gr.Column(elem_classes="qc-card", scale=6, min_width=280):
             ticks, compress_inputs = _compress_card(default)
+            checkpoints = build_compare_with(settings, *model_inputs)
         with gr.Column(elem_classes="qc-card", scale=5, min_width=280):
             size, measure_inputs = _measure_card(default, settings)
     with gr.Column(elem_id="qc-file"):
@@ -74,7 +76,7 @@ def build_new(context: TabContext) -> list[Panel]:
         cost = markup(page("estimate", error="", found=None), elem_id="qc-estimate", scale=1)
         build_walk()
         start = gr.Button(gettext(START), variant="primary", scale=0, min_width=160, elem_id="qc-go")
-    inputs = [*model_inputs, *compress_inputs, *measure_inputs]
+    inputs = [*model_inputs, *compress_inputs, *measure_inputs, checkpoints]
     follow = [facts, compress_inputs[1], ticks, size, command, study_file, cost, start]
     context.form_inputs = inputs
     _follow_changes(context, inputs, follow, picks)
@@ -108,7 +110,7 @@ def _command(study_file: str) -> str:
     return page("command", command=RUN_COMMAND, pasted=pasted, study_file=study_file)
 
 
-def _model_card(settings: Settings) -> tuple[gr.HTML, gr.HTML, list[gr.components.Component]]:
+def _model_card(settings: Settings) -> tuple[gr.HTML, gr.HTML, tuple[gr.Radio, gr.Textbox]]:
     markup(page("heading", text=gettext("Model"), lead=""))
     source = gr.Radio(
         [(gettext(kind), kind) for kind in (form.DEMO, form.HUB, form.FOLDER)],
@@ -119,7 +121,7 @@ def _model_card(settings: Settings) -> tuple[gr.HTML, gr.HTML, list[gr.component
     picks = build_model_search(settings, source, name)
     facts = markup(elem_id="qc-facts")
     source.change(_name_field, source, name, queue=False, show_progress="hidden", api_visibility="private")
-    return facts, picks, [source, name]
+    return facts, picks, (source, name)
 
 
 def _name_field(source: str) -> Any:
@@ -220,8 +222,8 @@ def _follow_changes(
     context: TabContext, inputs: list[gr.components.Component], follow: list[gr.blocks.Block], picks: gr.HTML
 ) -> None:
     """Recompute the estimate when a value changes; of many changes in a row only the last counts."""
-    source, name, schemes, budget, recipes, tasks, limit, prompts = inputs
-    triggers = [widget.change for widget in (source, schemes, budget, recipes, tasks, limit, prompts)]
+    source, name, schemes, budget, recipes, tasks, limit, prompts, checkpoints = inputs
+    triggers = [widget.change for widget in (source, schemes, budget, recipes, tasks, limit, prompts, checkpoints)]
 
     def follow_up(*values: Any) -> list[Any]:
         return shown(estimate(form.StudyForm(*values), context.settings))

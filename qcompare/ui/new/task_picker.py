@@ -6,11 +6,11 @@ from typing import Any
 
 import gradio as gr
 
-from qcompare.errors import QCompareError
+from qcompare.errors import InvalidStudy, QCompareError
 from qcompare.evaluate.tasks.find import expand, search
 from qcompare.evaluate.tasks.questions import SUFFIXES, keep, prepare
 from qcompare.settings import Settings
-from qcompare.study.task import TASKS, short_name
+from qcompare.study.task import TASKS, is_file, short_name
 from qcompare.ui.new.model_search import seeks
 from qcompare.ui.pages import page
 from qcompare.ui.parts import WITH_MESSAGES, markup, warn
@@ -67,6 +67,8 @@ def _picked(chosen: list[str], event: gr.EventData) -> list[Any]:
 
 def _typed(name: str, chosen: list[str]) -> list[Any]:
     try:
+        if is_file(name.strip()):  # whoever reaches the page could read the server's files
+            raise InvalidStudy("drop a file below, or name it in a study file")
         return [_with(chosen, expand(name.strip())), "", ""] if name.strip() else [gr.skip()] * 3
     except QCompareError as error:
         warn(error)

@@ -29,6 +29,10 @@ class Behaviour:
     """Before prompts that are text."""
     logprobs: bool = True
     """Of prompts."""
+    misaligned: bool = False
+    """Log-probabilities of prompts are those of the next token's place, as llama-cpp-python 0.3.36 gives them."""
+    drops_bos: bool = False
+    """The first token is left out of the list, as llama-cpp-python leaves out a BOS token."""
     usage: bool = True
     shift: int = 0
     """Log-probabilities more than there are tokens."""
@@ -111,13 +115,16 @@ class Server:
             with torch.inference_mode(), self.lock:
                 rows = self.model(torch.tensor([tokens])).logits[0].log_softmax(-1)
             values, tops, ids = [None], [None], list(tokens)
-            for token, row in zip(tokens[1:], rows, strict=False):
+            shifted = rows[1:] if self.behaviour.misaligned else rows
+            for token, row in zip(tokens[1:], shifted, strict=False):
                 values.append(float(row[token]))
                 tops.append(self.top(row))
         for token, row in written:
             values.append(float(row[token]))
             tops.append(self.top(row))
             ids.append(token)
+        if echo and self.behaviour.drops_bos:
+            values, tops, ids = [None, *values[2:]], [None, *tops[2:]], ids[1:]
         if echo and self.behaviour.spoilt is not None:
             (values[4],) = self.behaviour.spoilt
         if echo and self.behaviour.shift < 0:

@@ -1,0 +1,43 @@
+"""What the jobs of a study share."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qcompare.evaluate import benchmarks
+from qcompare.jobs import submit
+from qcompare.jobs.worker import run_job
+from qcompare.settings import Settings
+from qcompare.store import Store
+from qcompare.study.spec import HeldOut, Study
+
+
+def test_the_scoring_mode_is_tried_once_and_the_original_is_read_once(
+    tiny_llama: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, tries = [], benchmarks.choose_scoring_mode
+
+    def counted(model: Any, tokenizer: Any) -> Any:
+        tried.append(tries(model, tokenizer))
+        return tried[-1]
+
+    monkeypatch.setattr(benchmarks, "choose_scoring_mode", counted)
+    monkeypatch.setattr(submit, "ensure_running", lambda settings: None)
+    text = tmp_path / "text.txt"
+    text.write_text("The capital of France is Paris, and it is famous for its food. " * 4)
+    held_out = HeldOut(text=str(text), num_samples=2, max_seq_length=16)
+    study = Study(
+        model=str(tiny_llama), tasks=(), recipes=("bf16", "uniform"), prompts=("Why?",), divergence=held_out
+    )
+    store, record = Store(settings.home), submit.submit(study, settings)
+    results = []
+    for job in store.jobs(record.id):
+        run_job(store, job, settings)
+        results.append(store.folder(job.id).result())
+    assert [choice.mode for choice in tried] == ["packed"]
+    original, uniform = (result.divergence for result in results)
+    assert original and uniform
+    assert (original.kl, original.perplexity) == (0.0, uniform.reference_perplexity)
+    assert uniform.kl > 0
+    assert all(result.generations[0].tokens for result in results)
