@@ -5,6 +5,9 @@ from difflib import get_close_matches
 
 from qcompare.words import Message, gettext_noop
 
+MANY = 40
+"""Names; of more than these an error lists half as many."""
+
 
 class QCompareError(Exception):
     """Base of every error that is meant for the user; anything else is a bug.
@@ -43,13 +46,15 @@ class JobError(QCompareError):
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> Message:
-    """One line for a name that does not exist: the nearest known one first, then all of them.
+    """One line for a name that does not exist: the nearest known one first, then all of them, or the nearest of many.
 
     >>> str(unknown("scheme", "MXPF4", ["MXFP4", "MXFP8"]))
     "unknown scheme 'MXPF4': did you mean 'MXFP4'? Known: MXFP4, MXFP8"
     """
     names = list(known)
     near = get_close_matches(str(name), names, n=1, cutoff=0.5)
+    if len(names) > MANY:
+        names = [*get_close_matches(str(name), names, n=MANY // 2, cutoff=0.0), "…"]
     shown = str(name) if len(str(name)) <= 60 else str(name)[:57] + "…"
     values = {"kind": Message(kind), "name": shown, "known": ", ".join(names)}
     if near:
