@@ -166,3 +166,11 @@ def test_a_budget_out_of_reach_moves_to_a_published_one_when_formats_change() ->
     assert form.budget_within("W2A16,W4A16", 5.0) == 3.0
     assert form.budget_within("MXFP4,MXFP6,MXFP8", 3.0) == 6.0
     assert form.budget_within("W5A16,W6A16", None) == 5.0
+
+
+def test_a_row_that_the_screen_does_not_offer_does_not_keep_the_rest_from_being_filled_in(settings: Settings) -> None:
+    row = {"recipe": "endpoint", "url": "http://host:8000/v1"}
+    study = Study.model_validate({"recipes": ["bf16", "uniform", row]})
+    asked = form.StudyForm.like(study, settings)
+    assert asked.recipes == ["bf16", "uniform"]
+    assert asked.study().recipes == study.recipes[:2]

@@ -47,7 +47,7 @@ class StudyForm:
             name=None if source == DEMO else study.model,
             schemes=",".join(study.schemes),
             budget=study.avg_bits[0],
-            recipes=[recipe.name for recipe in study.recipes if not recipe.names_a_model],
+            recipes=[recipe.name for recipe in study.recipes if recipe.offered],
             tasks=list(study.tasks),
             limit=study.limit,
             prompts=to_lines(study.prompts),
