@@ -1,7 +1,7 @@
 """`checkpoint`: a quantized model that exists already, by anyone, in any format that can be loaded here."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -29,7 +29,6 @@ class Checkpoint(Recipe):
     takes_budget = False
     offered = False
     simulates = False
-    names_a_model = True
 
     source: Annotated[str, BeforeValidator(_absolute), Field(alias="from", min_length=1, max_length=1000)]
     """`org/name[@revision]`, `org/name:file.gguf`, a folder, or a `.gguf` file."""
@@ -44,6 +43,14 @@ class Checkpoint(Recipe):
             return {**values, "title": find_checkpoint(source).title[:60]}
         except ModelUnavailable as error:
             raise InvalidValue(error.message) from None
+
+    @classmethod
+    def from_text(cls, text: str) -> Self | None:
+        return None if "://" in text or not text else cls.model_validate({"from": text})
+
+    @property
+    def as_text(self) -> str:
+        return self.source
 
     def check(self, context: BuildContext) -> None:
         assert context.facts and context.settings, "a plan knows both"

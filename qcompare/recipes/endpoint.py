@@ -86,6 +86,10 @@ class Endpoint(Recipe):
         return cls(url=address, model=model.strip() or None)
 
     @property
+    def as_text(self) -> str:
+        return " ".join(filter(None, (self.url, self.model)))
+
+    @property
     def row_title(self) -> str:
         return self.title or self.model or urlsplit(self.url).netloc
 

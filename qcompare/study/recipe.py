@@ -5,7 +5,7 @@ file there and a line in `RECIPES`.
 """
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -18,7 +18,7 @@ from pydantic import (
     model_serializer,
 )
 
-from qcompare.errors import InvalidValue, unknown
+from qcompare.errors import InvalidStudy, InvalidValue, unknown
 from qcompare.registry import Registry
 from qcompare.study.formats import SCHEMES, Format, checkpoint_formats, format_of
 from qcompare.study.frozen import Frozen
@@ -53,8 +53,6 @@ class RecipeSpec(Frozen):
     """Every layer at the low scheme: what all that spends more bits has to beat."""
     reads_weights: ClassVar[bool] = False
     """Only the weights decide which layer gets which scheme, so the plan cannot tell."""
-    names_a_model: ClassVar[bool] = False
-    """It is a model that exists already, which its parameter `from` names."""
     served: ClassVar[bool] = False
     """A server answers for its rows: no model is loaded, and what weights it holds is unknown."""
     published_as: ClassVar[str] = ""
@@ -99,6 +97,21 @@ class RecipeSpec(Frozen):
     @classmethod
     def _schemes_fit_together(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
         return None if names is None else check_mix(names)
+
+    @classmethod
+    def from_text(cls, text: str) -> Self | None:
+        """The row that a person asks for by the name or address of a model that exists already; None where the text
+        names none of this kind.
+
+        Raises:
+            pydantic.ValidationError: it names one that cannot be used.
+        """
+        return None
+
+    @property
+    def as_text(self) -> str | None:
+        """What `from_text` makes this row of; None for recipes that are not asked for by a text."""
+        return None
 
     @property
     def row_title(self) -> str | None:
@@ -164,6 +177,21 @@ def recipe_of(value: Any) -> RecipeSpec:
         if first["type"] != "extra_forbidden":
             problem = Message("{field}: {problem}", {"field": field, "problem": refusal(first)})
         raise InvalidValue("{recipe}: {problem}", recipe=name, problem=problem) from None
+
+
+def recipe_from_text(text: str) -> RecipeSpec:
+    """The row of a model that exists already, by what a person typed: a hub id, a folder, a file, an address.
+
+    Raises:
+        InvalidStudy: it cannot be used; says why.
+    """
+    try:
+        found = next((found for recipe in RECIPES.values() if (found := recipe.from_text(text.strip()))), None)
+    except ValidationError as error:
+        raise InvalidStudy("{problem}", problem=refusal(error.errors()[0])) from None
+    if found is None:
+        raise InvalidStudy("name a model: org/name, a folder, a .gguf file, or the address of a server")
+    return found
 
 
 Recipe = Annotated[SerializeAsAny[RecipeSpec], BeforeValidator(recipe_of)]

@@ -14,7 +14,7 @@ from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.presets import SIZES
 from qcompare.study.prompts import as_prompt, from_lines, to_lines
-from qcompare.study.recipe import RECIPES, default_recipes
+from qcompare.study.recipe import RECIPES, default_recipes, recipe_from_text
 from qcompare.study.spec import Study
 from qcompare.study.task import TASKS
 from qcompare.ui.app import study_of
@@ -104,6 +104,7 @@ def test_what_cannot_be_asked_is_one_line(change: dict[str, object], reason: str
     with pytest.raises(InvalidStudy, match=reason) as caught:
         replace(DEFAULT, **change).study()
     assert "\n" not in str(caught.value)
+    assert "user:" not in str(caught.value)
 
 
 @given(st.text(), st.text(), st.one_of(st.none(), st.floats(-10, 40)), st.one_of(st.none(), st.integers(-5, 10**9)))
@@ -174,3 +175,20 @@ def test_a_row_that_the_screen_does_not_offer_does_not_keep_the_rest_from_being_
     asked = form.StudyForm.like(study, settings)
     assert asked.recipes == ["bf16", "uniform"]
     assert asked.study().recipes == study.recipes[:2]
+
+
+def test_a_checkpoint_and_a_server_are_asked_for_by_what_was_typed(tmp_path: Path) -> None:
+    typed = [str(tmp_path / "model-AWQ"), "http://localhost:9/v1 my-model"]
+    asked = replace(DEFAULT, checkpoints=typed)
+    rows = asked.study().recipes[-2:]
+    assert [row.name for row in rows] == ["checkpoint", "endpoint"]
+    assert [row.as_text for row in rows] == typed
+    assert form.StudyForm.like(asked.study(), Settings()).checkpoints == typed
+
+
+@pytest.mark.parametrize("text", ["http://user:secret@host/v1", "http://", "a b c d"])
+def test_what_is_no_model_is_refused_in_a_line_that_holds_no_secret(text: str) -> None:
+    with pytest.raises(InvalidStudy) as caught:
+        recipe_from_text(text)
+    assert "\n" not in str(caught.value)
+    assert "user:" not in str(caught.value)

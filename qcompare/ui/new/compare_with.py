@@ -1,4 +1,5 @@
-"""What others made of the model: the hub is searched for quantized versions, and a GGUF file can be dropped."""
+"""What others made of the model: the hub is searched for quantized versions, a GGUF file can be dropped, and a server
+named by its address."""
 
 import shutil
 from pathlib import Path
@@ -7,10 +8,10 @@ from typing import Any
 import gradio as gr
 
 from qcompare.errors import ModelUnavailable, QCompareError
-from qcompare.models.checkpoint import find_checkpoint
 from qcompare.models.gguf import read_gguf
 from qcompare.models.search import FoundModel, search_checkpoints
 from qcompare.settings import Settings
+from qcompare.study.recipe import recipe_from_text
 from qcompare.ui.new import form
 from qcompare.ui.new.model_search import seeks
 from qcompare.ui.pages import page
@@ -32,8 +33,8 @@ def build_compare_with(settings: Settings, source: gr.Radio, name: gr.Textbox) -
     with gr.Accordion(gettext("Compare with"), open=False):
         typed = gr.Textbox(
             label=gettext("A quantized model that exists already"),
-            placeholder=gettext("org/name, a folder or a .gguf file"),
-            info=gettext("GPTQ, AWQ, FP8, NVFP4, auto-round, GGUF … Press Enter to add what you typed."),
+            placeholder=gettext("org/name, a folder, a .gguf file or http://server/v1"),
+            info=gettext("GPTQ, AWQ, FP8, NVFP4, auto-round, GGUF … or a server. Press Enter to add what you typed."),
             max_lines=1, elem_id="qc-compare",
         )  # fmt: skip
         found = markup(elem_id="qc-found-checkpoints", js_on_load=seeks("#qc-compare"))
@@ -77,7 +78,7 @@ def checkpoints_html(base: str, text: str, settings: Settings) -> str:
 def chosen_with(already: list[str], *names: str) -> Any:
     """The choice with more checkpoints, all ticked."""
     every = list(dict.fromkeys([*already, *names]))
-    choices = [(f"{find_checkpoint(each).title}\n{each}", each) for each in every]
+    choices = [(f"{recipe_from_text(each).row_title}\n{each}", each) for each in every]
     return gr.update(choices=choices, value=every, visible=bool(every))
 
 

@@ -11,7 +11,7 @@ from qcompare.study.formats import SCHEMES
 from qcompare.study.presets import PUBLISHED_BUDGETS, SIZES, Size
 from qcompare.study.prompts import from_lines, to_lines
 from qcompare.study.reading import parse_study
-from qcompare.study.recipe import RECIPES
+from qcompare.study.recipe import recipe_from_text
 from qcompare.study.spec import Study
 from qcompare.words import gettext_noop
 
@@ -35,7 +35,7 @@ class StudyForm:
     limit: float | None
     prompts: str | None
     checkpoints: list[str] = field(default_factory=list)
-    """Models that exist already, as a recipe of a study names them."""
+    """Models that exist already, as typed: checkpoints, and servers by their address."""
 
     @classmethod
     def like(cls, study: Study, settings: Settings) -> Self:
@@ -51,7 +51,7 @@ class StudyForm:
             tasks=list(study.tasks),
             limit=study.limit,
             prompts=to_lines(study.prompts),
-            checkpoints=[recipe.parameters["from"] for recipe in study.recipes if recipe.names_a_model],
+            checkpoints=[text for recipe in study.recipes if (text := recipe.as_text)],
         )
 
     @property
@@ -67,12 +67,11 @@ class StudyForm:
         """
         if not self.model:
             raise InvalidStudy("no model is named: type its name, or choose the demo")
-        kind = next(name for name, recipe in RECIPES.items() if recipe.names_a_model)
         values = {
             "model": self.model,
             "schemes": self.schemes.split(","),
             "avg_bits": [] if self.budget is None else [round(self.budget, 3)],
-            "recipes": [*self.recipes, *({"recipe": kind, "from": name} for name in self.checkpoints)],
+            "recipes": [*self.recipes, *map(recipe_from_text, self.checkpoints)],
             "tasks": self.tasks,
             "limit": None if self.limit is None else int(self.limit),
             "prompts": from_lines(self.prompts or ""),
