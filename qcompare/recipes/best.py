@@ -38,6 +38,8 @@ SURELY_WORSE = 3.0
 """Standard errors by which another recipe's config is worse at first look and not looked at again."""
 MAX_DRAWS = 10
 """Until a config comes up that was not measured."""
+SURELY_BETTER = 2.0
+"""Standard errors by which an exchange must be better: of ten that change nothing, the luckiest is better by 1.5."""
 FIRST_LOOK = 4
 """Passages on which a config is compared first; one that is worse there is not compared on the others."""
 
@@ -126,7 +128,7 @@ class _Search:
     def compare(self, others: Mapping[str, LayerConfig]) -> None:
         """Take another recipe's config where that is better."""
         for name, config in others.items():
-            if self._is_better(config, errors=SURELY_WORSE):
+            if self._is_better(config, SURELY_WORSE, 0.0):
                 print(f"{name} is better: KL {mean(self.kl):.4f}", flush=True)
 
     def exchange(self, comparisons: int) -> None:
@@ -142,25 +144,29 @@ class _Search:
             else:
                 return
             tried.add(_key(config))
-            if self._is_better(config, errors=0.0):
+            if self._is_better(config, 0.0, SURELY_BETTER):
                 print(f"comparison {done + 1} of {comparisons}: KL {mean(self.kl):.4f}", flush=True)
 
-    def _is_better(self, config: LayerConfig, errors: float) -> bool:
-        """Measure a config and take it where it is better. A first look saves the rest for one that is worse by more
-        than so many standard errors."""
+    def _is_better(self, config: LayerConfig, hopeless: float, better: float) -> bool:
+        """Measure a config and take it where it is better.
+
+        Args:
+            hopeless: standard errors by which it may be worse at first look and is measured further.
+            better: standard errors by which it must be better in the end.
+        """
         if config == self.config:
             return False
         self.compared += 1
         found = self._bench.kl(config, 0, min(FIRST_LOOK, len(self.kl)))
         differences = [new - old for new, old in zip(found, self.kl, strict=False)]
-        if mean(differences) <= errors * _stderr(differences):
+        if mean(differences) <= hopeless * _stderr(differences):
             found += self._bench.kl(config, len(found), len(self.kl))
             differences = [new - old for new, old in zip(found, self.kl, strict=True)]
         self._belief.learn(config, self.config, mean(differences), _stderr(differences))
-        better = len(found) == len(self.kl) and mean(differences) < 0
-        if better:
+        taken = len(found) == len(self.kl) and mean(differences) < -better * _stderr(differences)
+        if taken:
             self.config, self.kl = config, found
-        return better
+        return taken
 
 
 def _in_words(choice: Choice) -> str:
