@@ -3,12 +3,13 @@
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from qcompare.errors import InvalidStudy
 from qcompare.evaluate.tasks.find import ROLLING, code_in, entry_and_known, leaf_names, read_definition
 from qcompare.evaluate.tasks.index import LOCAL_BUILDERS, Entry, lm_eval_index
-from qcompare.evaluate.tasks.manager import definitions
+from qcompare.evaluate.tasks.manager import Original, definitions
 from qcompare.models.hub import hub_reachable
 from qcompare.settings import Settings
 from qcompare.study.spec import Study
@@ -16,6 +17,25 @@ from qcompare.study.task import TASKS, Task
 
 NAMED = 40
 """Names that a refusal lists at most."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A task that is not built in, with what it consists of."""
+
+    task: Task
+    entry: Entry
+    leaves: dict[str, Entry]
+    """The tasks in it, by name: itself, or those of a group."""
+    files: list[Original]
+
+    @classmethod
+    def of(cls, task: Task) -> "_Found":
+        entry, known = entry_and_known(task)
+        leaves = (
+            {task.lm_eval_name: entry} if entry.kind == "task" else {n: known[n] for n in leaf_names(entry, known)}
+        )
+        return cls(task, entry, leaves, definitions(task))
 
 
 def check_tasks(study: Study, settings: Settings) -> None:
@@ -28,10 +48,11 @@ def check_tasks(study: Study, settings: Settings) -> None:
     tasks = [TASKS[name] for name in study.tasks]
     for task in tasks:
         _check_kind(task, study)
-        if not task.yaml:
-            _check_needs(task, settings)
-    _check_overlap([task for task in tasks if task.name not in [*TASKS]])
-    missing = {task.name: data for task in tasks if (data := _missing(task))}
+    found = [_Found.of(task) for task in tasks if not task.yaml]
+    for each in found:
+        _check_needs(each, settings)
+    _check_overlap(found)
+    missing = {each.task.name: data for each in found if (data := _missing(each))}
     if missing and not hub_reachable(settings):
         name, data = next(iter(missing.items()))
         raise InvalidStudy(
@@ -53,50 +74,41 @@ def _check_kind(task: Task, study: Study) -> None:
         raise InvalidStudy("{task} is a perplexity of whole texts: num_fewshot must be 0 or null", task=task.name)
 
 
-def _check_needs(task: Task, settings: Settings) -> None:
-    entry, known = entry_and_known(task)
-    if (entry.kind == "task" and Path(entry.path).is_absolute()) or entry.kind == "group":
-        for each in definitions(task):
-            if not settings.trust_remote_code and each.is_own and (code := code_in(read_definition(each.path).own)):
-                raise InvalidStudy(
-                    "{path}: runs Python code ({code}); if you trust it, allow it with --trust-remote-code "
-                    "(QCOMPARE_TRUST_REMOTE_CODE)", path=each.path, code=code,
-                )  # fmt: skip
-    for name in [task.lm_eval_name] if entry.kind == "task" else leaf_names(entry, known):
-        needs = (entry if entry.kind == "task" else known[name]).needs
-        if needs and not (needs.startswith("running") and settings.trust_remote_code):
+def _check_needs(found: _Found, settings: Settings) -> None:
+    trusted = found.entry.kind == "task" and not Path(found.entry.path).is_absolute()  # lm-eval's own
+    for file in () if trusted else found.files:
+        if not settings.trust_remote_code and file.is_own and (code := code_in(read_definition(file.path).own)):
+            raise InvalidStudy(
+                "{path}: runs Python code ({code}); if you trust it, allow it with --trust-remote-code "
+                "(QCOMPARE_TRUST_REMOTE_CODE)", path=file.path, code=code,
+            )  # fmt: skip
+    for name, leaf in found.leaves.items():
+        if leaf.needs and not (leaf.needs.startswith("running") and settings.trust_remote_code):
             raise InvalidStudy(
                 "{task} needs {what}, which qcompare does not do{unless}: choose another task",
                 task=name,
-                what=needs,
-                unless=" without --trust-remote-code" if needs.startswith("running") else "",
+                what=leaf.needs,
+                unless=" without --trust-remote-code" if leaf.needs.startswith("running") else "",
             )
 
 
-def _check_overlap(tasks: list[Task]) -> None:
+def _check_overlap(found: list[_Found]) -> None:
     """A question must belong to one task: its answers are stored by its name."""
     owners: dict[str, str] = {}
-    for task in tasks:
-        if task.yaml:
-            continue
-        entry, known = entry_and_known(task)
-        for leaf in [task.lm_eval_name] if entry.kind == "task" else leaf_names(entry, known):
+    for each in found:
+        for leaf in each.leaves:
             if leaf in owners:
                 raise InvalidStudy(
                     "{leaf} is in both {task} and {other}: name one of them",
-                    leaf=leaf, task=owners[leaf], other=task.name,
+                    leaf=leaf, task=owners[leaf], other=each.task.name,
                 )  # fmt: skip
-            owners[leaf] = task.name
+            owners[leaf] = each.task.name
 
 
-def _missing(task: Task) -> str:
+def _missing(found: _Found) -> str:
     """The first data set of a task that is neither in the bundle nor kept on this machine; empty where all are."""
-    if task.yaml:
-        return ""
-    entry, known = entry_and_known(task)
-    leaves = {task.lm_eval_name: entry} if entry.kind == "task" else {n: known[n] for n in leaf_names(entry, known)}
-    bundled = {each.name for each in definitions(task) if each.bundle}
-    return next((lack for name, leaf in leaves.items() if name not in bundled and (lack := _lacks(leaf))), "")
+    bundled = {file.name for file in found.files if file.bundle}
+    return next((lack for name, leaf in found.leaves.items() if name not in bundled and (lack := _lacks(leaf))), "")
 
 
 def _lacks(entry: Entry) -> str:
