@@ -40,7 +40,7 @@ def test_first_open_is_ready_to_start_the_demo(app: str, open_page: Open) -> Non
 
 def test_without_a_study_each_tab_says_the_next_step(app: str, open_page: Open) -> None:
     page = open_page(app)
-    for tab in ("Progress", "Results", "Generations", "History"):
+    for tab in ("Progress", "Results", "Generations", "Explorer", "History"):
         page.get_by_role("tab", name=tab).click()
         expect(page.locator(".qc-empty:visible")).to_contain_text("No study yet. Start one")
 

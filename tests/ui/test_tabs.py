@@ -44,6 +44,6 @@ def test_a_tab_is_added_by_an_entry_point_and_follows_the_store(home: Path, tmp_
     (package / "toy-1.0.dist-info" / "entry_points.txt").write_text("[qcompare.tabs]\ntoy = toy:TAB\n")
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{package}", "QCOMPARE_HOME": str(home)}
     found = json.loads(subprocess.check_output([sys.executable, "-c", LOOK], env=environment, text=True))
-    names = ["new", "progress", "results", "generations", "history", "toy"]
+    names = ["new", "progress", "results", "generations", "explorer", "history", "toy"]
     assert [name for name, _ in found["tabs"]] == names
     assert (found["tabs"][-1][1], found["follows"]) == ("A toy", True)
