@@ -72,6 +72,7 @@ def test_a_chosen_budget_is_measured_beside_the_study(app: str, home: Path, open
 def test_the_slider_works_by_keyboard_and_has_a_name(app: str, open_page: Open) -> None:
     page = open_page(app)
     slider = page.get_by_role("slider", name="Budget, average bits")
+    expect(page.locator("#qc-explorer output")).to_contain_text("5.00 bits")
     slider.focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator("#qc-explorer output")).to_contain_text("5.05 bits")
