@@ -3,6 +3,7 @@
 Exit codes: 0 all jobs succeeded, 1 some failed, 2 the request is invalid (one line on stderr, no traceback).
 """
 
+import os
 import sqlite3
 import sys
 import time
@@ -62,6 +63,9 @@ def settings_from_options(
         trust_remote_code=trust_remote_code,
         allow_unsafe_weights=allow_unsafe_weights,
     )
+    os.environ["QCOMPARE_HOME"] = str(
+        ctx.obj.home
+    )  # a study file is read without settings; its tasks are found there
 
 
 Anyway = Annotated[bool, typer.Option("--anyway", help="Also when it does not seem to fit this machine.")]
