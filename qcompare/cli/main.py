@@ -63,9 +63,8 @@ def settings_from_options(
         trust_remote_code=trust_remote_code,
         allow_unsafe_weights=allow_unsafe_weights,
     )
-    os.environ["QCOMPARE_HOME"] = str(
-        ctx.obj.home
-    )  # a study file is read without settings; its tasks are found there
+    # study files are read without settings: the tasks that they name are found there
+    os.environ["QCOMPARE_HOME"] = str(ctx.obj.home)
 
 
 Anyway = Annotated[bool, typer.Option("--anyway", help="Also when it does not seem to fit this machine.")]

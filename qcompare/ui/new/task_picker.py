@@ -53,7 +53,8 @@ def task_choices(chosen: Iterable[str]) -> list[tuple[str, str]]:
 def _text(name: str) -> str:
     task = TASKS.get(name)
     title = task.title if task and name in TASKS else short_name(name)
-    return f"{title}\n{gettext(task.text) if task else gettext('It is not to be had any more.')}"
+    text = gettext(task.text) if task else gettext("It is no longer there.")
+    return f"{title}\n{text}"
 
 
 def _listed(event: gr.EventData) -> str:
