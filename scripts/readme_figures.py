@@ -20,6 +20,7 @@ from qcompare.words import thousands
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- measured: assets/recording, by scripts/readme_figures.py -->", "<!-- end -->"
+STUDY = "assets/studies/demo_recorded.yaml"
 WIDTH = 118
 LIBRARIES = ("torch", "transformers", "auto-round", "lm-eval")
 
@@ -53,7 +54,7 @@ def _asked(comparison: Comparison) -> str:
     assert comparison.model
     tokens = next((row.divergence.tokens for row in comparison.rows if row.divergence), 0)
     return (
-        f"The demo study: {comparison.model.name}, `{','.join(comparison.study.schemes)}`, "
+        f"The recorded study: {comparison.model.name}, `{','.join(comparison.study.schemes)}`, "
         f"{comparison.study.limit} questions per task, KL over {thousands(tokens)} tokens of held-out stories. "
         f"{comparison.model.note or ''}"
     )
@@ -69,7 +70,7 @@ def _run(comparison: Comparison, seconds: float) -> str:
     day = f"{datetime.fromtimestamp(comparison.created, UTC):%Y-%m-%d}"
     versions = ", ".join(f"{name} {machine.libraries[name].partition('+')[0]}" for name in LIBRARIES)
     return (
-        f"`qcompare demo` on {machine.threads} cores of {machine.device_name} ({machine.dtype}), {day}, {versions}: "
+        f"`qcompare run {STUDY}` on {machine.threads} cores of {machine.device_name} ({machine.dtype}), {day}, {versions}: "
         f"{numbers.clock(seconds)} minutes with the demo model at hand; no job held more than {numbers.size(peak)}."
     )
 
