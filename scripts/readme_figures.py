@@ -70,7 +70,8 @@ def _run(comparison: Comparison, seconds: float) -> str:
     day = f"{datetime.fromtimestamp(comparison.created, UTC):%Y-%m-%d}"
     versions = ", ".join(f"{name} {machine.libraries[name].partition('+')[0]}" for name in LIBRARIES)
     return (
-        f"`qcompare run {STUDY}` on {machine.threads} cores of {machine.device_name} ({machine.dtype}), {day}, {versions}: "
+        f"`qcompare run {STUDY}` on {machine.threads} cores of {machine.device_name} ({machine.dtype}), {day}, "
+        f"{versions}: "
         f"{numbers.clock(seconds)} minutes with the demo model at hand; no job held more than {numbers.size(peak)}."
     )
 

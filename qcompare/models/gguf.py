@@ -109,7 +109,7 @@ def read_gguf(path: Path) -> GgufFile:
     end = max((tensor.start + tensor.num_bytes for tensor in tensors), default=0)
     if not tensors or size < end:
         raise ModelUnavailable(
-            "{file}: is cut off: it has {size} bytes, its header tells of {end}; fetch it again",
+            "{file}: is truncated: it has {size} bytes, but its header requires {end}; download it again",
             file=path,
             size=size,
             end=end,

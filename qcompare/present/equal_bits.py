@@ -1,4 +1,4 @@
-"""Did choosing layers pay? One sentence per budget, no more than the paired statistics say."""
+"""Did choosing layers by sensitivity help? One sentence per budget, no more than the paired statistics say."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ def _sentence(found: EqualBits) -> str:
     elif found.better_than:
         text = gettext_noop("At {bits} bits {recipe} answers more questions right than {others}.")
     else:
-        text = gettext_noop("At {bits} bits the questions show no gain of {recipe} over {others}.")
+        text = gettext_noop("At {bits} bits the questions show no significant gain of {recipe} over {others}.")
     rows = found.worse_than or found.better_than or tuple(others)
     name, bits = translate(found.chosen.title), f"{found.avg_bits:g}"
     said = [gettext(text, recipe=name, bits=bits, others=_listed(rows))]

@@ -31,7 +31,7 @@ CHANGES = {
 """How a question stands against BF16."""
 CHANGES_OF_SCORES = {
     Change.LOST: gettext_noop("Worse"), Change.GAINED: gettext_noop("Better"),
-    Change.BOTH: gettext_noop("The same"), Change.NEITHER: gettext_noop("Without a score"),
+    Change.BOTH: gettext_noop("The same"), Change.NEITHER: gettext_noop("Not scored"),
 }  # fmt: skip
 """Likewise, of questions that are not right or wrong."""
 MARKS = {True: "✓", False: "✗", None: ""}

@@ -57,7 +57,7 @@ def _nothing_yet(comparison: Comparison) -> str:
     if not comparison.study.tasks:
         return gettext("This study asked no benchmark questions: see Generations.")
     if any(row.tasks for row in comparison.rows) and not comparison.tasks:
-        return gettext("None of these tasks is scored by right answers: the table shows their metrics.")
+        return gettext("None of these tasks is scored by accuracy: the table shows their metrics.")
     if comparison.baseline:
         if comparison.status.ended:
             return gettext("BF16 is measured; no other recipe has a score.")

@@ -46,7 +46,7 @@ FIRST_LOOK = 4
 
 def _known_scorer(name: str) -> str:
     if name not in SCORERS:
-        raise InvalidValue(unknown(gettext_noop("way to score layers"), name, SCORERS))
+        raise InvalidValue(unknown(gettext_noop("layer scorer"), name, SCORERS))
     return name
 
 

@@ -34,7 +34,7 @@ def _url(value: str) -> str:
         raise InvalidValue("is no web address: give one such as http://localhost:8000/v1")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment or "@" in value:
         raise InvalidValue(
-            "holds more than an address (a user, a password, or what follows a ?): secrets do not belong in a study; "
+            "holds credentials or a query besides the address: secrets do not belong in a study; "
             "put the key into an environment variable and name that one with api_key_env"
         )
     return value.strip().rstrip("/").removesuffix("/completions")

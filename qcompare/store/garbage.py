@@ -65,7 +65,7 @@ def _candidates(store: Store) -> Iterator[tuple[Path, Message]]:
             yield draft, Message("draft of a process that died")
     for pattern in OF_VERSION_0_1:
         for path in sorted(store.home.glob(pattern)):
-            yield path, Message("kept by an earlier version, used no more")
+            yield path, Message("left by an earlier version, no longer used")
     for path in Cache(store.home / "kept").unused(_revisions(store)):
         yield path, Message("kept for a model that no stored study uses")
 

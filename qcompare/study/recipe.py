@@ -83,7 +83,7 @@ class RecipeSpec(Frozen):
         if not cls.takes_budget:
             raise InvalidValue("{recipe} takes no budget: leave {field} out", recipe=cls.name, field=info.field_name)
         if info.field_name == "max_size" and info.data.get("avg_bits"):
-            raise InvalidValue("a budget is given twice: leave avg_bits or max_size out")
+            raise InvalidValue("two budgets are given: set either avg_bits or max_size, not both")
         if not value:
             raise InvalidValue("is empty: name at least one")
         return value

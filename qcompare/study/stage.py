@@ -16,7 +16,7 @@ class Stage(StrEnum):
     FETCHING = gettext_noop("fetching the model")
     CHOOSING = gettext_noop("choosing layers")
     LOADING = gettext_noop("loading the model")
-    CONNECTING = gettext_noop("asking the server what it can do")
+    CONNECTING = gettext_noop("checking what the server supports")
     SPEED = gettext_noop("measuring the server's speed")
     REFERENCE = gettext_noop("reading held-out text")
     QUANTIZING = gettext_noop("quantizing layers")

@@ -223,7 +223,7 @@ def test_parts_of_a_built_in_task_use_the_bundle(part: str, settings: Settings) 
 
 def test_perplexities_and_thinking_are_refused_where_they_make_no_sense(own: Path, settings: Settings) -> None:
     thinking = {"chat_template": True, "enable_thinking": True, "think_end_token": "</think>"}
-    with pytest.raises(InvalidStudy, match="piqa rates given answers"):
+    with pytest.raises(InvalidStudy, match="piqa scores given answers"):
         check_tasks(Study(tasks=("piqa",), **thinking), settings)  # type: ignore[arg-type]
     check_tasks(Study(tasks=(str(own / "translations.yaml"),), **thinking), settings)  # type: ignore[arg-type]
     with pytest.raises(InvalidStudy, match="num_fewshot must be 0"):

@@ -81,7 +81,7 @@ def test_a_wrong_recipe_is_one_line_that_says_what_is_wrong(recipe: Any, reason:
         ({"max_size": "five"}, "must be a size such as '5 GB'"),
         ({"max_size": "0 GB"}, "max_size"),
         ({"ignore": ["re:("]}, r"re:\( is no regular expression"),
-        ({"recipes": [{"recipe": "head", "avg_bits": 5, "max_size": "1 GB"}]}, "a budget is given twice"),
+        ({"recipes": [{"recipe": "head", "avg_bits": 5, "max_size": "1 GB"}]}, "two budgets are given"),
         ({"recipes": [{"recipe": "uniform", "max_size": "1 GB"}]}, "uniform takes no budget: leave max_size out"),
     ],
 )

@@ -33,9 +33,12 @@ ERRORS = (
     "JobError",
     "DoesNotFit",
     "DamagedWheel",
+    "Refused",
+    "Lost",
+    "Unanswerable",
 )
 NAMES = ("_", "gettext", "gettext_noop", "Message", *ERRORS)
-KEYWORDS = {"ngettext": (1, 2), **dict.fromkeys(NAMES)}
+KEYWORDS = {"ngettext": (1, 2), "_wrong": (3,), **dict.fromkeys(NAMES)}
 METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
 PLACEHOLDER = re.compile(r"%\(\w+\)s|(?<!\{)\{\w+\}")
 """As templates write them, and as `gettext` takes them."""

@@ -73,7 +73,7 @@ def _ask(lm: "EndpointLM", prompt: list[int]) -> _Answer:
             times.append(time.perf_counter())
         counted = (part.get("usage") or {}).get("completion_tokens", counted)
     if not times:
-        raise JobError("{url}: streams no text", url=lm.client.url)
+        raise JobError("{url}: its stream holds no text", url=lm.client.url)
     return _Answer(sent, times[0], times[-1], len(prompt), counted or len(times))
 
 

@@ -172,7 +172,7 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
             self._scores(answer, tokens, 1 + self.drops_first)
             if self._agrees(answer, tokens):
                 return None
-        return Message("the server's log-probabilities of prompts are not those with which it writes")
+        return Message("the server's log-probabilities of prompts differ from those it generates with")
 
     def _agrees(self, answer: dict[str, Any], tokens: list[int]) -> bool:
         """The token that the server writes after the beginning of a prompt is as likely as when it is part of one."""
@@ -341,7 +341,7 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
     def _text(self, answer: dict[str, Any]) -> str:
         text = answer["choices"][0].get("text")
         if not isinstance(text, str):
-            raise JobError("{url}: gives no text as an answer", url=self.client.url)
+            raise JobError("{url}: its response holds no text", url=self.client.url)
         return text
 
     def answer(

@@ -14,6 +14,7 @@ from qcompare.models.hub import hub_reachable
 from qcompare.settings import Settings
 from qcompare.study.spec import Study
 from qcompare.study.task import TASKS, Task
+from qcompare.words import Message
 
 NAMED = 40
 """Names that a refusal lists at most."""
@@ -67,7 +68,7 @@ def _check_kind(task: Task, study: Study) -> None:
     rated = not task.generates
     if rated and study.enable_thinking:
         raise InvalidStudy(
-            "{task} rates given answers, which enable_thinking leaves no room for: take tasks answered in writing "
+            "{task} scores given answers, which does not work with enable_thinking: take tasks answered in writing "
             "(generate_until), or leave enable_thinking out", task=task.name,
         )  # fmt: skip
     if ROLLING in task.output_types and study.num_fewshot:
@@ -85,10 +86,10 @@ def _check_needs(found: _Found, settings: Settings) -> None:
     for name, leaf in found.leaves.items():
         if leaf.needs and not (leaf.needs.startswith("running") and settings.trust_remote_code):
             raise InvalidStudy(
-                "{task} needs {what}, which qcompare does not do{unless}: choose another task",
+                "{task} needs {what}, which qcompare does not support{unless}: choose another task",
                 task=name,
                 what=leaf.needs,
-                unless=" without --trust-remote-code" if leaf.needs.startswith("running") else "",
+                unless=Message(" without --trust-remote-code") if leaf.needs.startswith("running") else "",
             )
 
 
@@ -99,7 +100,7 @@ def _check_overlap(found: list[_Found]) -> None:
         for leaf in each.leaves:
             if leaf in owners:
                 raise InvalidStudy(
-                    "{leaf} is in both {task} and {other}: name one of them",
+                    "{leaf} is part of both {task} and {other}: choose only one",
                     leaf=leaf, task=owners[leaf], other=each.task.name,
                 )  # fmt: skip
             owners[leaf] = each.task.name

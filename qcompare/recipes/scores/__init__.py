@@ -33,7 +33,7 @@ class LayerScorer:
 
 SCORERS: Registry[LayerScorer] = Registry(
     "qcompare.scores",
-    gettext_noop("way to score layers"),
+    gettext_noop("layer scorer"),
     {
         "kl_fisher": "qcompare.recipes.scores.kl_fisher:KL_FISHER",
         "autoscheme": "qcompare.recipes.scores.autoscheme:AUTOSCHEME",

@@ -19,7 +19,7 @@ from qcompare.ui.parts import QUIET, WITH_MESSAGES, markup, warn
 from qcompare.words import gettext, gettext_noop, translate
 
 NOTHING_FOUND = gettext_noop(
-    "No quantized version of this model and name. A full org/name, a folder or a file may still do."
+    "No quantized version of this model matches that name. A full org/name, a folder or a file may still do."
 )
 
 
