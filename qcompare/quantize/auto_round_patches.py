@@ -15,6 +15,19 @@ VERSION = "0.15.1"
 
 
 @contextmanager
+def torch_as_before() -> Iterator[None]:
+    """Undo what auto-round's compressor sets for the rest of the process: deterministic algorithms."""
+    import torch
+
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+
+
+@contextmanager
 def reported_progress(module: Any, report: Callable[[int, int], None]) -> Iterator[None]:
     """Report the steps of a module's progress bar, its `tqdm`.
 

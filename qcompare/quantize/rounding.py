@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qcompare.formats.library import library_scheme
-from qcompare.quantize.auto_round_patches import reported_progress
+from qcompare.quantize.auto_round_patches import reported_progress, torch_as_before
 from qcompare.study.formats import quantized
 
 
@@ -79,6 +79,6 @@ def round_in_memory(
     """A model that behaves as if stored in these schemes, rounded by auto-round. The one given is consumed."""
     from auto_round.compressors import orchestrator
 
-    with reported_progress(orchestrator, report):
+    with reported_progress(orchestrator, report), torch_as_before():
         found, _ = compressor(model, tokenizer, layer_config, rounding, device).quantize()
     return found.to(device).eval()

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from qcompare.quantize.auto_round_patches import captured_scores, our_roundings, reported_progress
+from qcompare.quantize.auto_round_patches import captured_scores, our_roundings, reported_progress, torch_as_before
 from qcompare.quantize.rounding import allows_bfloat16
 from qcompare.store.cache import Cache, CacheKey
 from qcompare.study.formats import SCHEMES, UNQUANTIZED, scheme_definitions
@@ -147,6 +147,6 @@ def _environment(folder: Path) -> Iterator[None]:
     """auto-round keeps what it has of an interrupted run in a folder below, until it is done. It scores in this
     process: on a GPU its workers would load the model again, in another dtype, with `trust_remote_code=True`."""
     settings = {"AR_AUTO_SCHEME_CACHE": str(folder / "auto_round"), "AR_ENABLE_AUTO_SCHEME_PARALLEL": "0"}
-    with patch.dict(os.environ, settings):
+    with patch.dict(os.environ, settings), torch_as_before():
         yield
     shutil.rmtree(folder / "auto_round", ignore_errors=True)

@@ -175,3 +175,17 @@ def test_layers_are_scored_in_this_process(tmp_path: Path) -> None:
     assert envs.AR_ENABLE_AUTO_SCHEME_PARALLEL
     with autoscheme._environment(tmp_path):
         assert not envs.AR_ENABLE_AUTO_SCHEME_PARALLEL
+
+
+def test_scoring_layers_leaves_torch_as_it_was(
+    tiny_llama: Path, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """auto-round switches to deterministic algorithms: what is scored after it would be computed otherwise."""
+    monkeypatch.chdir(tmp_path)
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        score(tiny_llama, ("MXFP4",), text, tmp_path / "scores")
+        assert not torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(before)
