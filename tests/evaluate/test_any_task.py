@@ -199,7 +199,7 @@ def test_a_stored_study_is_read_though_its_tasks_are_gone() -> None:
         ),
         (["humaneval"], "running code that the model writes"),
         (["mmmu_val"], "images or sound"),
-        (["mmlu_stem", "mmlu_anatomy"], "mmlu_anatomy is in both mmlu_stem and mmlu_anatomy"),
+        (["mmlu_stem", "mmlu_anatomy"], "mmlu_anatomy is part of both mmlu_stem and mmlu_anatomy"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_in_one_line(tasks: list[str], says: str, settings: Settings) -> None:

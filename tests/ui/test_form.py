@@ -170,7 +170,7 @@ def test_a_budget_out_of_reach_moves_to_a_published_one_when_formats_change() ->
 
 
 def test_a_row_that_the_screen_does_not_offer_does_not_keep_the_rest_from_being_filled_in(settings: Settings) -> None:
-    row = {"recipe": "endpoint", "url": "http://host:8000/v1"}
+    row = {"recipe": "layers", "layer_config": {"model.layers.0.mlp.up_proj": "MXFP8"}}
     study = Study.model_validate({"recipes": ["bf16", "uniform", row]})
     asked = form.StudyForm.like(study, settings)
     assert asked.recipes == ["bf16", "uniform"]

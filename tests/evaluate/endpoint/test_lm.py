@@ -89,7 +89,7 @@ def test_scores_are_those_of_the_model_behind_it(
 
 def test_scores_that_belong_to_other_places_are_refused(connect: Connect, server: Server) -> None:
     server.behaviour.misaligned = True
-    with pytest.raises(Unanswerable, match="not those with which it writes"):
+    with pytest.raises(Unanswerable, match="differ from those it generates with"):
         connect().loglikelihood(requests(PAIRS))
 
 
