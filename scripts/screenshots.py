@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, sync_playwright
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 FOLDER = ROOT / "assets" / "screenshots"
-TABS = ("new", "progress", "results", "generations", "history")
+TABS = ("new", "progress", "results", "generations", "explorer", "history")
 SIZES = {"desk": (1440, 900), "phone": (390, 844)}
 COLOURS = 128
 """Of a picture: flat areas and text need no more, and the files stay small."""
@@ -44,7 +44,7 @@ def take(browser: Browser, address: str, tab: str, size: str, theme: str) -> Non
     page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=1)
     page.goto(address)
     page.wait_for_selector("#qc-header")
-    page.wait_for_timeout(4000)
+    page.wait_for_timeout(6000)
     name = tab if (size, theme) == ("desk", "light") else f"{tab}-{size}-{theme}"
     file = FOLDER / f"{name}.png"
     page.screenshot(path=file)
