@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--schemes", default="MXFP4,MXFP8", help="low first")
     parser.add_argument("--budgets", default="4.5,5,6")
     parser.add_argument("--allocators", default=",".join(USUAL))
-    parser.add_argument("--accuracy", type=int, default=0, help="questions a task; 0 leaves it out")
+    parser.add_argument("--accuracy", type=int, default=0, help="questions per task; 0 leaves it out")
     parser.add_argument("--home", type=Path, help="keeps scores for a later run, whose seconds then mean nothing")
     args = parser.parse_args()
     demo.quiet()

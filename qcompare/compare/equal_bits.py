@@ -57,7 +57,7 @@ def equal_bits(comparison: Comparison) -> tuple[EqualBits, ...]:
     for row in comparison.scored:
         if not _is_chosen(row) or row.avg_bits is None or row.bits is None:
             continue
-        others = tuple(_versus(comparison, row, other) for other in comparison.scored if _beside(row, other))
+        others = _others(comparison, row)
         found = EqualBits(row, row.avg_bits, others)
         if others and (row.avg_bits not in ahead or _rank(row) > _rank(ahead[row.avg_bits].chosen)):
             ahead[row.avg_bits] = found
@@ -81,8 +81,15 @@ def _beside(row: Row, other: Row) -> bool:
     return abs(other.bits.achieved - row.bits.achieved) <= TOLERANCE
 
 
-def _versus(comparison: Comparison, row: Row, other: Row) -> Versus:
+def _others(comparison: Comparison, row: Row) -> tuple[Versus, ...]:
     ranking = rank(comparison, row)
-    paired = next((x.paired for x in (*ranking.beaten, *ranking.open) if x.row.job_id == other.job_id), None)
-    kl = kl_difference(row.divergence, other.divergence) if row.divergence and other.divergence else None
-    return Versus(other, paired, kl)
+    paired = {rival.row.job_id: rival.paired for rival in (*ranking.beaten, *ranking.open)}
+    return tuple(
+        Versus(
+            other,
+            paired.get(other.job_id),
+            kl_difference(row.divergence, other.divergence) if row.divergence and other.divergence else None,
+        )
+        for other in comparison.scored
+        if _beside(row, other)
+    )

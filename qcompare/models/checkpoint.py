@@ -177,7 +177,7 @@ def _asked(source: CheckpointSource, settings: Settings, minute: int) -> Checkpo
         found = read_hub(source.repo, source.revision, settings, source.file)
     except ModelUnavailable as error:
         return error
-    if isinstance(found, Path):  # the hub is not to be had, but a copy is in the cache
+    if isinstance(found, Path):  # the hub cannot be reached, but a copy is in the cache
         return _read(source, found, {}, settings)
     return Checkpoint(source, found.config, found.stored, found.card)
 

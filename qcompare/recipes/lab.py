@@ -234,7 +234,7 @@ class Lab:
         """Bring a checkpoint that somebody made to this machine.
 
         Raises:
-            ModelUnavailable: one line: not to be had, not loadable here, or of another model.
+            ModelUnavailable: one line: not available, not loadable here, or of another model.
         """
         self.other = fetch_checkpoint(source, self.whole, self.settings, print)
 

@@ -279,7 +279,7 @@ class Result(Frozen):
     average_stderr: float | None
     generations: list[Generation]
     divergence: Divergence | None = None
-    """None when it was not asked for, no held-out text was to be had, or the model is served."""
+    """None when it was not asked for, no held-out text was available, or the model is served."""
     served: Served | None = None
     """The server that answered in place of a loaded model."""
     left_out: dict[str, StoredMessage] = Field(default_factory=dict)

@@ -74,7 +74,7 @@ class Tasks(Registry[Task]):
         return found
 
     def get(self, name: str, default: Task | None = None) -> Task | None:  # type: ignore[override]
-        """The task of that name, or `default` where it is not to be had."""
+        """The task of that name, or `default` where it is not available."""
         try:
             return self[name]
         except InvalidStudy:
@@ -90,7 +90,7 @@ class Tasks(Registry[Task]):
         return names
 
     def title(self, name: str) -> str:
-        """A name for people, also of a task that is not to be had any more."""
+        """A name for people, also of a task that is no longer available."""
         return self._found[name].title if name in self._found else Path(name).stem if is_file(name) else name
 
     def _finder(self) -> Any:

@@ -53,7 +53,7 @@ class Client:
         return httpx.Client(headers=headers, timeout=self.timeout, limits=httpx.Limits(max_connections=None))
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._http.close()
 
     def models(self, tries: int = TRIES) -> list[Mapping[str, Any]]:

@@ -109,7 +109,7 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
         self._neutral = self._without_penalties()
 
     def close(self) -> None:
-        """Let go of the server."""
+        """Close the connections to the server."""
         self._pool.shutdown()
         self.client.close()
 

@@ -43,7 +43,7 @@ def check_tasks(study: Study, settings: Settings) -> None:
     """Refuse what cannot be asked.
 
     Raises:
-        InvalidStudy: one line: a task that is not to be had, needs code or pictures, holds another, or cannot be put
+        InvalidStudy: one line: a task that is not available, needs code or pictures, holds another, or cannot be put
             as the study wants; and what to do.
     """
     tasks = [TASKS[name] for name in study.tasks]
