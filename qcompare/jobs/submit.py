@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from qcompare.errors import InvalidStudy
 from qcompare.jobs.executors.background import ensure_running
 from qcompare.models.sources import absolute
+from qcompare.plan.more import name_with_questions, with_questions
 from qcompare.plan.plan import make_plan
 from qcompare.plan.preflight import check
 from qcompare.recipes.calibration import LOCAL_ENDINGS
@@ -34,6 +36,23 @@ def submit(study: Study, settings: Settings, name: str | None = None, anyway: bo
     record = Store(settings.home).add_study(study, name or study_name(study, plan.facts.title), jobs)
     ensure_running(settings)
     return record
+
+
+def ask_more(name: str, questions: int, settings: Settings) -> StudyRecord:
+    """Let a study go on with so many questions in all: a new one of the same rows, which computes only the new ones.
+
+    The study itself stays as it is, so what it found can be read while the new one runs.
+
+    Raises:
+        NotFound: there is no such study.
+        InvalidStudy: it asks all questions already, or ran in another home, which has its scores.
+        QCompareError: as `submit`.
+    """
+    record = Store(settings.home).study(name)
+    if record.imported:
+        raise InvalidStudy("study {study} was imported and is read-only: clone it to run it here", study=record.id)
+    more = with_questions(record.spec, questions)
+    return submit(more, settings, name_with_questions(record, more))
 
 
 def _with_absolute_paths(study: Study, settings: Settings) -> Study:

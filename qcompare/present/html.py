@@ -9,11 +9,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from qcompare.compare.questions import Change, Questions
 from qcompare.compare.table import Comparison, Row
 from qcompare.present import numbers, palette
+from qcompare.present.answer import answer
 from qcompare.present.caveats import caveats
 from qcompare.present.equal_bits import choosing_paid
 from qcompare.present.glossary import explained, term
 from qcompare.present.render import difference, flips
-from qcompare.present.verdict import verdict
 from qcompare.study.result import SERVER_BATCHES
 from qcompare.study.task import TASKS
 from qcompare.words import gettext, gettext_noop, lookup, lookup_plural, translate
@@ -109,9 +109,9 @@ def fragment(name: str, **values: object) -> str:
 
 
 def headline_html(comparison: Comparison) -> str:
-    """The verdict in both wordings, and what limits it."""
+    """What to ship, in both wordings, and what limits that."""
     paid = choosing_paid(comparison)
-    return fragment("headline", verdict=verdict(comparison), paid=paid, caveats=caveats(comparison))
+    return fragment("headline", answer=answer(comparison), paid=paid, caveats=caveats(comparison))
 
 
 def table_html(comparison: Comparison) -> str:

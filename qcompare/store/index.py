@@ -127,6 +127,12 @@ class Store(Queue):
             for column, value in values.items():
                 db.execute(f"UPDATE study SET {column} = ? WHERE id = ?", (value, study_id))
 
+    def set_margin(self, study_id: str, points: float) -> None:
+        """Change how much accuracy a recipe of a study may lack and still count as good; nothing measured changes."""
+        spec = self.study(study_id).spec.model_copy(update={"margin": points})
+        with self._database.change() as db:
+            db.execute("UPDATE study SET spec = ? WHERE id = ?", (spec.model_dump_json(), study_id))
+
     def delete(self, study_id: str) -> None:
         """Remove a study, its jobs and their files.
 

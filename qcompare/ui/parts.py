@@ -105,6 +105,11 @@ def job_states(state: PageState) -> Hashable:
     return state.study_ids, tuple((job.id, job.status) for job in jobs)
 
 
+def answer_states(state: PageState) -> Hashable:
+    """As `job_states`; changes also with the margin, on which the answer depends."""
+    return job_states(state), tuple(state.store.study(study_id).spec.margin for study_id in state.study_ids)
+
+
 def markup(html: str = "", **options: Any) -> gr.HTML:
     """An HTML component that brings no style of its own; the look is all in `assets/style.css`."""
     return gr.HTML(html, apply_default_css=False, padding=False, **options)

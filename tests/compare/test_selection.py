@@ -10,13 +10,13 @@ from qcompare.compare.selection import read_selection
 from qcompare.compare.sensitivity import read_layer_scores
 from qcompare.compare.table import Comparison, read_comparison
 from qcompare.errors import NotFound, QCompareError
+from qcompare.present.answer import answer
 from qcompare.present.caveats import caveats
 from qcompare.present.html import table_html
 from qcompare.present.layer_map import layer_maps
 from qcompare.present.render import render
 from qcompare.present.report import report
 from qcompare.present.side_by_side import side_by_side
-from qcompare.present.verdict import verdict
 from qcompare.store import Store
 from qcompare.study.ids import StudyIds
 from qcompare.study.records import StudyRecord
@@ -63,7 +63,7 @@ def test_other_schemes_are_named_in_rows_and_verdict(home: Path) -> None:
     newer = finished_with(home, other, layer_config={"model.layers.0.a": "W4A16"})
     found = read_comparison(Store(home), (older.id, newer.id))
     assert [str(row.title) for row in found.rows] == ["BF16", "Mixed · MXFP4/MXFP8", "Mixed · W4A16/W8A16"]
-    assert "the mixed recipe (MXFP4/MXFP8)" in verdict(found).plain.text
+    assert "Mixed · MXFP4/MXFP8" in answer(found).plain.text
 
 
 def test_rows_that_only_their_study_tells_apart_bear_its_id(home: Path) -> None:
@@ -144,7 +144,7 @@ def test_only_questions_of_rows_that_are_compared_are_counted(home: Path) -> Non
     assert {row.group for row in found.rows} == {0, 1}
     assert (found.questions, found.tasks) == (50, ("piqa",))
     assert "50 questions a recipe." in caveats(found)
-    assert "300" not in verdict(found).plain.text
+    assert "300" not in answer(found).plain.text
 
 
 def test_several_studies_are_one_in_the_stored_form(home: Path) -> None:

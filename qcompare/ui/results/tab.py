@@ -15,8 +15,9 @@ from qcompare.present.html import headline_html, table_html
 from qcompare.present.layer_map import layer_map_figure, layer_maps
 from qcompare.store import Store
 from qcompare.ui.pages import empty, page
-from qcompare.ui.parts import PageState, Panel, job_states, markup
+from qcompare.ui.parts import PageState, Panel, answer_states, markup
 from qcompare.ui.results.export import build_export
+from qcompare.ui.results.more import build_more
 from qcompare.ui.results.questions import PRESSES, build_questions
 from qcompare.ui.results.take_away import build_take_away
 from qcompare.ui.tabs import Tab, TabContext
@@ -29,6 +30,7 @@ def build_results(context: TabContext) -> list[Panel]:
     """Lay out the tab in the current page."""
     store, study_id = context.store, context.study_id
     words = markup(empty(), elem_id="qc-verdict")
+    more = build_more(context)
     take_away = build_take_away(store, study_id)
     table = markup(elem_id="qc-table", js_on_load=PRESSES)
     questions = build_questions(store, table, study_id)
@@ -37,8 +39,8 @@ def build_results(context: TabContext) -> list[Panel]:
         for kind in KINDS:
             figures += _figure(kind.title, min_width=440)
     figures += _figure(MAP_TITLE)
-    shown = Panel("results", [words, take_away, table, *figures], job_states, _show)
-    return [shown, questions, build_export(context.settings, store)]
+    shown = Panel("results", [words, take_away, table, *figures], answer_states, _show)
+    return [shown, more, questions, build_export(context.settings, store)]
 
 
 TAB = Tab(gettext_noop("Results"), build_results)
