@@ -1,5 +1,6 @@
 """Under the answer: more questions where they would settle it, and what counts as equal."""
 
+from math import ceil
 from typing import Any
 
 import gradio as gr
@@ -17,16 +18,16 @@ from qcompare.store import Store
 from qcompare.study.spec import Study
 from qcompare.ui.parts import WITH_MESSAGES, PageState, Panel, answer_states, study_exists, warn
 from qcompare.ui.tabs import TabContext
-from qcompare.words import gettext
+from qcompare.words import gettext, ngettext
 
 
 def build_more(context: TabContext) -> Panel:
     """Lay out the row in the current page and wire it."""
     settings, store, study_id = context.settings, context.store, context.study_id
-    with gr.Row(visible=False, elem_id="qc-more", equal_height=True) as row:
+    with gr.Row(visible=False, elem_id="qc-more") as row:
         ask = gr.Button("", visible=False, variant="primary", scale=0, min_width=280, elem_id="qc-ask-more")
         margin = gr.Number(
-            1.0, label=gettext("Recipes count as equal within this many points"), minimum=0, maximum=100, step=0.5,
+            1.0, label=gettext("Points that count as equal"), minimum=0, maximum=100, step=0.5,
             scale=0, min_width=320, elem_id="qc-margin",
         )  # fmt: skip
 
@@ -70,13 +71,17 @@ def _show(state: PageState, settings: Settings) -> list[Any]:
 def _wanted(store: Store, study_id: str) -> Study | None:
     """The study with as many questions as would settle it; None where they would not, or need not."""
     choice = choose(read_comparison(store, (study_id,)))
-    needed = choice.questions_needed if choice else None
-    return with_questions(store.study(study_id).spec, needed) if needed else None
+    if choice is None or choice.questions_needed is None:
+        return None
+    study = store.study(study_id).spec
+    times = choice.questions_needed / choice.questions  # tasks beside the average are asked as many times more
+    return with_questions(study, ceil(times * question_count(study)))
 
 
 def _label(study: Study, more: Study, settings: Settings) -> str:
     """`Ask 900 more questions (about 6 min)`; without the time where the model is not to be had now."""
-    text = gettext("Ask {n} more", n=numbers.questions(question_count(more) - question_count(study)))
+    n = question_count(more) - question_count(study)
+    text = ngettext("Ask {n} more question", "Ask {n} more questions", n)
     try:
         seconds = make_plan(more, settings).seconds.likely
     except QCompareError:
