@@ -31,7 +31,7 @@ def plan_table(plan: Plan) -> Any:
     from rich.console import Group
     from rich.table import Table
 
-    table = Table("recipe", title=f"{plan.facts.title} on {plan.device}: {plan.questions} questions a recipe")
+    table = Table("recipe", title=f"{plan.facts.title} on {plan.device}: {plan.questions} questions per recipe")
     for heading in ("bits asked", "achieved", "with scales", "size", "memory", "time"):
         table.add_column(heading, justify="right")
     for job in plan.jobs:

@@ -50,7 +50,10 @@ def ask_more(name: str, questions: int, settings: Settings) -> StudyRecord:
     """
     record = Store(settings.home).study(name)
     if record.imported:
-        raise InvalidStudy("study {study} was imported and is read-only: clone it to run it here", study=record.id)
+        raise InvalidStudy(
+            "study {study} was imported and is read-only: copy its settings to a new study to run it here",
+            study=record.id,
+        )
     more = with_questions(record.spec, questions)
     return submit(more, settings, name_with_questions(record, more))
 

@@ -39,7 +39,7 @@ FILTERS = (
     *(numbers.score, numbers.percent, numbers.points, numbers.bits, numbers.size, numbers.count, numbers.clock),
     *(numbers.about, numbers.divergence, numbers.probability, numbers.equals, numbers.questions),
     *(numbers.metric, numbers.metric_error, numbers.change, numbers.rate, numbers.latency),
-    *(palette.colour, difference, flips, explained, term, translate),
+    *(palette.colour, palette.marker, difference, flips, explained, term, translate),
 )
 HINTS: dict[str, str] = {
     "bits": gettext_noop("Average bits of a quantized weight, scales not counted; with scales in small print."),

@@ -57,7 +57,8 @@ def test_overview_counts_what_matters() -> None:
         ("a b c", "a b d", "same for 2 words", "d"),
         ("a b c", "a b", "same for 2 words, then ends", ""),
         ("a", "a b", "same for 1 word", "b"),
-        ("a", "", "same for 0 words, then ends", ""),
+        ("a b", "c b", "differs from the first word", "c"),
+        ("a", "", "differs from the first word", ""),
     ],
 )
 def test_agreement_in_words(baseline: str, text: str, said: str, word: str) -> None:

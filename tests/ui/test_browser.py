@@ -68,7 +68,7 @@ def test_a_budget_that_cannot_be_reached_is_one_line(app: str, open_page: Open) 
 def test_the_study_file_follows_the_widgets(app: str, open_page: Open) -> None:
     page = open_page(app)
     page.get_by_role("button", name="6 bits").click()
-    page.get_by_role("checkbox", name="Tail high").uncheck()
+    page.get_by_role("checkbox", name="Input end high").uncheck()
     page.get_by_role("radio", name="Standard").check()
     page.get_by_text("Study file and command").click()
     for line in ("- 6.0", "limit: 100"):
@@ -105,7 +105,7 @@ def test_results_show_headline_table_and_plots(app: str, shared_home: Path, open
     expect(rows.nth(4)).to_contain_text("0.5950 (93.0%)")
     expect(page.locator("#qc-table tr.qc-best")).to_contain_text("Mixed")
     expect(page.locator(".js-plotly-plot")).to_have_count(7)
-    expect(page.locator("#qc-verdict")).to_contain_text("speed is not measured")
+    expect(page.locator("#qc-verdict")).to_contain_text("speed was not measured")
 
 
 def test_a_cell_opens_its_questions_which_can_be_filtered_and_searched(
@@ -175,7 +175,7 @@ def test_an_own_prompt_becomes_a_study_of_that_prompt_alone(app: str, shared_hom
     page.locator("#qc-own").get_by_role("button", name="Ask", exact=True).click()
     expect(page.get_by_text("the prompt is empty")).to_be_visible()
     page.locator("#qc-own-prompt textarea").fill(NASTY)
-    for recipe in ("Uniform", "Head high", "Tail high"):
+    for recipe in ("Uniform", "Output end high", "Input end high"):
         page.locator("#qc-own").get_by_role("checkbox", name=recipe).uncheck()
     page.locator("#qc-own").get_by_role("button", name="Ask", exact=True).click()
     expect(page.locator("#qc-generations")).to_contain_text("No answers yet")
@@ -348,9 +348,9 @@ def test_history_finds_renames_clones_and_deletes(app: str, shared_home: Path, o
     expect(rows).to_have_count(1)
     expect(rows.first).to_contain_text("Tuesday <b>run")
     assert Store(shared_home).study(study.id).tags == ("paper", "8B")
-    page.get_by_role("button", name="Pack into one file").click()
+    page.get_by_role("button", name="Export study").click()
     expect(page.locator("#qc-chosen")).to_contain_text(".qcompare")
-    page.get_by_role("button", name="Clone into the form").click()
+    page.get_by_role("button", name="Copy settings to New").click()
     expect(page.locator("#qc-estimate")).to_contain_text("2 recipes × 308 questions")
     expect(page.get_by_role("textbox", name="Prompts")).to_have_value("Hi there")
     page.get_by_role("tab", name="History").click()

@@ -66,7 +66,7 @@ def estimate(asked: StudyForm, settings: Settings) -> Estimate:
     """Plan what the widgets ask for; never raises a `QCompareError`."""
     reach = budget_range(asked.schemes)
     if not asked.model:
-        return Estimate(reach, asked.budget, hint=gettext("Choose a model to see time, memory and disk space here."))
+        return Estimate(reach, asked.budget, hint=gettext("Name a model to see time, memory and disk."))
     try:
         study = asked.study()
     except QCompareError as error:

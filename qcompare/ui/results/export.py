@@ -36,7 +36,7 @@ def build_export(settings: Settings, store: Store) -> Panel:
     """Lay out the fold in the current page and wire its button."""
     choices = [(f"{format}\n{gettext(text)}", format) for format, text in FORMAT_TEXTS.items()]
     with gr.Accordion(
-        gettext("Export a checkpoint"), open=False, visible=False, elem_id="qc-export", elem_classes="qc-card"
+        gettext("Export checkpoint"), open=False, visible=False, elem_id="qc-export", elem_classes="qc-card"
     ) as fold:
         with gr.Row(equal_height=True):
             recipe = gr.Dropdown([], label=gettext("Recipe"), scale=2, min_width=200)
