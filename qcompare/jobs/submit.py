@@ -1,5 +1,6 @@
 """Queue a study and make sure that somebody runs it."""
 
+from itertools import count
 from pathlib import Path
 
 from qcompare.errors import InvalidStudy
@@ -33,7 +34,8 @@ def submit(study: Study, settings: Settings, name: str | None = None, anyway: bo
         budgets = [x.avg_bits for x in plan.jobs if x.avg_bits and not (x.recipe.avg_bits or x.recipe.max_size)]
         study = study.model_copy(update={"avg_bits": tuple(dict.fromkeys(budgets)) or study.avg_bits})
     jobs = [(job.recipe, job.avg_bits, job.cost) for job in plan.jobs]
-    record = Store(settings.home).add_study(study, name or study_name(study, plan.facts.title), jobs)
+    store = Store(settings.home)
+    record = store.add_study(study, unused(store, name or study_name(study, plan.facts.title)), jobs)
     ensure_running(settings)
     return record
 
@@ -67,6 +69,13 @@ def _with_absolute_paths(study: Study, settings: Settings) -> Study:
         text = str(Path(study.divergence.text).expanduser().absolute())
         changes["divergence"] = study.divergence.model_copy(update={"text": text})
     return study.model_copy(update=changes)
+
+
+def unused(store: Store, name: str) -> str:
+    """The name, with a number where another study has it: `SmolLM2 · MXFP4/MXFP8 · 5 bits (2)`."""
+    taken = {study.name for study in store.studies()}
+    names = (name if n == 1 else f"{name} ({n})" for n in count(1))
+    return next(each for each in names if each not in taken)
 
 
 def study_name(study: Study, title: str) -> str:

@@ -42,8 +42,6 @@ class Plan:
     questions: int
     """Questions every recipe answers."""
     device: str
-    tasks_timed: bool = False
-    """Every task was timed on this machine before, so the time is more than a rule of thumb."""
 
     @property
     def seconds(self) -> Range:
@@ -103,7 +101,6 @@ def plan_for(facts: ModelFacts, study: Study, settings: Settings, past: Sequence
         jobs=tuple(_planned(recipe, context, described, estimates) for recipe, context, described in rows),
         questions=question_count(study),
         device=device,
-        tasks_timed=estimates.tasks_timed,
     )
 
 

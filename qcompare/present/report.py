@@ -84,7 +84,7 @@ def report(store: Store, study_ids: StudyIds) -> str:
 
 def _figures(store: Store, comparison: Comparison, selection: Selection) -> list[Drawn]:
     drawn = []
-    if comparison.scored:
+    if comparison.best:
         for kind in KINDS:
             words = kind.describe(comparison)
             if words:

@@ -93,6 +93,8 @@ class Job(Frozen):
     created: float
     started: float | None = None
     finished: float | None = None
+    spent: float = 0.0
+    """Seconds that earlier attempts took, which were paused, cancelled or interrupted: work goes on from theirs."""
     error: StoredMessage | None = None
     """One line: why it failed."""
     failure: FailureKind | None = None

@@ -103,7 +103,9 @@ def _open_address(context: TabContext) -> None:
 
 
 def study_of(store: Store, asked: str) -> str:
-    """The id of the study that an address asks for; the newest where it names none or an unknown one.
+    """The id of the study that an address asks for; the newest where it names none.
+
+    Empty, after a message, where there is no such study: another one is not what the address means.
 
     Of several studies: their ids with commas between.
     """
@@ -115,4 +117,5 @@ def study_of(store: Store, asked: str) -> str:
             return format_ids(tuple(store.study(name).id for name in ids))
     except NotFound as error:
         warn(error)
+        return ""
     return store.newest() or ""

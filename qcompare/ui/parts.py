@@ -14,8 +14,9 @@ import gradio as gr
 from qcompare.errors import NotFound, QCompareError
 from qcompare.store import Store
 from qcompare.study.ids import StudyIds
+from qcompare.ui.pages import empty
 from qcompare.ui.shared import Memory
-from qcompare.words import language, translate
+from qcompare.words import gettext, language, translate
 
 T = TypeVar("T")
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -89,6 +90,13 @@ def warn_on_error(act: Callable[[], T], otherwise: T) -> T:
     except QCompareError as error:
         warn(error)
         return otherwise
+
+
+def nothing_open(state: PageState) -> str:
+    """What stands where no study is open: the way to one."""
+    if state.store.newest() is None:
+        return empty()
+    return empty(gettext("No study is open: choose one at the top of the page, or in History."))
 
 
 def study_exists(state: PageState) -> bool:

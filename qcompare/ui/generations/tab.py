@@ -6,8 +6,8 @@ from qcompare.compare.selection import read_selection
 from qcompare.errors import QCompareError
 from qcompare.present.side_by_side import side_by_side
 from qcompare.ui.generations.own_prompt import build_own_prompt
-from qcompare.ui.pages import empty, page
-from qcompare.ui.parts import PageState, Panel, job_states, markup
+from qcompare.ui.pages import empty, opening, page
+from qcompare.ui.parts import PageState, Panel, job_states, markup, nothing_open
 from qcompare.ui.tabs import Tab, TabContext
 from qcompare.words import gettext, gettext_noop, translate
 
@@ -15,7 +15,7 @@ from qcompare.words import gettext, gettext_noop, translate
 def build_generations(context: TabContext) -> list[Panel]:
     """Lay out the tab in the current page."""
     own = build_own_prompt(context.settings, context.study_id)
-    answers = markup(empty(), elem_id="qc-generations")
+    answers = markup(opening(), elem_id="qc-generations")
     return [own, Panel("generations", [answers], job_states, _show)]
 
 
@@ -24,7 +24,7 @@ TAB = Tab(gettext_noop("Generations"), build_generations)
 
 def _show(state: PageState) -> list[Any]:
     if not state.study_ids:
-        return [empty()]
+        return [nothing_open(state)]
     try:
         selection = read_selection(state.store, state.study_ids)
     except QCompareError as error:

@@ -23,7 +23,7 @@ class SizeTime:
 
     size: Size
     seconds: float | None
-    """None where this machine has not timed its tasks on this model yet."""
+    """The same estimate as below the cards; None until there is a plan."""
 
 
 UNTIMED = tuple(SizeTime(size, None) for size in SIZES)
@@ -96,4 +96,4 @@ def _fits(plan: Plan) -> str:
 
 def _timed(size: Size, facts: ModelFacts, study: Study, settings: Settings, past: Sequence[Past]) -> SizeTime:
     plan = plan_for(facts, study.model_copy(update={"tasks": size.tasks, "limit": size.limit}), settings, past)
-    return SizeTime(size, plan.seconds.likely if plan.tasks_timed else None)
+    return SizeTime(size, plan.seconds.likely)

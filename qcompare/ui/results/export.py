@@ -7,7 +7,9 @@ from typing import Any
 
 import gradio as gr
 
+from qcompare.compare.choice import choose
 from qcompare.compare.selection import row_titles
+from qcompare.compare.table import read_comparison
 from qcompare.errors import NotFound, QCompareError
 from qcompare.export.model_card import agreement
 from qcompare.jobs.exports import export_state, queue_export
@@ -89,7 +91,18 @@ def _show(state: PageState) -> list[Any]:
         return [gr.update(visible=False), gr.skip(), ""]
     choices = [(translate(title), job_id) for job_id, title in row_titles(jobs).items()]
     lines = list(_lines(state, choices))
-    return [gr.update(visible=True), gr.update(choices=choices), page("exports", lines=lines)]
+    return [
+        gr.update(visible=True),
+        gr.update(choices=choices, value=_first(state, jobs)),
+        page("exports", lines=lines),
+    ]
+
+
+def _first(state: PageState, jobs: list[Job]) -> str:
+    """The recipe to be shipped, else the first one."""
+    ids = [job.id for job in jobs]
+    choice = choose(read_comparison(state.store, state.study_ids))
+    return choice.pick.job_id if choice and choice.pick and choice.pick.job_id in ids else ids[0]
 
 
 def _lines(state: PageState, choices: list[tuple[str, str]]) -> Iterator[Line]:

@@ -14,8 +14,8 @@ from qcompare.present.glossary import explained
 from qcompare.present.html import headline_html, table_html
 from qcompare.present.layer_map import layer_map_figure, layer_maps
 from qcompare.store import Store
-from qcompare.ui.pages import empty, page
-from qcompare.ui.parts import PageState, Panel, answer_states, markup
+from qcompare.ui.pages import empty, opening, page
+from qcompare.ui.parts import PageState, Panel, answer_states, markup, nothing_open
 from qcompare.ui.results.export import build_export
 from qcompare.ui.results.more import build_more
 from qcompare.ui.results.questions import PRESSES, build_questions
@@ -29,7 +29,7 @@ MAP_TITLE = gettext_noop("Which layer got which scheme")
 def build_results(context: TabContext) -> list[Panel]:
     """Lay out the tab in the current page."""
     store, study_id = context.store, context.study_id
-    words = markup(empty(), elem_id="qc-verdict")
+    words = markup(opening(), elem_id="qc-verdict")
     more = build_more(context)
     take_away = build_take_away(store, study_id)
     table = markup(elem_id="qc-table", js_on_load=PRESSES)
@@ -57,7 +57,7 @@ def _figure(title: str, min_width: int = 320) -> list[gr.blocks.Block]:
 
 def _show(state: PageState) -> list[Any]:
     if not state.study_ids:
-        return _nothing(empty())
+        return _nothing(nothing_open(state))
     try:
         selection = read_selection(state.store, state.study_ids)
     except QCompareError as error:
@@ -81,7 +81,7 @@ def _nothing(said: str) -> list[Any]:
 def _figures(comparison: Comparison) -> list[Any]:
     values: list[Any] = []
     for kind in KINDS:
-        words = kind.describe(comparison) if comparison.scored else ""
+        words = kind.describe(comparison) if comparison.best else ""
         values += _drawn(kind.draw(comparison), [words]) if words else [gr.update(visible=False), None, ""]
     return values
 
