@@ -1,6 +1,6 @@
 """From a study to its jobs, before anything runs: what each will be, and what it will cost."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from qcompare.evaluate.tasks.check import check_tasks
@@ -29,6 +29,8 @@ class PlannedJob:
     size_bytes: int | None
     cost: Cost
     """What it is expected to take."""
+    layer_config: Mapping[str, str] | None = None
+    """Full layer name → scheme; None where only the run can tell."""
 
 
 @dataclass(frozen=True)
@@ -128,4 +130,5 @@ def _planned(recipe: Recipe, context: BuildContext, facts: ModelFacts, estimates
         bits=None if config is None else count(facts.layers, config, context.avg_bits),
         size_bytes=size,
         cost=estimates.cost(recipe, context.avg_bits),
+        layer_config=config,
     )

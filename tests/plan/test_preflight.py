@@ -203,3 +203,12 @@ def test_the_memory_of_this_machine_is_read() -> None:
     found = ram()
     assert 0 < found.free_bytes <= found.total_bytes
     assert replace(found, holders=()) == found
+
+
+@pytest.mark.parametrize("budget", [4.0, 8.0])
+def test_budgets_at_which_recipes_are_the_same_model_are_named(settings: Settings, budget: float) -> None:
+    recipes = ("bf16", "uniform", "head", "tail", "mixed")
+    (said,) = notes(make_plan(Study(recipes=recipes, avg_bits=(5.0, budget)), settings))
+    assert str(said).startswith(f"at {budget:g} bits ")
+    assert all(name in str(said) for name in ("Output end high", "Input end high", "Mixed"))
+    assert list(notes(make_plan(Study(recipes=recipes), settings))) == []

@@ -74,8 +74,8 @@ def _wanted(store: Store, study_id: str) -> Study | None:
     if choice is None or choice.questions_needed is None:
         return None
     study = store.study(study_id).spec
-    times = choice.questions_needed / choice.questions  # tasks beside the average are asked as many times more
-    return with_questions(study, ceil(times * question_count(study)))
+    # tasks beside the average are asked as many times more
+    return with_questions(study, ceil(choice.questions_needed * question_count(study) / choice.questions))
 
 
 def _label(study: Study, more: Study, settings: Settings) -> str:
