@@ -16,11 +16,14 @@ from qcompare.study.records import StudyRecord
 from qcompare.study.spec import Study
 
 
-def submit(study: Study, settings: Settings, name: str | None = None, anyway: bool = False) -> StudyRecord:
+def submit(
+    study: Study, settings: Settings, name: str | None = None, anyway: bool = False, asked_of: str | None = None
+) -> StudyRecord:
     """Check a study, store it, queue its jobs, and start a supervisor where none runs. Returns at once.
 
     Args:
         anyway: also when it does not seem to fit this machine.
+        asked_of: the study whose rows it asks a further prompt.
 
     Raises:
         DoesNotFit: it needs more than this machine has; nothing was stored.
@@ -35,7 +38,7 @@ def submit(study: Study, settings: Settings, name: str | None = None, anyway: bo
         study = study.model_copy(update={"avg_bits": tuple(dict.fromkeys(budgets)) or study.avg_bits})
     jobs = [(job.recipe, job.avg_bits, job.cost) for job in plan.jobs]
     store = Store(settings.home)
-    record = store.add_study(study, unused(store, name or study_name(study, plan.facts.title)), jobs)
+    record = store.add_study(study, unused(store, name or study_name(study, plan.facts.title)), jobs, asked_of)
     ensure_running(settings)
     return record
 

@@ -142,6 +142,8 @@ class StudyRecord(Frozen):
     """Came from another home as one file: to be read only."""
     size_bytes: int = 0
     """Of the files of its ended jobs."""
+    asked_of: str | None = None
+    """The study that it asks a further prompt of: its answers are shown there, and it goes with that one."""
 
 
 class Range(Frozen):

@@ -49,7 +49,7 @@ def _token(state: PageState) -> Hashable:
 
 
 def _show(state: PageState) -> list[Any]:
-    studies = state.store.studies()
+    studies = [study for study in state.store.studies() if not study.asked_of]
     shown = studies[:PICKED_FROM] + [study for study in studies[PICKED_FROM:] if study.id == state.study_id]
     choices = [
         (f"{s.name} · {numbers.day(s.created)} · {gettext(STATUS_WORDS[s.status.value])}", s.id) for s in shown

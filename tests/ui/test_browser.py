@@ -99,7 +99,7 @@ def test_a_dropped_file_that_is_no_study_is_refused_in_one_line(app: str, open_p
 def test_results_show_headline_table_and_plots(app: str, shared_home: Path, open_page: Open) -> None:
     study = finished_study(shared_home, Study(limit=100))
     page = open_page(f"{app}?study={study.id}&tab=results")
-    expect(page.locator("#qc-verdict h2:visible")).to_contain_text("keeps about 93 of 100 correct answers")
+    expect(page.locator("#qc-verdict h2:visible")).to_contain_text("If you ship one: Mixed, 5 bits")
     rows = page.locator("#qc-table tbody tr")
     expect(rows).to_have_count(5)
     expect(rows.nth(4)).to_contain_text("0.5950 (93.0%)")
@@ -144,16 +144,16 @@ def test_the_report_is_downloaded_and_opens_without_the_app(
     saved = tmp_path / download.value.suggested_filename
     download.value.save_as(saved)
     page.goto(saved.as_uri())
-    expect(page.locator("h2:visible").first).to_contain_text("keeps about 93 of 100")
+    expect(page.locator("h2:visible").first).to_contain_text("If you ship one: Mixed, 5 bits")
     expect(page.locator(".js-plotly-plot svg.main-svg").first).to_be_visible()
 
 
 def test_the_verdict_changes_its_wording(app: str, shared_home: Path, open_page: Open) -> None:
     study = finished_study(shared_home, Study(limit=100))
     page = open_page(f"{app}?study={study.id}&tab=results")
-    expect(page.get_by_text("Holm over 4")).to_be_hidden()
+    expect(page.get_by_text("Holm-corrected over 4").first).to_be_hidden()
     page.get_by_text("Expert", exact=True).click()
-    expect(page.get_by_text("Holm over 4")).to_be_visible()
+    expect(page.get_by_text("Holm-corrected over 4").first).to_be_visible()
 
 
 def test_generations_are_text_and_marked_where_they_differ(app: str, shared_home: Path, open_page: Open) -> None:
@@ -168,7 +168,7 @@ def test_generations_are_text_and_marked_where_they_differ(app: str, shared_home
     assert page.title() == "qcompare"
 
 
-def test_an_own_prompt_becomes_a_study_of_that_prompt_alone(app: str, shared_home: Path, open_page: Open) -> None:
+def test_an_own_prompt_joins_the_study_that_it_is_asked_of(app: str, shared_home: Path, open_page: Open) -> None:
     study = finished_study(shared_home)
     page = open_page(f"{app}?study={study.id}&tab=generations")
     page.get_by_text("Ask your own prompt").click()
@@ -178,16 +178,20 @@ def test_an_own_prompt_becomes_a_study_of_that_prompt_alone(app: str, shared_hom
     for recipe in ("Uniform", "Output end high", "Input end high"):
         page.locator("#qc-own").get_by_role("checkbox", name=recipe).uncheck()
     page.locator("#qc-own").get_by_role("button", name="Ask", exact=True).click()
-    expect(page.locator("#qc-generations")).to_contain_text("No answers yet")
+    expect(page.locator("#qc-generations")).to_contain_text("0 of 2 recipes done")
+    expect(page).to_have_url(re.compile(study.id))
+    assert Store(shared_home).newest() == study.id
     asked = Store(shared_home).studies()[0].spec
     assert (asked.prompts, [recipe.name for recipe in asked.recipes], asked.tasks) == (
         (NASTY,),
         ["bf16", "mixed"],
         (),
     )
+    page.locator("#qc-own-before input").click()
+    page.get_by_role("option").last.click()
     page.locator("#qc-own-prompt textarea").fill("And why?")
     page.locator("#qc-own").get_by_role("button", name="Ask", exact=True).click()
-    expect(page.locator("#qc-own-before input")).to_have_value(re.compile("And why\\?$"))
+    expect(page.locator("#qc-generations")).to_contain_text("“And why?”")
     assert Store(shared_home).studies()[0].spec.prompts == ((NASTY, "And why?"),)
     assert page.title() == "qcompare"
 

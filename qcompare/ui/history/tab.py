@@ -127,7 +127,7 @@ def comparer(store: Store) -> Callable[[View], list[Any]]:
 
 def history_rows(store: Store, view: View, search: str, state: str, chosen: str) -> str:
     """The list as HTML: the newest that match."""
-    studies = store.studies()
+    studies = [study for study in store.studies() if not study.asked_of]
     found = store.search(search or "", None if state == ANY else Status(state), view.tag)
     tags = Counter(tag for study in studies for tag in study.tags)
     here = {study.id for study in studies}
