@@ -170,7 +170,7 @@ class Run:
         return TypeAdapter(ModeChoice).validate_python(json.loads((entry / "mode.json").read_text(encoding="utf-8")))
 
     def _reference(self, model: Any, tokenizer: Any, report: Any) -> Any:
-        """What the original model makes of the held-out text; None where there is none, or `auto` finds one too short."""
+        """What the original makes of the held-out text; None without one, or where `auto` finds one too short."""
         from qcompare.evaluate.held_out import original_states, passages
 
         assert self.study.divergence

@@ -55,4 +55,4 @@ def test_own_texts_too_short_for_a_divergence_leave_their_scores(
     run_job(store, job, settings)
     result = store.folder(job.id).result()
     assert result.divergence is None
-    assert result.scores
+    assert result.tasks
