@@ -22,8 +22,8 @@ from qcompare.study.records import Job, Status
 from qcompare.study.samples import write_samples
 
 UNUSED_ALLOCATION = ("AutoScheme final avg_bits", "AutoScheme quantized-layer avg_bits")
-"""Beginnings of auto-round's lines on the allocation it makes while it scores layers for us. We use the scores alone and
-allocate ourselves, so the bits it names are none of the study's."""
+"""Beginnings of auto-round's lines on the allocation it makes while it scores layers. Only the scores are used, so the
+bits it names are none of the study's."""
 
 
 def about_this_study(record: logging.LogRecord) -> bool:
