@@ -22,7 +22,7 @@ from qcompare.study.records import Job, Status
 from qcompare.study.samples import write_samples
 
 UNUSED_ALLOCATION = ("AutoScheme final avg_bits", "AutoScheme quantized-layer avg_bits")
-"""Beginnings of auto-round's lines on the allocation it makes while it scores layers. Only the scores are used, so the
+"""Beginnings of lines on the allocation that auto-round makes while it scores layers. Only the scores are used: the
 bits it names are none of the study's."""
 
 

@@ -426,3 +426,48 @@ def test_a_phone_never_scrolls_the_page_sideways(app: str, shared_home: Path, op
     expect(page.get_by_role("tab", selected=True)).to_be_visible()
     page.wait_for_timeout(300)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_margin_changes_what_to_ship(app: str, shared_home: Path, open_page: Open) -> None:
+    study = finished_study(shared_home, Study(limit=100))
+    page = open_page(f"{app}?study={study.id}&tab=results")
+    claim = page.locator("#qc-verdict h2:visible")
+    expect(claim).to_contain_text("If you ship one: Mixed")
+    margin = page.locator("#qc-margin input")
+    margin.fill("30")
+    margin.press("Enter")
+    expect(claim).to_contain_text("Ship this: Uniform.")
+    expect(page.locator("#qc-verdict")).to_contain_text("They perform the same; take the smaller")
+
+
+def test_more_questions_are_asked_by_a_button(app: str, shared_home: Path, open_page: Open) -> None:
+    study = finished_study(shared_home, Study(limit=30, tasks=("piqa",), recipes=("bf16", "tail", "mixed")))
+    page = open_page(f"{app}?study={study.id}&tab=results")
+    expect(page.locator("#qc-verdict h2:visible")).to_contain_text("No winner yet")
+    page.locator("#qc-ask-more").click()
+    expect(page.get_by_role("tab", selected=True)).to_have_text("Progress")
+    expect(page.locator(".qc-job")).to_have_count(3)
+    newest = Store(shared_home).studies()[0]
+    assert newest.id != study.id
+    assert newest.name == f"{study.name} · 400 questions"
+
+
+def test_an_address_of_no_study_opens_none(app: str, shared_home: Path, open_page: Open) -> None:
+    finished_study(shared_home)
+    page = open_page(f"{app}?study=nonsense&tab=results")
+    expect(page.get_by_text("unknown study 'nonsense'")).to_be_visible()
+    expect(page.locator("#qc-verdict")).to_contain_text("No study is open")
+
+
+def test_arrow_keys_move_between_choices_and_what_has_the_focus_is_seen(app: str, open_page: Open) -> None:
+    page = open_page(f"{app}?tab=new")
+    page.locator("#qc-cards input[type=radio]").first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("radio", name="Hub")).to_be_checked()
+    expect(page.get_by_role("radio", name="Hub")).to_be_focused()
+    outline = "choice => getComputedStyle(choice.closest('label')).outlineStyle"
+    assert page.get_by_role("radio", name="Hub").evaluate(outline) == "solid"
+    page.locator("#qc-cards textarea").last.focus()
+    page.wait_for_timeout(500)
+    field, bar = page.locator("#qc-cards textarea").last.bounding_box(), page.locator("#qc-start").bounding_box()
+    assert field and bar and field["y"] + field["height"] <= bar["y"]
