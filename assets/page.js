@@ -102,7 +102,7 @@ document.addEventListener("click", (event) => {
 document.addEventListener("keydown", (event) => {
   const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
   if (!step || !event.target.matches?.('.gradio-container input[type="radio"]')) return;
-  const group = [...event.target.closest("fieldset, .wrap, [role='radiogroup']").querySelectorAll('input[type="radio"]:not(:disabled)')];
+  const group = [...(event.target.closest("fieldset, .wrap, [role='radiogroup']") ?? document.body).querySelectorAll('input[type="radio"]:not(:disabled)')];
   const next = group[(group.indexOf(event.target) + step + group.length) % group.length];
   event.preventDefault();
   next.focus();

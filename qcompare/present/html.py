@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from qcompare.compare.choice import choose
 from qcompare.compare.questions import Change, Questions
 from qcompare.compare.table import Comparison, Row
 from qcompare.present import numbers, palette
@@ -124,6 +125,7 @@ def table_html(comparison: Comparison) -> str:
         "table",
         groups=groups,
         model=comparison.model.name if comparison.model else comparison.study.model,
+        pick=choice.pick.job_id if (choice := choose(comparison)) and choice.pick and choice.not_worse else "",
         highest={row.job_id for row in comparison.highest},
         hints=HINTS,
         words=WORDS,

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
+from qcompare.compare.table import Comparison, read_comparison
 from qcompare.errors import NotFound, QCompareError
 from qcompare.store import Store
 from qcompare.study.ids import StudyIds
@@ -90,6 +91,16 @@ def warn_on_error(act: Callable[[], T], otherwise: T) -> T:
     except QCompareError as error:
         warn(error)
         return otherwise
+
+
+def comparison_of(state: PageState) -> Comparison:
+    """The comparison of the studies that are looked at; the parts of a page and all its visitors share it.
+
+    Raises:
+        QCompareError: as `read_comparison`.
+    """
+    key = ("comparison", state.store.home, answer_states(state))
+    return DRAWN.answer(key, lambda: read_comparison(state.store, state.study_ids))
 
 
 def nothing_open(state: PageState) -> str:

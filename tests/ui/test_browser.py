@@ -461,6 +461,7 @@ def test_an_address_of_no_study_opens_none(app: str, shared_home: Path, open_pag
 
 def test_arrow_keys_move_between_choices_and_what_has_the_focus_is_seen(app: str, open_page: Open) -> None:
     page = open_page(f"{app}?tab=new")
+    expect(page.locator("#qc-go")).to_be_enabled()
     page.locator("#qc-cards input[type=radio]").first.focus()
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("radio", name="Hub")).to_be_checked()

@@ -9,7 +9,6 @@ import gradio as gr
 
 from qcompare.compare.choice import choose
 from qcompare.compare.selection import row_titles
-from qcompare.compare.table import read_comparison
 from qcompare.errors import NotFound, QCompareError
 from qcompare.export.model_card import agreement
 from qcompare.jobs.exports import export_state, queue_export
@@ -18,7 +17,7 @@ from qcompare.store import Store
 from qcompare.study.formats import CHECKPOINT_FORMATS
 from qcompare.study.records import ExportState, Job, Status
 from qcompare.ui.pages import page
-from qcompare.ui.parts import WITH_MESSAGES, PageState, Panel, markup, study_exists, warn
+from qcompare.ui.parts import WITH_MESSAGES, PageState, Panel, comparison_of, markup, study_exists, warn
 from qcompare.ui.texts import FORMAT_TEXTS
 from qcompare.words import gettext, translate
 
@@ -101,7 +100,7 @@ def _show(state: PageState) -> list[Any]:
 def _first(state: PageState, jobs: list[Job]) -> str:
     """The recipe to be shipped, else the first one."""
     ids = [job.id for job in jobs]
-    choice = choose(read_comparison(state.store, state.study_ids))
+    choice = choose(comparison_of(state))
     return choice.pick.job_id if choice and choice.pick and choice.pick.job_id in ids else ids[0]
 
 

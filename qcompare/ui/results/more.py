@@ -6,7 +6,6 @@ from typing import Any
 import gradio as gr
 
 from qcompare.compare.choice import choose
-from qcompare.compare.table import read_comparison
 from qcompare.errors import QCompareError
 from qcompare.jobs.library import set_margin
 from qcompare.jobs.submit import ask_more
@@ -14,9 +13,8 @@ from qcompare.plan.more import with_questions
 from qcompare.plan.plan import make_plan, question_count
 from qcompare.present import numbers
 from qcompare.settings import Settings
-from qcompare.store import Store
 from qcompare.study.spec import Study
-from qcompare.ui.parts import WITH_MESSAGES, PageState, Panel, answer_states, study_exists, warn
+from qcompare.ui.parts import WITH_MESSAGES, PageState, Panel, answer_states, comparison_of, study_exists, warn
 from qcompare.ui.tabs import TabContext
 from qcompare.words import gettext, ngettext
 
@@ -33,7 +31,7 @@ def build_more(context: TabContext) -> Panel:
 
     def start(study: str) -> list[Any]:
         try:
-            more = _wanted(store, study)
+            more = _wanted(PageState(store, (study,), ""))
             if more is None:
                 return [gr.skip(), gr.skip()]
             return [ask_more(study, question_count(more), settings).id, gr.Tabs(selected="progress")]
@@ -58,7 +56,7 @@ def _show(state: PageState, settings: Settings) -> list[Any]:
         return [gr.update(visible=False), gr.skip(), gr.skip()]
     study = state.store.study(state.study_id)
     try:
-        more = None if study.imported or not study.status.ended else _wanted(state.store, study.id)
+        more = None if study.imported or not study.status.ended else _wanted(state)
     except QCompareError:
         more = None
     return [
@@ -68,12 +66,12 @@ def _show(state: PageState, settings: Settings) -> list[Any]:
     ]
 
 
-def _wanted(store: Store, study_id: str) -> Study | None:
+def _wanted(state: PageState) -> Study | None:
     """The study with as many questions as would settle it; None where they would not, or need not."""
-    choice = choose(read_comparison(store, (study_id,)))
+    choice = choose(comparison_of(state))
     if choice is None or choice.questions_needed is None:
         return None
-    study = store.study(study_id).spec
+    study = state.store.study(state.study_id).spec
     # tasks beside the average are asked as many times more
     return with_questions(study, ceil(choice.questions_needed * question_count(study) / choice.questions))
 

@@ -4,10 +4,9 @@ from typing import Any
 
 import gradio as gr
 
-from qcompare.compare.answers import read_all_answers
 from qcompare.compare.selection import Selection, read_selection
 from qcompare.compare.sensitivity import read_layer_scores
-from qcompare.compare.table import Comparison, compare
+from qcompare.compare.table import Comparison
 from qcompare.errors import QCompareError
 from qcompare.present.figures import KINDS
 from qcompare.present.glossary import explained
@@ -15,7 +14,7 @@ from qcompare.present.html import headline_html, table_html
 from qcompare.present.layer_map import layer_map_figure, layer_maps
 from qcompare.store import Store
 from qcompare.ui.pages import empty, opening, page
-from qcompare.ui.parts import PageState, Panel, answer_states, markup, nothing_open
+from qcompare.ui.parts import PageState, Panel, answer_states, comparison_of, markup, nothing_open
 from qcompare.ui.results.export import build_export
 from qcompare.ui.results.more import build_more
 from qcompare.ui.results.questions import PRESSES, build_questions
@@ -59,10 +58,9 @@ def _show(state: PageState) -> list[Any]:
     if not state.study_ids:
         return _nothing(nothing_open(state))
     try:
-        selection = read_selection(state.store, state.study_ids)
+        selection, comparison = read_selection(state.store, state.study_ids), comparison_of(state)
     except QCompareError as error:
         return _nothing(empty(translate(error.message)))
-    comparison = compare(selection, *read_all_answers(state.store, selection.results))
     shown = gr.update(visible=bool(selection.results))
     return [
         headline_html(comparison),
