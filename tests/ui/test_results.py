@@ -59,6 +59,8 @@ def test_more_questions_are_offered_where_they_would_settle_it(home: Path, setti
     assert ask["value"].startswith("Ask 370 more questions")
     row, ask, _ = more._show(PageState(Store(home), (clear.id,), ""), settings)
     assert row["visible"] and not ask["visible"]
+    alone = finished_study(home, Study(recipes=("bf16",)))
+    assert not more._show(PageState(Store(home), (alone.id,), ""), settings)[0]["visible"]
 
 
 def test_the_margin_changes_the_answer_and_is_kept_with_the_study(home: Path, settings: Settings) -> None:

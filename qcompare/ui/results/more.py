@@ -52,7 +52,7 @@ def build_more(context: TabContext) -> Panel:
 
 
 def _show(state: PageState, settings: Settings) -> list[Any]:
-    if not study_exists(state) or not state.store.results(state.study_id):
+    if not study_exists(state) or comparison_of(state).best is None:
         return [gr.update(visible=False), gr.skip(), gr.skip()]
     study = state.store.study(state.study_id)
     try:
