@@ -33,7 +33,7 @@ def _build(settings: Settings, store: Store) -> SpeakingBlocks:
     app = SpeakingBlocks(title=PRODUCT, analytics_enabled=False)
     with app:
         study_id, job_id, acted = (gr.Textbox("", visible=False) for _ in range(3))
-        header = build_header()
+        header = build_header(settings, study_id)
         panels = [header.panel]
         with gr.Tabs(elem_id="qc-tabs") as tabs:
             context = TabContext(app, tabs, settings, store, study_id, job_id, acted)

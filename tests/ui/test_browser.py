@@ -461,9 +461,9 @@ def test_an_address_of_no_study_opens_none(app: str, shared_home: Path, open_pag
 
 def test_arrow_keys_move_between_choices_and_what_has_the_focus_is_seen(app: str, open_page: Open) -> None:
     page = open_page(f"{app}?tab=new")
-    expect(page.locator("#qc-go")).to_be_enabled()
-    page.locator("#qc-cards input[type=radio]").first.focus()
-    page.keyboard.press("ArrowRight")
+    expect(page.locator("#qc-estimate")).to_contain_text("5 recipes × 100 questions")
+    page.wait_for_timeout(1000)
+    page.get_by_role("radio", name="Demo", exact=True).press("ArrowRight")
     expect(page.get_by_role("radio", name="Hub")).to_be_checked()
     expect(page.get_by_role("radio", name="Hub")).to_be_focused()
     outline = "choice => getComputedStyle(choice.closest('label')).outlineStyle"
@@ -472,3 +472,15 @@ def test_arrow_keys_move_between_choices_and_what_has_the_focus_is_seen(app: str
     page.wait_for_timeout(500)
     field, bar = page.locator("#qc-cards textarea").last.bounding_box(), page.locator("#qc-start").bounding_box()
     assert field and bar and field["y"] + field["height"] <= bar["y"]
+
+
+def test_a_study_is_renamed_in_its_place(app: str, shared_home: Path, open_page: Open) -> None:
+    study = finished_study(shared_home)
+    page = open_page(f"{app}?study={study.id}&tab=results")
+    page.get_by_role("button", name="Rename").click()
+    field = page.locator("#qc-name").get_by_role("textbox")
+    expect(field).to_have_value(study.name)
+    field.fill("A name of its own")
+    field.press("Enter")
+    expect(page.locator("#qc-picker input")).to_have_value(re.compile("^A name of its own · "))
+    assert Store(shared_home).study(study.id).name == "A name of its own"
