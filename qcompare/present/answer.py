@@ -69,9 +69,16 @@ def answer(comparison: Comparison) -> Answer:
 def answer_lines(comparison: Comparison) -> list[str]:
     """The answer in plain words for a page of text, a line for each sentence and each budget."""
     found = answer(comparison)
-    text = gettext_noop("{bits} bits: {recipe}, {size}, {kept} of every 100, by {basis}.")
-    budgets = [gettext(text, **vars(each)) for each in found.budgets]
+    budgets = [gettext(_budget_text(each), **vars(each)) for each in found.budgets]
     return [found.plain.claim, *found.plain.details, *budgets]
+
+
+def _budget_text(found: OfBudget) -> str:
+    if found.recipe == MISSING:
+        return gettext_noop("{bits} bits: {basis}.")
+    if found.kept == MISSING:
+        return gettext_noop("{bits} bits: {recipe}, {size}, by {basis}.")
+    return gettext_noop("{bits} bits: {recipe}, {size}, {kept} right for every 100 of the original, by {basis}.")
 
 
 def _nothing_yet(comparison: Comparison) -> str:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from qcompare.compare.statistics import PairedDifference
 from qcompare.compare.table import Comparison, Row, read_comparison
-from qcompare.present.answer import Answer, answer
+from qcompare.present.answer import Answer, answer, answer_lines
+from qcompare.present.numbers import MISSING
 from qcompare.present.render import render
 from qcompare.store import Store
 from qcompare.study.records import Status
@@ -180,3 +181,10 @@ def test_the_terminal_begins_with_the_answer(home: Path) -> None:
     lines = render(read(home), "table").splitlines()
     assert lines[0].startswith("Every smaller version is clearly worse")
     assert any(line.startswith("4.5 bits: Mixed · 4.5 bits, ") for line in lines[:6])
+
+
+def test_a_budget_without_a_winner_says_so_in_the_terminal(home: Path) -> None:
+    finished_study(home, Study(avg_bits=(4.5, 6.0), limit=3, tasks=("piqa",)))
+    lines = answer_lines(without_kl(read(home)))
+    assert "4.5 bits: no winner yet (3 questions)." in lines
+    assert MISSING not in " ".join(lines)
