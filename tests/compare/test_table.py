@@ -115,7 +115,7 @@ def test_caveats_name_simulation_and_demo_data(home: Path) -> None:
     finished_study(home)
     text = " ".join(caveats(read(home)))
     assert "100 questions per recipe" in text
-    assert "Simulated" in text
+    assert "Accuracy is true to the format; speed was not measured." in text
     assert "demo bundle" in text
 
 
