@@ -57,8 +57,8 @@ def simulate(
             if layer is model.get_output_embeddings():
                 keep_original_head(model)
             layer.weight.data.copy_(weight_rounding(scheme)(layer.weight.data, **settings.get(name, {})))
-            if activations and rounds_activations(scheme):
-                round_inputs(layer, shared, scheme, input_maxima.get(name))
+            if activations and (rounding := activation_rounding(scheme, input_maxima.get(name))):
+                round_inputs(layer, shared, rounding)
             report(done, len(layer_config))
 
 
@@ -110,29 +110,21 @@ class SharedInput(threading.local):
     def __init__(self) -> None:
         self._source: torch.Tensor | None = None
         self._version = 0
-        self._rounded: dict[tuple[str, float | None], torch.Tensor] = {}
+        self._rounded: dict[Rounding, torch.Tensor] = {}
 
-    def rounded(self, x: "torch.Tensor", scheme: str, maximum: float | None = None) -> "torch.Tensor":
-        """`x` as the scheme's activations: shape (..., features), same dtype."""
+    def rounded(self, x: "torch.Tensor", rounding: Rounding) -> "torch.Tensor":
+        """`x` of shape (..., features) as it is rounded in rows; same shape and dtype."""
         version = 0 if x.is_inference() else x._version
         if x is not self._source or version != self._version:
             self._source, self._version, self._rounded = x, version, {}
-        key = scheme, maximum
-        if key not in self._rounded:
-            rows = x.reshape(-1, x.shape[-1])
-            rounding = activation_rounding(scheme) if maximum is None else activation_rounding(scheme, maximum)
-            self._rounded[key] = x if rounding is None else rounding(rows).reshape(x.shape)
-        return self._rounded[key]
+        if rounding not in self._rounded:
+            self._rounded[rounding] = rounding(x.reshape(-1, x.shape[-1])).reshape(x.shape)
+        return self._rounded[rounding]
 
 
-def round_inputs(layer: Any, shared: SharedInput, scheme: str, maximum: float | None = None) -> None:
-    """Let a linear layer round its inputs at every call."""
-    layer.register_forward_pre_hook(lambda module, inputs: (shared.rounded(inputs[0], scheme, maximum),))
-
-
-def rounds_activations(scheme: str) -> bool:
-    """Whether a scheme is more than a format of weights."""
-    return activation_rounding(scheme) is not None
+def round_inputs(layer: Any, shared: SharedInput, rounding: Rounding) -> None:
+    """Let a linear layer round its inputs at every call; the layers that share them are given the same function."""
+    layer.register_forward_pre_hook(lambda module, inputs: (shared.rounded(inputs[0], rounding),))
 
 
 @cache

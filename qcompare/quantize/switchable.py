@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from qcompare.quantize.simulate import SharedInput, rounds_activations, shared_settings, weight_rounding
+from qcompare.quantize.simulate import SharedInput, activation_rounding, shared_settings, weight_rounding
 from qcompare.study.formats import UNQUANTIZED
 
 if TYPE_CHECKING:
@@ -85,9 +85,8 @@ class SwitchableModel:
 
     def input(self, x: "torch.Tensor", name: str, scheme: str) -> "torch.Tensor":
         """A layer's input, shape (..., in_features), as the scheme rounds it; `x` itself where it does not."""
-        if scheme == UNQUANTIZED or not rounds_activations(scheme):
-            return x
-        return self._shared.rounded(x, scheme, self._maxima.get(name))
+        rounding = activation_rounding(scheme, self._maxima.get(name))
+        return x if rounding is None else self._shared.rounded(x, rounding)
 
     def _rounded_input(self, name: str, x: "torch.Tensor") -> "tuple[torch.Tensor]":
         import torch

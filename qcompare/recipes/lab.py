@@ -15,8 +15,9 @@ from qcompare.models.environment import machine_identity
 from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.models.hub import hub_reachable
 from qcompare.models.sources import describe, fetch, load
-from qcompare.quantize.fp8 import speed_up_reloaded, write_compressed
+from qcompare.quantize.fp8 import write_compressed
 from qcompare.quantize.input_maxima import input_maxima
+from qcompare.quantize.reloaded import speed_up_reloaded
 from qcompare.quantize.rounding import Rounding, round_in_memory
 from qcompare.quantize.simulate import give_original_head, simulate
 from qcompare.recipes.autoscheme import Scoring, layer_losses
@@ -252,8 +253,7 @@ class Lab:
         model.get_decoder().to("meta")  # frees its memory; the output head is still needed, to compare with
         options = (self.device, self.dtype, self.settings, self.study.hub_kernels, self.report)
         self.loaded = load_checkpoint(self.other, self.local, tokenizer, *options)
-        if self.other.method == "compressed-tensors":
-            speed_up_reloaded(self.loaded.model)
+        speed_up_reloaded(self.loaded.model)
         give_original_head(self.loaded.model, model.get_output_embeddings())
         return self.loaded.model, self.loaded.tokenizer
 
