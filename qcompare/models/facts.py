@@ -8,7 +8,7 @@ from qcompare.errors import InvalidStudy, unknown
 from qcompare.study.layers import LinearLayer
 from qcompare.study.result import SOURCE_NOTES
 from qcompare.study.spec import Study
-from qcompare.words import gettext_noop
+from qcompare.words import Message, gettext_noop
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class ModelFacts:
     """The output head; None where its files name none."""
     tied: bool = False
     """The head is the embedding: one matrix for both."""
+    unusual_cache: Message | None = None
+    """Why it has no KV cache of plain keys and values; None where it has one."""
 
     @property
     def note(self) -> str | None:

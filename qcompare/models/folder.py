@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.errors import ModelUnavailable
+from qcompare.models.attention import unusual_cache
 from qcompare.models.config import NO_BASELINE, check_baseline, check_code, num_blocks, read_config
 from qcompare.models.facts import ModelFacts
 from qcompare.models.headers import Stored, read_headers
@@ -105,6 +106,7 @@ def make_facts(
         layers=layers,
         lm_head=output_head(loaded, layers, tied),
         tied=tied,
+        unusual_cache=unusual_cache(config),
     )
 
 

@@ -78,6 +78,20 @@ def check_rounding(study: Study) -> None:
         raise InvalidStudy("{scheme} is rounded to nearest only: set rounding to rtn", scheme=plain[0])
 
 
+def check_kv_cache(recipe: RecipeSpec, facts: ModelFacts) -> None:
+    """Refuse a KV cache in 8 bits of a model that caches something else.
+
+    Raises:
+        InvalidStudy: says what.
+    """
+    if recipe.kv_cache and facts.unusual_cache:
+        raise InvalidStudy(
+            "kv_cache: {model} cannot have an FP8 KV cache here ({reason}): leave kv_cache out",
+            model=facts.title,
+            reason=facts.unusual_cache,
+        )
+
+
 class Recipe(RecipeSpec):
     """A strategy with its parameters, and how its models are built."""
 

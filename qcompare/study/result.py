@@ -299,6 +299,8 @@ class Result(Frozen):
     """Rows of checkpoints that somebody made only. Their bits and bytes are those of the files."""
     simulated: bool = True
     """Weights and activations were rounded in memory; accuracy is faithful, speed is not measured."""
+    kv_cache: str | None = None
+    """`fp8`: keys and values were rounded too, in every forward pass; None: they stayed as they are."""
     choice: Choice | None = None
     """How layers were chosen; the recipe `best` only."""
     calibration: str | None = None
