@@ -1,5 +1,7 @@
 """Rows with an FP8 KV cache, from the study file to the table."""
 
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -133,3 +135,17 @@ def test_plans_and_tables_of_one_line_name_it(tiny_llama: Path, settings: Settin
     strange: Any = replace(facts, unusual_cache="x")
     with pytest.raises(InvalidStudy, match="leave kv_cache out"):
         plan_for(strange, study, settings)
+
+
+def test_a_checkpoint_with_scales_for_the_cache_is_measured_with_these(
+    tiny_llama: Path, settings: Settings, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_llama, tmp_path / "scaled")
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "compressed-tensors", "kv_cache_scheme": {"num_bits": 8}}
+    (folder / "config.json").write_text(json.dumps(config))
+    row = {"recipe": "checkpoint", "from": str(folder)}
+    study = Study(model=str(tiny_llama), tasks=(), prompts=("Hello",), recipes=("bf16", row))
+    assert make_plan(study, settings).jobs
+    with pytest.raises(InvalidStudy, match="scaled has scales of its own for the KV cache"):
+        make_plan(Study(**study.model_dump() | {"recipes": ["bf16", row | {"kv_cache": "fp8"}]}), settings)
