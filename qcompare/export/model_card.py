@@ -107,6 +107,12 @@ def agreement(report: ExportReport) -> str:
 
 
 def _loading(report: ExportReport, fits_vllm: bool) -> str:
+    if report.format == "gguf":
+        return """With llama.cpp:
+
+```bash
+llama-server -m FILE.gguf
+```"""
     package = "auto-round" if report.format == "auto_round" else "compressed-tensors"
     vllm = (
         "```bash\nvllm serve FOLDER\n```"

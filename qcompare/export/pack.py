@@ -29,7 +29,7 @@ def check_format(layer_config: Mapping[str, str], format: str, written: bool = F
     unpacked = [name for name in schemes if name in SCHEMES and not SCHEMES[name].packed]
     if unpacked:
         raise InvalidStudy("{scheme} can be compared but not stored: no kernel loads it", scheme=unpacked[0])
-    if any(experts_of(name) for name in layer_config):
+    if format != "gguf" and any(experts_of(name) for name in layer_config):
         raise InvalidStudy("mixtures of experts can be compared but not stored yet: export a dense model")
     exports = ("llm_compressor",) if written else checkpoint_formats(schemes)
     if not exports:

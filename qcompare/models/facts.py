@@ -41,6 +41,12 @@ class ModelFacts:
         return SOURCE_NOTES.get(self.source)
 
     @property
+    def all_layers(self) -> tuple[LinearLayer, ...]:
+        """Those that recipes may quantize in one study or another."""
+        head = (self.lm_head,) if self.lm_head and self.lm_head not in self.layers else ()
+        return self.layers + head
+
+    @property
     def num_quantized_params(self) -> int:
         """Weights in the layers that recipes may quantize."""
         return sum(layer.numel for layer in self.layers)

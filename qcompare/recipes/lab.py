@@ -315,4 +315,4 @@ class Lab:
 
 def stored_size(folder: Path) -> int:
     """Bytes of a checkpoint's weight files."""
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".safetensors", ".gguf"))

@@ -114,8 +114,8 @@ FORMATS: Registry[Format] = Registry(
         "gguf": "qcompare.formats.gguf:GGUF",
     },
 )
-CHECKPOINT_FORMATS = ("auto_round", "llm_compressor")
-"""auto-round's own, and compressed-tensors."""
+CHECKPOINT_FORMATS = ("auto_round", "llm_compressor", "gguf")
+"""auto-round's own, compressed-tensors, and one file for llama.cpp."""
 HOLDS_SEVERAL = ("llm_compressor",)
 """Those that describe each group of layers apart, and so hold schemes of several formats at once."""
 _BF16 = Scheme(UNQUANTIZED, "", 16, 1, 0, gettext_noop("Layers stay as they are."))

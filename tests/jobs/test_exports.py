@@ -142,6 +142,46 @@ def test_weight_only_mixes_are_written(measure: Callable[..., Measured], tiny_ll
         queue_export(measured.store, measured.job, "llm_compressor", tmp_path / "no", measured.settings)
 
 
+@pytest.mark.demo
+def test_a_mix_of_gguf_types_is_written_as_one_file_that_a_study_can_name(
+    measure: Callable[..., Measured], demo_settings: Settings, tmp_path: Path
+) -> None:
+    from qcompare.demo.bundle import bundle_at
+
+    model = bundle_at(demo_settings).model
+    held_out = tmp_path / "held_out.jsonl"
+    held_out.write_text(json.dumps({"text": "The capital of France is Paris, and it is famous for its food. " * 8}))
+    options = {"divergence": {"text": str(held_out), "num_samples": 2, "max_seq_length": 32}}
+    measured = measure(model, recipes=("head",), schemes=("Q4_0", "Q8_0"), avg_bits=(5.0,), **options)
+    out = tmp_path / "out"
+    report = exported(measured, "head", "gguf", out)
+    assert report.layers == 210
+    assert (report.max_difference, report.top1_agreement) == (0.0, 1.0)
+    (file,) = out.glob("*.gguf")
+    assert report.size_bytes == file.stat().st_size
+    assert "llama-server -m" in (out / "README.md").read_text()
+    again = measure(model, recipes=({"recipe": "checkpoint", "from": str(file)},), **options)
+    row, its = (each.store.folder(each.job.id).result() for each in (measured, again))
+    assert row.divergence and its.divergence
+    assert its.divergence.kl == row.divergence.kl > 0
+    assert its.bits and row.bits
+    assert its.bits.achieved_with_scales == pytest.approx(row.bits.achieved_with_scales)
+
+
+def test_a_tokenizer_that_llama_cpp_does_not_know_is_refused_before_the_work(
+    measure: Callable[..., Measured], tiny_llama: Path, tmp_path: Path
+) -> None:
+    measured = measure(tiny_llama, recipes=("head",), schemes=("Q4_0", "Q8_0"), avg_bits=(5.0,))
+    job = find_job(measured.store, measured.study_id, "head")
+    queued = queue_export(measured.store, job, "gguf", tmp_path / "out" / "x", measured.settings)
+    state = ended(measured.store, job, "gguf")
+    assert "does not know the tokenizer of tiny-llama" in str(state.error)
+    assert "== writing" not in measured.store.folder(queued.id).log_tail()
+    assert list((tmp_path / "out").iterdir()) == []
+    with pytest.raises(InvalidStudy, match="cannot be stored as auto_round: choose gguf"):
+        queue_export(measured.store, measured.job, "auto_round", tmp_path / "no", measured.settings)
+
+
 def test_a_model_that_changed_since_leaves_no_target(tiny_llama: Path, settings: Settings, tmp_path: Path) -> None:
     """The made-up result is of another revision."""
     study = finished_study(settings.home, Study(model=str(tiny_llama), recipes=("head",)))
