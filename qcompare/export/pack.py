@@ -6,7 +6,7 @@ from typing import Any
 
 from qcompare.errors import InvalidStudy, unknown
 from qcompare.formats.library import AutoRoundFormat
-from qcompare.models.layers import experts_of
+from qcompare.models.layers import EMBEDDING, experts_of
 from qcompare.quantize.rounding import Rounding, compressor
 from qcompare.study.formats import CHECKPOINT_FORMATS, SCHEMES, checkpoint_formats, format_of, quantized
 from qcompare.words import gettext_noop
@@ -31,6 +31,10 @@ def check_format(layer_config: Mapping[str, str], format: str, written: bool = F
         raise InvalidStudy("{scheme} can be compared but not stored: no kernel loads it", scheme=unpacked[0])
     if format != "gguf" and any(experts_of(name) for name in layer_config):
         raise InvalidStudy("mixtures of experts can be compared but not stored yet: export a dense model")
+    if format != "gguf" and any(EMBEDDING.fullmatch(f"{name}.weight") for name in quantized(layer_config)):
+        raise InvalidStudy(
+            "only GGUF files hold quantized embeddings: choose GGUF types, or measure with quant_embedding: false"
+        )
     exports = ("llm_compressor",) if written else checkpoint_formats(schemes)
     if not exports:
         raise InvalidStudy("{schemes} can be compared but not stored yet", schemes=" + ".join(schemes))

@@ -40,6 +40,7 @@ class _Gguf(Format):
     name = "gguf"
     title = gettext_noop("GGUF")
     exports = ("gguf",)
+    holds_embeddings = True
     schemes = tuple(_scheme(name, *block) for name, block in BLOCKS.items())
     choices = (
         SchemeChoice(("Q4_0", "Q8_0"), gettext_noop("Q4_0 + Q8_0\nllama.cpp's blocks of 32, for any model.")),

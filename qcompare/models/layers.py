@@ -111,6 +111,16 @@ def output_head(shapes: Shapes, layers: Sequence[LinearLayer], tied: bool) -> Li
     return LinearLayer("lm_head", in_features=found[1], out_features=found[0], block=max(x.block for x in layers) + 1)
 
 
+def embedding(shapes: Shapes) -> LinearLayer | None:
+    """The token embedding; None where the files name none, or its rows do not fill groups of 32."""
+    found = next((name for name in shapes if EMBEDDING.fullmatch(name)), None)
+    if found is None or len(shapes[found]) != 2 or shapes[found][1] % GROUP_SIZE:
+        return None
+    name = found.removesuffix(".weight")
+    name = {"wte": "transformer.wte", "embed_tokens": "model.embed_tokens"}.get(name, name)
+    return LinearLayer(name, in_features=shapes[found][1], out_features=shapes[found][0], block=-1)
+
+
 def num_params(shapes: Shapes, tied: bool) -> int:
     """All weights; a head that is stored although it shares the embedding counts once."""
     return sum(prod(shape) for name, shape in shapes.items() if not (tied and name == "lm_head.weight"))

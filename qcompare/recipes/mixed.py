@@ -28,6 +28,11 @@ class Mixed(Recipe):
         if context.study.quant_lm_head:
             raise InvalidStudy("{recipe} has no score for lm_head: set its quant_lm_head to false", recipe=self.name)
 
+        if context.study.quant_embedding:
+            raise InvalidStudy(
+                "{recipe} has no score for the embedding: set its quant_embedding to false", recipe=self.name
+            )
+
     def choose(self, lab: Lab) -> LayerConfig:
         context, study = lab.context, lab.study
         started = time.perf_counter()

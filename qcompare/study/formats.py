@@ -66,6 +66,8 @@ class Format:
     """Checkpoint formats that hold its schemes; see `CHECKPOINT_FORMATS`."""
     choices: ClassVar[tuple[SchemeChoice, ...]] = ()
     """Mixes that the screen offers; a study file may name others."""
+    holds_embeddings: ClassVar[bool] = False
+    """An embedding may be in its schemes: they round weights only."""
     calibrates_inputs: ClassVar[bool] = False
     """Activations are rounded on a scale from calibration text, stored with the checkpoint."""
 

@@ -10,6 +10,7 @@ from gguf import MODEL_ARCH
 
 from qcompare.errors import InvalidStudy
 from qcompare.export.gguf import GgufExport
+from qcompare.export.pack import check_format
 from qcompare.formats.gguf import BLOCKS
 from qcompare.models.gguf import layer_types, read_gguf
 from qcompare.models.loading import load_tokenizer
@@ -139,6 +140,27 @@ def test_a_quantized_head_that_was_tied_is_a_tensor_of_its_own(
     types = {tensor.name: tensor.type_name for tensor in read_gguf(file).tensors}
     assert (types["token_embd.weight"], types["output.weight"]) == ("F32", "Q8_0")
     assert differing(simulated(tiny_qwen3, config, settings), reloaded(file, tiny_qwen3, settings)) == []
+
+
+@pytest.mark.usefixtures("known_tokenizer")
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_quantized_embedding_is_read_again(
+    tied: bool, make_model: Callable[..., Path], settings: Settings, tmp_path: Path
+) -> None:
+    folder = make_model("LlamaConfig", tie_word_embeddings=tied)
+    config = {**dict.fromkeys(layer_names(folder, settings), "Q4_0"), "model.embed_tokens": "Q8_0"}
+    file = written(export_of(folder, config, settings), tmp_path)
+    types = {tensor.name: tensor.type_name for tensor in read_gguf(file).tensors}
+    assert types["token_embd.weight"] == "Q8_0"
+    assert types.get("output.weight") == (None if tied else "F32")
+    ours, theirs = simulated(folder, config, settings), reloaded(file, folder, settings)
+    assert differing(ours, theirs) == []
+    assert (theirs.lm_head.weight is theirs.model.embed_tokens.weight) is tied
+
+
+def test_only_gguf_files_hold_embeddings() -> None:
+    with pytest.raises(InvalidStudy, match="only GGUF files hold quantized embeddings"):
+        check_format({"model.embed_tokens": "W4A16", "model.layers.0.mlp.up_proj": "W4A16"}, "auto_round")
 
 
 @pytest.mark.usefixtures("known_tokenizer")

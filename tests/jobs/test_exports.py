@@ -152,10 +152,11 @@ def test_a_mix_of_gguf_types_is_written_as_one_file_that_a_study_can_name(
     held_out = tmp_path / "held_out.jsonl"
     held_out.write_text(json.dumps({"text": "The capital of France is Paris, and it is famous for its food. " * 8}))
     options = {"divergence": {"text": str(held_out), "num_samples": 2, "max_seq_length": 32}}
-    measured = measure(model, recipes=("head",), schemes=("Q4_0", "Q8_0"), avg_bits=(5.0,), **options)
+    mix = {"schemes": ("Q4_0", "Q8_0"), "avg_bits": (5.0,), "quant_embedding": True}
+    measured = measure(model, recipes=("head",), **mix, **options)
     out = tmp_path / "out"
     report = exported(measured, "head", "gguf", out)
-    assert report.layers == 210
+    assert report.layers == 211  # the embedding, to which the head is tied
     assert (report.max_difference, report.top1_agreement) == (0.0, 1.0)
     (file,) = out.glob("*.gguf")
     assert report.size_bytes == file.stat().st_size
@@ -164,8 +165,6 @@ def test_a_mix_of_gguf_types_is_written_as_one_file_that_a_study_can_name(
     row, its = (each.store.folder(each.job.id).result() for each in (measured, again))
     assert row.divergence and its.divergence
     assert its.divergence.kl == row.divergence.kl > 0
-    assert its.bits and row.bits
-    assert its.bits.achieved_with_scales == pytest.approx(row.bits.achieved_with_scales)
 
 
 def test_a_tokenizer_that_llama_cpp_does_not_know_is_refused_before_the_work(
