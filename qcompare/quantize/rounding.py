@@ -10,6 +10,7 @@ from typing import Any
 
 from qcompare.formats.library import library_scheme
 from qcompare.quantize.auto_round_patches import reported_progress, torch_as_before
+from qcompare.quantize.simulate import give_original_head, keep_original_head, take_original_head
 from qcompare.study.formats import quantized
 
 
@@ -49,6 +50,8 @@ def compressor(model: Any, tokenizer: Any, layer_config: Mapping[str, str], roun
     from auto_round import AutoRound
 
     most = Counter(quantized(layer_config).values()).most_common(1)[0][0]
+    modules = dict(model.named_modules())
+    keep_original_head(model, [modules[name] for name in quantized(layer_config)])
     others = {name: dict(library_scheme(scheme)) for name, scheme in layer_config.items() if scheme != most}
     own_text = {} if rounding.dataset is None else {"dataset": rounding.dataset}
     return AutoRound(
@@ -64,6 +67,7 @@ def compressor(model: Any, tokenizer: Any, layer_config: Mapping[str, str], roun
         device_map=device,
         seed=rounding.seed,
         amp=allows_bfloat16(model),
+        quant_lm_head=take_original_head(model) is not None,
         **own_text,
     )
 
@@ -81,4 +85,6 @@ def round_in_memory(
 
     with reported_progress(orchestrator, report), torch_as_before():
         found, _ = compressor(model, tokenizer, layer_config, rounding, device).quantize()
+    if head := take_original_head(model):
+        give_original_head(found, head)
     return found.to(device).eval()

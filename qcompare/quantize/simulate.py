@@ -88,20 +88,26 @@ def keep_original_head(model: Any, rounded: Collection[Any]) -> None:
     copy = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
     if any(module is head for module in rounded):
         head.weight = copy
+        model.config.get_text_config().tie_word_embeddings = False  # else it would be tied again when loaded
     else:
         original.weight = copy
-    model.__dict__[ORIGINAL_HEAD] = original  # a module of the model would be rounded and saved with it
+    give_original_head(model, original)
 
 
 def give_original_head(model: Any, head: Any) -> None:
-    """Let a model that was loaded from a checkpoint remember the output head of the original."""
-    model.__dict__[ORIGINAL_HEAD] = head
+    """Let a model that was made of another one remember the output head of the original."""
+    model.__dict__[ORIGINAL_HEAD] = head  # a module of the model would be rounded and saved with it
+
+
+def take_original_head(model: Any) -> Any:
+    """The head that a model remembers; None where it is not rounded."""
+    return model.__dict__.get(ORIGINAL_HEAD)
 
 
 @contextmanager
 def original_head(model: Any) -> Iterator[None]:
     """Let a model compute logits with the output head that it had before it was rounded."""
-    if (original := model.__dict__.get(ORIGINAL_HEAD)) is None:
+    if (original := take_original_head(model)) is None:
         yield
         return
     rounded = model.get_output_embeddings()

@@ -132,10 +132,6 @@ class Recipe(RecipeSpec):
             check_rounding(context.study)
         if self.writes:
             check_sizes(context.layers, [self.written_scheme(context)])
-            if context.study.quant_lm_head:
-                raise InvalidStudy(
-                    "{recipe} leaves lm_head as it is: set its quant_lm_head to false", recipe=self.name
-                )
             if context.study.quant_embedding:
                 raise InvalidStudy(
                     "{recipe} leaves the embedding as it is: set its quant_embedding to false", recipe=self.name

@@ -181,6 +181,19 @@ def test_a_tokenizer_that_llama_cpp_does_not_know_is_refused_before_the_work(
         queue_export(measured.store, measured.job, "auto_round", tmp_path / "no", measured.settings)
 
 
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("format", ["auto_round", "llm_compressor"])
+def test_a_quantized_head_is_stored_as_a_matrix_of_its_own(
+    format: str, tied: bool, measure: Callable[..., Measured], make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = make_model("LlamaConfig", num_hidden_layers=2, tie_word_embeddings=tied)
+    measured = measure(model, recipes=("uniform",), quant_lm_head=True)
+    report = exported(measured, "uniform", format, tmp_path / "out")
+    assert report.layers == 15
+    difference = report.max_difference if report.weights_difference is None else report.weights_difference
+    assert difference <= (0.0 if format == "auto_round" else 0.1)
+
+
 def test_a_model_that_changed_since_leaves_no_target(tiny_llama: Path, settings: Settings, tmp_path: Path) -> None:
     """The made-up result is of another revision."""
     study = finished_study(settings.home, Study(model=str(tiny_llama), recipes=("head",)))
