@@ -20,7 +20,7 @@ from typing import Any
 from qcompare.errors import JobError
 from qcompare.export.gguf import GgufExport
 from qcompare.export.model_card import model_card
-from qcompare.export.pack import check_format
+from qcompare.export.pack import check_experts, check_format
 from qcompare.export.target import check_target, draft_of, remove_draft
 from qcompare.formats.bits import count
 from qcompare.models.config import read_config
@@ -120,6 +120,7 @@ class Export:
     def _write(self, folder: Path, work: Path) -> ExportReport:
         with self._stage(Stage.FETCHING):
             self.lab.fetch()
+            check_experts(self.lab.facts, self.format)
             if self.format == "gguf":
                 self._gguf.check()
         facts = self.lab.facts

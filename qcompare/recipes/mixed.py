@@ -21,8 +21,8 @@ HEAD_BITS = 6
 
 
 def head_protected(losses: LayerLosses, schemes: Sequence[str], avg_bits: float) -> LayerLosses:
-    """Losses by which a quantized lm_head gets the schemes that auto-round lets it have, as its scores of the head are
-    too low (`auto_round/auto_scheme/delta_loss.py: _apply_head_trick`). Losses without a head stay as they are."""
+    """Losses by which a quantized lm_head gets the schemes that auto-round lets it have: its scores of heads are too
+    low (`auto_round/auto_scheme/delta_loss.py: _apply_head_trick`). Losses without a head stay as they are."""
     scored = [scheme for scheme in schemes if "lm_head" in losses.get(scheme, {})]
     if not scored:
         return losses

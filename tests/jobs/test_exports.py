@@ -27,6 +27,7 @@ from qcompare.study.result import ExportReport
 from qcompare.study.spec import Study
 from tests.jobs.conftest import ours, process_of, until
 from tests.jobs.test_running import wait
+from tests.models.test_experts import FAMILIES
 from tests.synthetic import finished_study
 
 
@@ -192,6 +193,30 @@ def test_a_quantized_head_is_stored_as_a_matrix_of_its_own(
     assert report.layers == 15
     difference = report.max_difference if report.weights_difference is None else report.weights_difference
     assert difference <= (0.0 if format == "auto_round" else 0.1)
+
+
+@pytest.mark.parametrize("family", ["mixtral", "qwen3_moe"])
+def test_experts_are_written_by_auto_round(
+    family: str, measure: Callable[..., Measured], make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    config_class, changes = FAMILIES[family]
+    measured = measure(make_model(config_class, **changes), recipes=("uniform",))
+    report = exported(measured, "uniform", "auto_round", tmp_path / "out")
+    assert (report.layers, report.max_difference) == (32, 0.0)
+    with pytest.raises(InvalidStudy, match="cannot load experts that llm_compressor wrote"):
+        queue_export(measured.store, measured.job, "llm_compressor", tmp_path / "no", measured.settings)
+
+
+def test_experts_that_cannot_be_written_are_refused_before_the_work(
+    measure: Callable[..., Measured], make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    config_class, changes = FAMILIES["gpt_oss"]
+    measured = measure(make_model(config_class, **changes), recipes=("uniform",))
+    queued = queue_export(measured.store, measured.job, "auto_round", tmp_path / "out" / "x", measured.settings)
+    state = ended(measured.store, measured.job, "auto_round")
+    assert "auto-round cannot store experts of gpt_oss here: choose one of mixtral" in str(state.error)
+    assert "== writing" not in measured.store.folder(queued.id).log_tail()
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_model_that_changed_since_leaves_no_target(tiny_llama: Path, settings: Settings, tmp_path: Path) -> None:

@@ -77,8 +77,9 @@ def test_the_head_gets_the_schemes_that_auto_round_lets_it_have(
 
 @pytest.mark.parametrize(
     "recipe",
-    ["rtn_fp8_dynamic", "gptq_w4a16", {"recipe": "awq_w4a16", "n_grid": 4}, {"recipe": "awq_fp8_dynamic", "n_grid": 4}],
-    ids=lambda recipe: recipe if isinstance(recipe, str) else recipe["recipe"],
+    [{"recipe": name} for name in ("rtn_fp8_dynamic", "gptq_w4a16")]
+    + [{"recipe": name, "n_grid": 4} for name in ("awq_w4a16", "awq_fp8_dynamic")],
+    ids=lambda recipe: recipe["recipe"],
 )
 def test_checkpoints_hold_the_head_and_are_compared_with_the_originals(
     recipe: Any, make_lab: Callable[..., Lab]
@@ -99,6 +100,16 @@ def test_checkpoints_hold_the_head_and_are_compared_with_the_originals(
     with original_head(found):
         assert torch.equal(found.get_output_embeddings().weight, head)
     assert 0 < divergence(found, states, PASSAGES).kl < 1
+
+
+def test_auto_round_leaves_layers_that_no_scheme_is_named_for(make_lab: Callable[..., Lab], text: Path) -> None:
+    lab = make_lab("uniform", schemes=("W4A16G32", "W8A16G32"), quant_lm_head=False, ignore=[r"re:.*q_proj"])
+    model, tokenizer = lab.load()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    config = lab.recipe.choose(lab)
+    found = round_in_memory(model, tokenizer, config, Rounding("rtn", 0, str(text), 4, 48, 42), "cpu").state_dict()
+    same = {name for name in before if torch.equal(before[name], found[name])}
+    assert {name for name in before if "_proj" in name} - same == {f"{name}.weight" for name in config}
 
 
 def test_auto_round_rounds_a_head_too(make_lab: Callable[..., Lab], text: Path) -> None:
