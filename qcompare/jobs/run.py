@@ -170,13 +170,15 @@ class Run:
         return TypeAdapter(ModeChoice).validate_python(json.loads((entry / "mode.json").read_text(encoding="utf-8")))
 
     def _reference(self, model: Any, tokenizer: Any, report: Any) -> Any:
-        """What the original model makes of the held-out text; None where there is none to be had."""
+        """What the original makes of the held-out text; None without one, or where `auto` finds one too short."""
         from qcompare.evaluate.held_out import original_states, passages
 
         assert self.study.divergence
         try:
             text = passages(self.study.divergence, tokenizer, self.settings, print, self.study.tasks)
-        except ModelUnavailable as error:
+        except (ModelUnavailable, InvalidStudy) as error:
+            if isinstance(error, InvalidStudy) and self.study.divergence.text != "auto":
+                raise
             print(f"no KL divergence: {error}")
             return None
         key = self.lab.cache_key("reference_states", REFERENCE_SOURCES, tokens=text.digest)
