@@ -112,6 +112,12 @@ def agreement(report: ExportReport) -> str:
 
 
 def _loading(report: ExportReport, fits_vllm: bool, kv_cache: str | None) -> str:
+    if report.format == "gguf":
+        return """With llama.cpp:
+
+```bash
+llama-server -m FILE.gguf
+```"""
     package = "auto-round" if report.format == "auto_round" else "compressed-tensors"
     vllm = (
         f"```bash\nvllm serve FOLDER{f' --kv-cache-dtype {kv_cache}' if kv_cache else ''}\n```"

@@ -67,6 +67,7 @@ class RecipeSpec(Frozen):
     avg_bits: tuple[AvgBits, ...] | None = None
     max_size: Sizes | None = None
     quant_lm_head: bool | None = None
+    quant_embedding: bool | None = None
     ignore: tuple[str, ...] | None = None
     rounding: RoundingKind | None = None
     iters: Iters | None = None

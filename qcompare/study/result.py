@@ -201,7 +201,7 @@ class ExportReport(Frozen):
     """A checkpoint that was written, loaded again in a fresh process, and compared with what was measured."""
 
     format: str
-    """`auto_round` or `llm_compressor`."""
+    """A name in `CHECKPOINT_FORMATS`."""
     folder: str
     layers: int
     """Quantized layers, counted in the reloaded model."""
