@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from qcompare.compare.asked import with_asked
-from qcompare.compare.selection import read_selection
+from qcompare.compare.selection import read_selection, with_cache
 from qcompare.errors import InvalidStudy, QCompareError
 from qcompare.jobs.submit import submit
 from qcompare.store import Store
@@ -20,7 +20,7 @@ from qcompare.study.reading import parse_study
 from qcompare.study.spec import Study
 from qcompare.ui.parts import PageState, Panel, study_exists, warn
 from qcompare.ui.tabs import TabContext
-from qcompare.words import gettext
+from qcompare.words import Message, gettext, translate, verbatim
 
 NAME_LETTERS = 40
 """Of a prompt, in the name of its study."""
@@ -89,7 +89,9 @@ def _offered(state: PageState) -> list[Any]:
     if not study_exists(state):
         return [gr.update(visible=False), gr.skip(), gr.skip()]
     spec = state.store.study(state.study_id).spec
-    choices = [(recipe.row_title or gettext(recipe.label), str(index)) for index, recipe in enumerate(spec.recipes)]
+    names = [verbatim(recipe.row_title) if recipe.row_title else Message(recipe.label) for recipe in spec.recipes]
+    titles = [translate(with_cache(*pair)) for pair in zip(names, spec.recipes, strict=True)]
+    choices = [(title, str(index)) for index, title in enumerate(titles)]
     prompts = _prompts(state.store, state.study_id)
     talks = [(" › ".join(map(_shortened, turns(prompt))), str(number)) for number, prompt in enumerate(prompts)]
     return [
