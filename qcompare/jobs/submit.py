@@ -13,11 +13,14 @@ from qcompare.study.records import StudyRecord
 from qcompare.study.spec import Study
 
 
-def submit(study: Study, settings: Settings, name: str | None = None, anyway: bool = False) -> StudyRecord:
+def submit(
+    study: Study, settings: Settings, name: str | None = None, anyway: bool = False, owner: str | None = None
+) -> StudyRecord:
     """Check a study, store it, queue its jobs, and start a supervisor where none runs. Returns at once.
 
     Args:
         anyway: also when it does not seem to fit this machine.
+        owner: the only visitor who may see it; None: everybody.
 
     Raises:
         DoesNotFit: it needs more than this machine has; nothing was stored.
@@ -31,7 +34,7 @@ def submit(study: Study, settings: Settings, name: str | None = None, anyway: bo
         budgets = [x.avg_bits for x in plan.jobs if x.avg_bits and not (x.recipe.avg_bits or x.recipe.max_size)]
         study = study.model_copy(update={"avg_bits": tuple(dict.fromkeys(budgets)) or study.avg_bits})
     jobs = [(job.recipe, job.avg_bits, job.cost) for job in plan.jobs]
-    record = Store(settings.home).add_study(study, name or study_name(study, plan.facts.title), jobs)
+    record = Store(settings.home).add_study(study, name or study_name(study, plan.facts.title), jobs, owner)
     ensure_running(settings)
     return record
 

@@ -40,14 +40,18 @@ class Store(Queue):
         self.home = home
         super().__init__(Database(home / "index.sqlite"))
 
-    def add_study(self, spec: Study, name: str, jobs: Iterable[NewJob]) -> StudyRecord:
-        """Store a study and queue its jobs in that order."""
+    def add_study(self, spec: Study, name: str, jobs: Iterable[NewJob], owner: str | None = None) -> StudyRecord:
+        """Store a study and queue its jobs in that order.
+
+        Args:
+            owner: the only visitor who may see it; None: everybody.
+        """
         now = time.time()
         study_id = f"{datetime.fromtimestamp(now):%Y%m%d}-{secrets.token_hex(3)}"
         with self._database.change() as db:
             db.execute(
-                "INSERT INTO study (id, name, created, spec) VALUES (?, ?, ?, ?)",
-                (study_id, name, now, spec.model_dump_json()),
+                "INSERT INTO study (id, name, created, spec, owner) VALUES (?, ?, ?, ?, ?)",
+                (study_id, name, now, spec.model_dump_json(), owner),
             )
             for position, (recipe, avg_bits, *cost) in enumerate(jobs):
                 job_id = self._new_id(study_id, recipe, avg_bits)

@@ -140,6 +140,8 @@ class StudyRecord(Frozen):
     """Came from another home as one file: to be read only."""
     size_bytes: int = 0
     """Of the files of its ended jobs."""
+    owner: str | None = None
+    """The visitor of an exhibition who alone sees it; None: everybody does."""
 
 
 class Range(Frozen):

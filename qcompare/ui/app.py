@@ -15,22 +15,31 @@ from qcompare.ui.header import build_header
 from qcompare.ui.language import SpeakingBlocks, in_all_languages
 from qcompare.ui.parts import QUIET, WITH_MESSAGES, PageState, Panel, refresh, warn
 from qcompare.ui.recording import nothing_computed
+from qcompare.ui.server.roles import Right, Role, may, role_of
 from qcompare.ui.shared import SharedStore
 from qcompare.ui.tabs import TABS, TabContext
 from qcompare.ui.texts import PRODUCT
 from qcompare.words import gettext
 
+NEW, WITHOUT_NEW = "new", "results"
+"""The first tab, and the one that is opened for visitors who may start nothing."""
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 1.5
 
 
 def build_app(settings: Settings) -> SpeakingBlocks:
-    """The whole app, not yet launched."""
-    return in_all_languages(lambda: _build(settings, SharedStore(settings.home)))
+    """The whole app, not yet launched.
+
+    Raises:
+        QCompareError: as for `role_of`.
+    """
+    role, store = role_of(settings), SharedStore(settings.home)
+    return in_all_languages(lambda: _build(settings, store, role))
 
 
-def _build(settings: Settings, store: Store) -> SpeakingBlocks:
+def _build(settings: Settings, store: Store, role: Role) -> SpeakingBlocks:
     app = SpeakingBlocks(title=PRODUCT, analytics_enabled=False)
+    app.role = role
     with app:
         study_id, job_id, acted = (gr.Textbox("", visible=False) for _ in range(3))
         header = build_header()
@@ -39,6 +48,7 @@ def _build(settings: Settings, store: Store) -> SpeakingBlocks:
             context = TabContext(app, tabs, settings, store, study_id, job_id, acted)
             for name, tab in TABS.items():
                 with gr.Tab(gettext(tab.title), id=name) as opened:
+                    context.opened[name] = opened
                     panels += tab.build(context)
                 opened.select(None, None, None, js=f"() => window.qcompare.note('tab', '{name}')", **QUIET)
         _live(context, [panel for panel in panels if panel.live])
@@ -93,12 +103,15 @@ def _open_address(context: TabContext) -> None:
 
     def open_page(request: gr.Request) -> list[Any]:
         asked = dict(request.query_params)
-        tab = asked.get("tab")
+        tab = asked.get("tab") or ("" if may(Right.LAUNCH) else WITHOUT_NEW)
         chosen = gr.Tabs(selected=tab) if tab in TABS else gr.skip()
-        return [study_of(context.store, asked.get("study", "")), chosen, nothing_computed(context.store)]
+        new = gr.skip() if may(Right.LAUNCH) else gr.Tab(visible=False)
+        newcomer = may(Right.LAUNCH) and nothing_computed(context.store)
+        return [study_of(context.store, asked.get("study", "")), chosen, newcomer, new]
 
     newcomer = gr.Checkbox(visible=False)
-    opened = context.app.load(open_page, None, [context.study_id, context.tabs, newcomer], **WITH_MESSAGES)
+    outputs = [context.study_id, context.tabs, newcomer, context.opened[NEW]]
+    opened = context.app.load(open_page, None, outputs, **WITH_MESSAGES)
     opened.then(None, [context.study_id, newcomer], None, js="(...known) => window.qcompare.open(...known)", **QUIET)
 
 

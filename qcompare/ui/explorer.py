@@ -15,14 +15,14 @@ from qcompare.jobs.submit import submit
 from qcompare.plan.curve import BudgetCurves, Curve, curves_of_studies
 from qcompare.present import palette
 from qcompare.present.layer_map import place
-from qcompare.settings import Settings
-from qcompare.store import Store
 from qcompare.study.ids import format_ids
 from qcompare.study.reading import parse_study
 from qcompare.study.recipe import RECIPES, is_baseline
 from qcompare.study.spec import Study
 from qcompare.ui.pages import empty, page
 from qcompare.ui.parts import PageState, Panel, job_states, markup, warn
+from qcompare.ui.server.asking import check_imported
+from qcompare.ui.server.roles import Right, needs
 from qcompare.ui.tabs import Tab, TabContext
 from qcompare.words import gettext, gettext_noop, translate
 
@@ -34,12 +34,12 @@ WEIGHTS_SHARE = 0.85
 def build_explorer(context: TabContext) -> list[Panel]:
     """Lay out the tab in the current page."""
     shown = markup(empty(), elem_id="qc-explorer")
-    with gr.Row(visible=False, elem_id="qc-evaluate") as row:
+    with gr.Row(visible=False, elem_id="qc-evaluate", elem_classes="qc-needs-launch") as row:
         asked = gr.Textbox("", visible=False)
         evaluate = gr.Button(gettext("Evaluate this budget"), variant="primary", scale=0, min_width=240)
         markup(gettext("Measures the recipes of this study at the chosen budget and shows them beside it."))
     evaluate.click(
-        lambda study, wanted: _start(context.settings, study, wanted),
+        needs(Right.LAUNCH)(lambda study, wanted: _start(context, study, wanted)),
         [context.study_id, asked], context.study_id, show_progress="minimal", api_visibility="private",
         js="(study) => [study, window.qcompare.explorer.asked()]",
     )  # fmt: skip
@@ -68,13 +68,13 @@ def study_at(study: Study, schemes: list[str], avg_bits: float) -> Study:
     return parse_study(study.model_dump() | changes, gettext("budget"))
 
 
-def _start(settings: Settings, study_id: str, wanted: str) -> Any:
+def _start(context: TabContext, study_id: str, wanted: str) -> Any:
     """Queue the study of a budget; the page then shows both."""
     try:
         asked = json.loads(wanted or "{}")
-        store = Store(settings.home)
-        study = store.study(str(asked.get("study", study_id)))
-        record = submit(study_at(study.spec, asked["schemes"], float(asked["avg_bits"])), settings)
+        study = context.store.study(str(asked.get("study", study_id)))
+        check_imported(study)
+        record = submit(study_at(study.spec, asked["schemes"], float(asked["avg_bits"])), context.settings)
         return format_ids((study.id, record.id))
     except QCompareError as error:
         warn(error)

@@ -14,7 +14,7 @@ from qcompare.words import gettext, gettext_noop, translate
 
 def build_generations(context: TabContext) -> list[Panel]:
     """Lay out the tab in the current page."""
-    own = build_own_prompt(context.settings, context.study_id)
+    own = build_own_prompt(context.settings, context.store, context.study_id)
     answers = markup(empty(), elem_id="qc-generations")
     return [own, Panel("generations", [answers], job_states, _show)]
 

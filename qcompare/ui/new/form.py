@@ -11,8 +11,9 @@ from qcompare.study.formats import SCHEMES
 from qcompare.study.presets import PUBLISHED_BUDGETS, SIZES, Size
 from qcompare.study.prompts import from_lines, to_lines
 from qcompare.study.reading import parse_study
-from qcompare.study.recipe import recipe_from_text
+from qcompare.study.recipe import RecipeSpec, recipe_from_text
 from qcompare.study.spec import Study
+from qcompare.ui.server.confine import allowed, check_paths
 from qcompare.words import gettext_noop
 
 DEMO, HUB, FOLDER = gettext_noop("Demo"), gettext_noop("Hub"), gettext_noop("Folder")
@@ -71,12 +72,24 @@ class StudyForm:
             "model": self.model,
             "schemes": self.schemes.split(","),
             "avg_bits": [] if self.budget is None else [round(self.budget, 3)],
-            "recipes": [*self.recipes, *map(recipe_from_text, self.checkpoints)],
+            "recipes": [*self.recipes, *map(checkpoint_recipe, self.checkpoints)],
             "tasks": self.tasks,
             "limit": None if self.limit is None else int(self.limit),
             "prompts": from_lines(self.prompts or ""),
         }
+        check_paths(values)
         return parse_study(values, source=None)
+
+
+def checkpoint_recipe(name: str) -> RecipeSpec:
+    """The row of a model that exists already, as typed.
+
+    Raises:
+        InvalidStudy: it cannot be used, or visitors may not name it.
+    """
+    if not allowed(name):
+        raise InvalidStudy("'{name}' lies on the server: upload the file, or name a model of the hub", name=name[:60])
+    return recipe_from_text(name)
 
 
 def size_named(name: str) -> Size | None:

@@ -25,6 +25,7 @@ from qcompare.ui.new.task_picker import build_task_picker, task_choices
 from qcompare.ui.pages import page
 from qcompare.ui.parts import QUIET, Panel, markup
 from qcompare.ui.recording import recorded
+from qcompare.ui.server.roles import Right, needs
 from qcompare.ui.tabs import Tab, TabContext
 from qcompare.ui.texts import PITCH
 from qcompare.words import gettext, gettext_noop, translate
@@ -95,6 +96,7 @@ TAB = Tab(gettext_noop("New"), build_new)
 
 
 def _starter(settings: Settings) -> Callable[..., list[Any]]:
+    @needs(Right.LAUNCH)
     def start(button: str, *values: Any) -> list[Any]:
         try:
             study = submit(form.StudyForm(*values).study(), settings, anyway=button == gettext(START_ANYWAY))
