@@ -141,10 +141,12 @@ def list_studies(
     status: Annotated[Status | None, typer.Option(help="Only studies in this state.")] = None,
 ) -> None:
     """List studies, newest first."""
+    from qcompare.cli.terminal import inert
+
     studies = Store(ctx.obj.home).search(search, status, tag)
     for study in studies:
         tags = f"  [{', '.join(study.tags)}]" if study.tags else ""
-        print(f"{study.id}  {study.status:<9}  {_when(study.created)}  {study.name}{tags}")
+        print(inert(f"{study.id}  {study.status:<9}  {_when(study.created)}  {study.name}{tags}"))
     if not studies and (search or tag or status):
         print("No study matches.", file=sys.stderr)
     elif not studies:
@@ -154,12 +156,12 @@ def list_studies(
 @app.command()
 def status(ctx: typer.Context, study_id: StudyId) -> None:
     """Show where a study's jobs stand."""
-    from qcompare.cli.terminal import progress_line
+    from qcompare.cli.terminal import inert, progress_line
     from qcompare.present.job_progress import read_job_progress
 
     store = Store(ctx.obj.home)
     study = store.study(study_id)
-    print(f"{study.id}  {study.status}  {study.name}")
+    print(inert(f"{study.id}  {study.status}  {study.name}"))
     for progress in read_job_progress(store, study.id):
         print("  " + progress_line(progress))
 
@@ -263,9 +265,11 @@ def _run(studies: Sequence[Study], settings: Settings, anyway: bool = False) -> 
 
 
 def _show(store: Store, study_ids: StudyIds, format: str) -> None:
+    from qcompare.cli.terminal import inert
     from qcompare.present.take_away import as_text
 
-    print(as_text(store, study_ids, format))
+    text = as_text(store, study_ids, format)
+    print(inert(text) if sys.stdout.isatty() else text)
 
 
 def _ask_unseen(text: str) -> str:
@@ -287,7 +291,10 @@ def main() -> None:
     except typer.Abort:
         sys.exit(1)
     except QCompareError as error:
-        print(f"qcompare: {error}", file=sys.stderr)
+        from qcompare.cli.terminal import inert
+        from qcompare.study.secrets import redact
+
+        print(f"qcompare: {inert(redact(str(error)))}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)

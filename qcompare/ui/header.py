@@ -1,5 +1,6 @@
 """Product name, study picker, what is running."""
 
+import os
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from qcompare.study.ids import format_ids
 from qcompare.study.records import Status
 from qcompare.ui.pages import page
 from qcompare.ui.parts import PageState, Panel, markup
+from qcompare.ui.server.roles import on_space, visitor
 from qcompare.ui.texts import PRODUCT, STATUS_WORDS
 from qcompare.words import gettext
 
@@ -40,8 +42,20 @@ def build_header() -> Header:
             scale=1,
             min_width=200,
         )
-        running = markup(page("header", running=0, waiting=0), elem_id="qc-status", scale=0, min_width=120)
+        running = markup(page("header", running=0, waiting=0, name=""), elem_id="qc-status", scale=0, min_width=120)
+        if can_log_in_with_hugging_face():
+            gr.LoginButton(gettext("Log in"), size="sm", scale=0, min_width=120)
     return Header(picker, Panel("header", [picker, running], _token, _show))
+
+
+def can_log_in_with_hugging_face() -> bool:
+    """On a Space whose front matter says `hf_oauth: true`; elsewhere gradio would let anybody in as the owner."""
+    return on_space() and bool(os.environ.get("OAUTH_CLIENT_ID"))
+
+
+def _logged_in() -> str:
+    """The name of a visitor who can log out again; on a Space the hub's own button says it."""
+    return "" if on_space() else visitor().name
 
 
 def _token(state: PageState) -> Hashable:
@@ -61,5 +75,5 @@ def _show(state: PageState) -> list[Any]:
     chosen = shown_now if shown_now in [value for _, value in choices] else None
     return [
         gr.update(choices=choices, value=chosen, visible=bool(studies)),
-        page("header", running=counts[Status.RUNNING], waiting=counts[Status.QUEUED]),
+        page("header", running=counts[Status.RUNNING], waiting=counts[Status.QUEUED], name=_logged_in()),
     ]

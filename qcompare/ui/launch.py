@@ -11,6 +11,7 @@ from fastapi.middleware import Middleware
 
 from qcompare.errors import QCompareError
 from qcompare.jobs.executors.background import watch_over
+from qcompare.jobs.results_folder import bring_in, keep_in_step
 from qcompare.present.report import SCRIPTS, STYLE
 from qcompare.settings import Settings
 from qcompare.store import Store
@@ -60,6 +61,9 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
         QCompareError: the port is taken, or others could reach the app and no role says what they may do.
     """
     role = role_of(settings)
+    if settings.results_dir:
+        bring_in(Store(settings.home), settings.results_dir)
+        keep_in_step(Store(settings.home), settings.results_dir)
     if settings.recording:
         open_recording(Store(settings.home))
     threading.Thread(target=_warm_up, daemon=True).start()

@@ -91,7 +91,11 @@ class SharedStore(Store):
     def view(self) -> Hashable:
         """What tells this visitor's screen from that of others: rights, and studies that only this visitor sees."""
         who = visitor()
-        return who.rights, tuple(study.id for study in self._all() if study.owner and study.owner == who.key)
+        return (
+            who.name,
+            who.rights,
+            tuple(study.id for study in self._all() if study.owner and study.owner == who.key),
+        )
 
     def _all(self) -> list[StudyRecord]:
         return self._remembered(("studies",), lambda: Store.studies(self))
