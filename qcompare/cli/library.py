@@ -101,6 +101,29 @@ def user(
     print(f"{path}: {name} may read{', ' if rights else ''}{', '.join(rights)}")
 
 
+@commands.command()
+def publish(
+    ctx: typer.Context,
+    study_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of studies, or their beginnings.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the site; new, empty, or an earlier site.")],
+    space: Annotated[
+        str | None,
+        typer.Option(metavar="ORG/NAME", help="Then upload it as a static Space (HF_TOKEN)."),
+    ] = None,
+) -> None:
+    """Freeze studies into a site of plain files: Results, Generations and Explorer without a server."""
+    from qcompare.export.push import check_name, push_space, read_token
+    from qcompare.ui.publish import publish as write_site
+
+    token = read_token(space, lambda text: str(typer.prompt(text, hide_input=True))) if space else None
+    if space:
+        check_name(space)
+    made = write_site(Store(ctx.obj.home), study_ids, out)
+    print(f"{made}  {size(sum(path.stat().st_size for path in out.rglob('*') if path.is_file()))}")
+    if space and token:
+        print(push_space(out, space, token))
+
+
 @commands.command("import")
 def import_study(
     ctx: typer.Context, file: Annotated[Path, typer.Argument(help="A file that 'bundle' made.")]

@@ -85,9 +85,8 @@ def _scores(result: Result, changed: int) -> str:
     for score in result.tasks:
         interval = "–" if score.stderr is None else f"± {Z95 * score.stderr:.4f}"
         value = "–" if score.value is None else f"{score.value:.4f}"
-        rows.append(
-            f"| {_inert(TASKS.title(score.task))} | {_inert(score.metric)} | {value} | {interval} | {score.n} | {score.data} |"
-        )
+        name = _inert(TASKS.title(score.task))
+        rows.append(f"| {name} | {_inert(score.metric)} | {value} | {interval} | {score.n} | {score.data} |")
     head = ["| task | metric | score | 95 % | questions | data |", "|---|---|---:|---:|---:|---|"]
     return "\n".join([f"Measured {how}:\n", *head, *rows])
 

@@ -21,8 +21,8 @@ from qcompare.ui.tabs import TABS, TabContext
 from qcompare.ui.texts import PRODUCT
 from qcompare.words import gettext
 
-NEW, WITHOUT_NEW = "new", "results"
-"""The first tab, and the one that is opened for visitors who may start nothing."""
+WITHOUT_NEW = "results"
+"""The tab that is opened for visitors who may start nothing: `style.css` hides New from them."""
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 1.5
 
@@ -48,7 +48,6 @@ def _build(settings: Settings, store: Store, role: Role) -> SpeakingBlocks:
             context = TabContext(app, tabs, settings, store, study_id, job_id, acted)
             for name, tab in TABS.items():
                 with gr.Tab(gettext(tab.title), id=name) as opened:
-                    context.opened[name] = opened
                     panels += tab.build(context)
                 opened.select(None, None, None, js=f"() => window.qcompare.note('tab', '{name}')", **QUIET)
         _live(context, [panel for panel in panels if panel.live])
@@ -105,13 +104,11 @@ def _open_address(context: TabContext) -> None:
         asked = dict(request.query_params)
         tab = asked.get("tab") or ("" if may(Right.LAUNCH) else WITHOUT_NEW)
         chosen = gr.Tabs(selected=tab) if tab in TABS else gr.skip()
-        new = gr.skip() if may(Right.LAUNCH) else gr.Tab(visible=False)
         newcomer = may(Right.LAUNCH) and nothing_computed(context.store)
-        return [study_of(context.store, asked.get("study", "")), chosen, newcomer, new]
+        return [study_of(context.store, asked.get("study", "")), chosen, newcomer]
 
     newcomer = gr.Checkbox(visible=False)
-    outputs = [context.study_id, context.tabs, newcomer, context.opened[NEW]]
-    opened = context.app.load(open_page, None, outputs, **WITH_MESSAGES)
+    opened = context.app.load(open_page, None, [context.study_id, context.tabs, newcomer], **WITH_MESSAGES)
     opened.then(None, [context.study_id, newcomer], None, js="(...known) => window.qcompare.open(...known)", **QUIET)
 
 

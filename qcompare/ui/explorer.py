@@ -15,7 +15,8 @@ from qcompare.jobs.submit import submit
 from qcompare.plan.curve import BudgetCurves, Curve, curves_of_studies
 from qcompare.present import palette
 from qcompare.present.layer_map import place
-from qcompare.study.ids import format_ids
+from qcompare.store import Store
+from qcompare.study.ids import StudyIds, format_ids
 from qcompare.study.reading import parse_study
 from qcompare.study.recipe import RECIPES, is_baseline
 from qcompare.study.spec import Study
@@ -88,16 +89,26 @@ def _show(state: PageState) -> list[Any]:
     if not state.study_ids:
         return [empty(), hidden]
     try:
-        selection = read_selection(state.store, state.study_ids)
+        html, has_curves = explorer_html(state.store, state.study_ids)
     except QCompareError as error:
         return [empty(translate(error.message)), hidden]
-    found = curves_of_studies(state.store, selection.ids, selection.results)
+    return [html, gr.update(visible=has_curves)]
+
+
+def explorer_html(store: Store, study_ids: StudyIds) -> tuple[str, bool]:
+    """The page of some studies, and whether there are curves on it; else it says why not.
+
+    Raises:
+        QCompareError: as for `read_selection`.
+    """
+    selection = read_selection(store, study_ids)
+    found = curves_of_studies(store, selection.ids, selection.results)
     if not found:
         text = gettext(
             "No layer scores yet. A recipe that chooses layers by their scores brings them: start a study with one"
             " under New, or wait until it has finished."
         )
-        return [empty(text), hidden]
+        return empty(text), False
     baseline = next((result.size_bytes for result in selection.results if is_baseline(result.recipe)), None)
     titles = {job_id: translate(title) for job_id, title in selection.titles.items()}
     payload = {
@@ -106,7 +117,7 @@ def _show(state: PageState) -> list[Any]:
         "memory": [[gb, gb * 1e9 * WEIGHTS_SHARE] for gb in MEMORY_GB],
         "low": palette.LOW_SCHEME,
     }
-    return [page("explorer", payload=json.dumps(payload), memory_share=WEIGHTS_SHARE), gr.update(visible=True)]
+    return page("explorer", payload=json.dumps(payload), memory_share=WEIGHTS_SHARE), True
 
 
 def _family(curves: BudgetCurves, titles: dict[str, str]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def build_header() -> Header:
             scale=1,
             min_width=200,
         )
-        running = markup(page("header", running=0, waiting=0, name=""), elem_id="qc-status", scale=0, min_width=120)
+        running = markup(page("header", running=0, waiting=0, user=""), elem_id="qc-status", scale=0, min_width=120)
         if can_log_in_with_hugging_face():
             gr.LoginButton(gettext("Log in"), size="sm", scale=0, min_width=120)
     return Header(picker, Panel("header", [picker, running], _token, _show))
@@ -75,5 +75,5 @@ def _show(state: PageState) -> list[Any]:
     chosen = shown_now if shown_now in [value for _, value in choices] else None
     return [
         gr.update(choices=choices, value=chosen, visible=bool(studies)),
-        page("header", running=counts[Status.RUNNING], waiting=counts[Status.QUEUED], name=_logged_in()),
+        page("header", running=counts[Status.RUNNING], waiting=counts[Status.QUEUED], user=_logged_in()),
     ]

@@ -41,11 +41,9 @@ class SpeakingBlocks(gr.Blocks):  # type: ignore[misc]
         """What the browser builds the page from."""
         english = self._english
         components = self.components_in.get(language(), english["components"])
-        return english | {
-            "components": components,
-            "language": LANGUAGES[language()],
-            "rights": " ".join(sorted(visitor().rights)),
-        }
+        own = {"language": LANGUAGES[language()], "rights": " ".join(sorted(visitor().rights))}
+        # without its name gradio's page adds no header of the hub's, with fonts from elsewhere
+        return english | own | {"components": components, "space_id": None}
 
     @config.setter
     def config(self, value: Any) -> None:

@@ -22,7 +22,10 @@ from qcompare.ui.recording import open_recording
 from qcompare.ui.server.gate import Gate
 from qcompare.ui.server.identity import Identity
 from qcompare.ui.server.login import login_routes
+from qcompare.ui.server.mcp import mcp_routes
+from qcompare.ui.server.rest import rest_routes
 from qcompare.ui.server.roles import OF_SPACE, Role, on_space, role_of
+from qcompare.ui.server.tools import make_tools
 from qcompare.ui.shared import SharedStore
 from qcompare.ui.theme import ASSETS, make_theme, read_asset
 
@@ -44,10 +47,10 @@ def _scripts() -> str:
 
 def server_kwargs(settings: Settings, role: Role, store: Store) -> dict[str, Any]:
     """What gradio's web application is made with: what stands before its addresses, and addresses of our own."""
-    identity = Identity(settings, role)
+    identity, tools = Identity(settings, role), make_tools(settings, store)
     return {
         "middleware": [Middleware(Gate, settings=settings, identity=identity), Middleware(Listening)],
-        "routes": [*login_routes(identity), *log_routes(store)],
+        "routes": [*login_routes(identity), *log_routes(store), *rest_routes(tools), *mcp_routes(tools)],
     }
 
 

@@ -26,8 +26,6 @@ class TabContext:
     """Id of the job whose log is shown; empty: the page chooses."""
     acted: gr.Textbox
     """A handler that changed a study or job sets another text: the screen is brought up to date at once."""
-    opened: dict[str, gr.Tab] = field(default_factory=dict)
-    """The tabs by name, as far as they are built."""
     form_inputs: list[gr.components.Component] = field(default_factory=list)
     """Widgets of New, in the order of `StudyForm`, once that tab is built."""
 

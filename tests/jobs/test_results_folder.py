@@ -18,7 +18,7 @@ SPEC = Study(recipes=("bf16", "uniform"))
 def test_results_outlive_the_home(home: Path, tmp_path: Path) -> None:
     study, store, folder = finished_study(home, SPEC), Store(home), tmp_path / "mounted"
     add_study(store, SPEC, name="not finished")
-    store.add_study(SPEC, "a visitor's", [], owner="visitor 1")
+    store.add_study(SPEC, "a visitor's", [("bf16", None)], owner="visitor 1")
     (made,) = bring_out(store, folder)
     assert bring_out(store, folder) == [] and [path.name for path in folder.iterdir()] == [made.name]
     (folder / "20260101-abcdef.qcompare.zip").write_text("half a file")

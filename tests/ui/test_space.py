@@ -10,9 +10,9 @@ import yaml
 from filelock import FileLock
 from playwright.sync_api import Browser, expect
 
-from tests.ui.conftest import _app, browser  # noqa: F401
+from tests.ui.conftest import _app
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def front_matter() -> dict[str, Any]:
@@ -36,7 +36,7 @@ def test_the_front_matter_says_what_a_space_needs() -> None:
 def test_a_space_opens_on_recorded_results_and_lets_nobody_change_them(
     tmp_path: Path,
     browser: Browser,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in {
         "SPACE_ID": "org/qcompare", "SPACE_HOST": "org-qcompare.hf.space", "SYSTEM": "spaces",
