@@ -107,7 +107,7 @@ def _frame(studies: Sequence[StudyRecord]) -> str:
     return page(
         "site",
         title=studies[0].name,
-        site=json.dumps(site, ensure_ascii=False),
+        site=json.dumps(site, ensure_ascii=False).replace("<", "\\u003c"),
         style=STYLE.read_text(encoding="utf-8") + read_asset("style.css"),
         script="".join([*map(read_asset, OWN_SCRIPTS), *(path.read_text(encoding="utf-8") for path in SCRIPTS)]),
     )
