@@ -98,6 +98,12 @@ class Settings(BaseSettings):
         """Folder of the demo bundle."""
         return self.bundle_dir or self.home / "demo"
 
+    @property
+    def users_file(self) -> Path | None:
+        """`users`, or the one that `qcompare user` writes into the home."""
+        written = self.home / "users.yaml"
+        return self.users or (written if written.is_file() else None)
+
     def environment(self) -> dict[str, str]:
         """The same settings as environment variables, for a child process."""
         values = self.model_dump(exclude_none=True)

@@ -15,7 +15,7 @@ from qcompare.ui.new import form
 from qcompare.ui.new.model_search import seeks
 from qcompare.ui.pages import page
 from qcompare.ui.parts import QUIET, WITH_MESSAGES, markup, warn
-from qcompare.ui.server.roles import Right, needs, visitor
+from qcompare.ui.server.roles import Right, may, needs, visitor
 from qcompare.words import gettext, gettext_noop, translate
 
 NOTHING_FOUND = gettext_noop(
@@ -64,6 +64,8 @@ def build_compare_with(settings: Settings, source: gr.Radio, name: gr.Textbox) -
 
 def checkpoints_html(base: str, text: str, settings: Settings) -> str:
     """Quantized versions of a model on the hub whose names hold a text; a quiet line where there are none."""
+    if not may(Right.LAUNCH):
+        return ""
     versions: tuple[FoundModel, ...] = ()
     try:
         versions, note = search_checkpoints(base.partition("@")[0].strip(), text.strip(), settings), ""

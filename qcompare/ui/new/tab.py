@@ -25,7 +25,7 @@ from qcompare.ui.new.task_picker import build_task_picker, task_choices
 from qcompare.ui.pages import page
 from qcompare.ui.parts import QUIET, Panel, markup
 from qcompare.ui.recording import recorded
-from qcompare.ui.server.roles import Right, needs
+from qcompare.ui.server.roles import Right, may, needs
 from qcompare.ui.tabs import Tab, TabContext
 from qcompare.ui.texts import PITCH
 from qcompare.words import gettext, gettext_noop, translate
@@ -83,7 +83,11 @@ def build_new(context: TabContext) -> list[Panel]:
     _follow_changes(context, inputs, follow, picks)
     # Through the queue: only there can a handler show a message.
     given.upload(
-        lambda path: fill_from_file(path, settings), given, inputs, show_progress="hidden", api_visibility="private"
+        needs(Right.LAUNCH)(lambda path: fill_from_file(path, settings)),
+        given,
+        inputs,
+        show_progress="hidden",
+        api_visibility="private",
     )
     start.click(
         _starter(settings), [start, *inputs], [context.study_id, context.tabs, cost],
@@ -228,6 +232,8 @@ def _follow_changes(
     triggers = [widget.change for widget in (source, schemes, budget, recipes, tasks, limit, prompts, checkpoints)]
 
     def follow_up(*values: Any) -> list[Any]:
+        if not may(Right.LAUNCH):  # planning asks hubs and servers
+            return [gr.skip()] * len(follow)
         return shown(estimate(form.StudyForm(*values), context.settings))
 
     gr.on([*triggers, name.submit, name.blur], follow_up, inputs, follow, trigger_mode="always_last", **EVENT)

@@ -94,7 +94,7 @@ class Identity:
     def _users(self) -> dict[str, User]:
         """The users file; nobody may log in while it cannot be read."""
         try:
-            return read_users(self.settings.users)
+            return read_users(self.settings.users_file)
         except QCompareError as error:
             logging.getLogger(__name__).error("%s", error)
             return {}

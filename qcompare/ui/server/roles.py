@@ -158,7 +158,7 @@ def role_of(settings: Settings) -> Role:
             "be the only one, with QCOMPARE_HOST at 127.0.0.1, got {host}",
             host=OF_SPACE if space else settings.host,
         )
-    if role is Role.TEAM and settings.users is None and not settings.auth_header:
+    if role is Role.TEAM and settings.users_file is None and not settings.auth_header:
         raise QCompareError(
             "role team needs QCOMPARE_USERS, a file that says who may log in and what each may do: "
             "'python -m qcompare user NAME' writes one"

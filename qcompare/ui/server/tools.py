@@ -66,7 +66,7 @@ def make_tools(settings: Settings, store: Store) -> dict[str, Tool]:
         if wait := limit.take(visitor().key, f"address {visitor().address}"):
             raise TooMany("at most {n} studies a minute: try again in {wait} seconds", n=CHANGES_A_MINUTE, wait=wait)
         if not isinstance(study, Mapping):
-            raise InvalidStudy('study: expected an object such as {{"model": "demo"}}')
+            raise InvalidStudy("study: expected an object with the fields of a study file, such as model")
         check_paths(study)
         return parse_study(dict(study))
 

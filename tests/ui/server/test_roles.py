@@ -17,7 +17,7 @@ HANDLERS = {
     "build_own_prompt.<locals>.start": Right.ASK,
     "_starter.<locals>.start": Right.LAUNCH,
     "_starter.<locals>.begin": Right.EXPORT,
-    "build_new.<locals>.<lambda>": None,
+    "build_new.<locals>.<lambda>": Right.LAUNCH,
     "build_explorer.<locals>.<lambda>": Right.LAUNCH,
     "build_compare_with.<locals>.<lambda>": Right.LAUNCH,
     "build_task_picker.<locals>.upload": Right.LAUNCH,
