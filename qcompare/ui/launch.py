@@ -78,6 +78,7 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
             server_name=OF_SPACE if on_space() else settings.host,
             server_port=settings.port,
             inbrowser=open_browser,
+            share=False,  # whatever GRADIO_SHARE says
             prevent_thread_lock=True,
             quiet=True,
             theme=make_theme(),

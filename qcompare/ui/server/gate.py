@@ -24,7 +24,10 @@ BODY_BYTES = 5_000_000
 """Of a request that is no upload."""
 SLACK_BYTES = 1_000_000
 """Of an upload besides its file."""
-OPEN_TO_ALL = re.compile(r"/(login(/.*)?|logout|favicon\.ico|robots\.txt|manifest\.json|pwa_icon(/\d+)?)")
+OPEN_TO_ALL = re.compile(
+    r"/(login(/.*)?|logout|favicon\.ico|robots\.txt|manifest\.json|pwa_icon(/\d+)?"
+    r"|gradio_api/startup-events)"  # gradio asks itself for it when it starts
+)
 GRADIO_PATHS = re.compile(
     r"/gradio_api/(info|startup-events|heartbeat/\w+|queue/(join|data)|run/predict|upload|upload_progress|cancel|reset"
     r"|theme\.css|app_id|login_check|user|file=.+|custom_component/.+)/?"
