@@ -7,11 +7,12 @@ from qcompare.study.formats import Rounding
 
 
 def compiled(function: Rounding) -> Rounding:
-    """The function through `torch.compile`, for any number of rows."""
+    """The function through `torch.compile`, for any number of rows; divisions are rounded as without it (triton's own
+    are not, unless asked)."""
     import torch
 
     torch._dynamo.config.cache_size_limit = max(torch._dynamo.config.cache_size_limit, 64)
-    rounding: Rounding = torch.compile(function, dynamic=True)
+    rounding: Rounding = torch.compile(function, dynamic=True, options={"eager_numerics.division_rounding": True})
     return rounding
 
 

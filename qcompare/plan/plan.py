@@ -9,7 +9,7 @@ from qcompare.models.devices import job_devices
 from qcompare.models.facts import ModelFacts
 from qcompare.models.sources import describe
 from qcompare.plan.estimates import BASIS, Estimates, Past, history
-from qcompare.recipes.base import BuildContext, Recipe
+from qcompare.recipes.base import BuildContext, Recipe, check_kv_cache
 from qcompare.settings import Settings
 from qcompare.study.records import Cost, Range
 from qcompare.study.result import Bits
@@ -94,6 +94,7 @@ def plan_for(facts: ModelFacts, study: Study, settings: Settings, past: Sequence
     check_tasks(study, settings)
     rows = tuple(_rows(study, facts, settings))
     for recipe, context, _ in rows:
+        check_kv_cache(recipe, facts)
         recipe.check(context)
     device = job_devices(settings.device)[0]
     estimates = Estimates(facts, study, device, history(facts, settings) if past is None else past)

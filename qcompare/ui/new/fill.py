@@ -19,7 +19,7 @@ from qcompare.ui.server.confine import check_paths
 from qcompare.words import gettext, translate
 
 TASKS_FIELD = 5
-FIELDS = 9
+FIELDS = 10
 """Widgets of the form, in the order of `StudyForm`."""
 
 
