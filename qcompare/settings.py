@@ -43,6 +43,30 @@ class Settings(BaseSettings):
     """Address on which the app listens."""
     port: int = 7860
     """Port on which the app listens."""
+    role: Literal["local", "team", "exhibition"] | None = None
+    """What visitors may do; needed where `host` is no loopback address. SECURITY.md says what each means."""
+    users: Path | None = None
+    """File of those who may log in, and what each may do."""
+    auth_header: str | None = None
+    """Header in which a reverse proxy on this machine names the user it has logged in, such as `X-Forwarded-User`."""
+    allowed_hosts: str = ""
+    """Names, with commas between, by which browsers reach the app besides loopback ones: of a reverse proxy."""
+    shared_dir: Path | None = None
+    """Folder whose models and files visitors of a team may name."""
+    results_dir: Path | None = None
+    """Folder to which every finished study is copied as a packed file, and from which they are taken in at start."""
+    upload_mb: Annotated[int, Field(ge=1)] = 20_000
+    """Largest file that can be uploaded."""
+    ask_tokens: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Exhibition: longest answer to a visitor's prompt."""
+    ask_letters: Annotated[int, Field(ge=1, le=100_000)] = 2000
+    """Exhibition: longest prompt, with the turns before it."""
+    ask_per_hour: Annotated[int, Field(ge=1)] = 10
+    """Exhibition: prompts of one visitor, and of one address, within an hour."""
+    ask_waiting: Annotated[int, Field(ge=1)] = 10
+    """Exhibition: prompts of all visitors that may wait or run at once."""
+    ask_mb: Annotated[int, Field(ge=1)] = 4000
+    """Exhibition: largest original model, at 16 bits, that visitors may ask."""
 
     @classmethod
     def read(cls, **options: Any) -> Self:
@@ -63,7 +87,7 @@ class Settings(BaseSettings):
                 given=repr(str(first["input"])[:60]),
             ) from None
 
-    @field_validator("home", "bundle_dir")
+    @field_validator("home", "bundle_dir", "users", "shared_dir", "results_dir")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         """Jobs run in folders of their own, where a relative path means something else."""
@@ -73,6 +97,12 @@ class Settings(BaseSettings):
     def demo_dir(self) -> Path:
         """Folder of the demo bundle."""
         return self.bundle_dir or self.home / "demo"
+
+    @property
+    def users_file(self) -> Path | None:
+        """`users`, or the one that `qcompare user` writes into the home."""
+        written = self.home / "users.yaml"
+        return self.users or (written if written.is_file() else None)
 
     def environment(self) -> dict[str, str]:
         """The same settings as environment variables, for a child process."""

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from qcompare.cli.jobs import StudyId
+from qcompare.errors import QCompareError, unknown
 from qcompare.present.numbers import size
 from qcompare.store import Store
 
@@ -86,6 +87,52 @@ def bundle(
 
     path = pack(Store(ctx.obj.home), study_id, out)
     print(f"{path}  {size(path.stat().st_size)}")
+
+
+@commands.command()
+def user(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="Whom to add or change; '*' is everybody else who is logged in.")],
+    may: Annotated[str, typer.Option(help="Rights with commas between: ask, launch, cancel, delete, export.")] = "",
+    no_password: Annotated[
+        bool, typer.Option("--no-password", help="Known to a reverse proxy or to Hugging Face.")
+    ] = False,
+) -> None:
+    """Say who may log in to a shared server, and what they may do (QCOMPARE_USERS, or users.yaml in the home)."""
+    from qcompare.ui.server.roles import Right
+    from qcompare.ui.server.users import write_user
+
+    rights = [each.strip() for each in may.split(",") if each.strip()]
+    if strange := next((each for each in rights if each not in list(Right)), None):
+        raise QCompareError(unknown("right", strange, Right))
+    password = None if no_password else typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    path = ctx.obj.users or ctx.obj.home / "users.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_user(path, name, password, map(Right, rights))
+    print(f"{path}: {name} may read{', ' if rights else ''}{', '.join(rights)}")
+
+
+@commands.command()
+def publish(
+    ctx: typer.Context,
+    study_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of studies, or their beginnings.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the site; new, empty, or an earlier site.")],
+    space: Annotated[
+        str | None,
+        typer.Option(metavar="ORG/NAME", help="Then upload it as a static Space (HF_TOKEN)."),
+    ] = None,
+) -> None:
+    """Freeze studies into a site of plain files: Results, Generations and Explorer without a server."""
+    from qcompare.export.push import check_name, push_space, read_token
+    from qcompare.ui.publish import publish as write_site
+
+    token = read_token(space, lambda text: str(typer.prompt(text, hide_input=True))) if space else None
+    if space:
+        check_name(space)
+    made = write_site(Store(ctx.obj.home), study_ids, out)
+    print(f"{made}  {size(sum(path.stat().st_size for path in out.rglob('*') if path.is_file()))}")
+    if space and token:
+        print(push_space(out, space, token))
 
 
 @commands.command("import")

@@ -1,6 +1,7 @@
 """The command line: thin views over the same functions as the screen.
 
-Exit codes: 0 all jobs succeeded, 1 some failed, 2 the request is invalid (one line on stderr, no traceback).
+Exit codes: 0 all jobs succeeded, 1 some failed, 2 the request is invalid (one line on stderr, no traceback), 3 a
+condition of `run --fail-on` is met.
 """
 
 import os
@@ -8,8 +9,9 @@ import sqlite3
 import sys
 import time
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -24,6 +26,9 @@ from qcompare.study.ids import StudyIds, format_ids, parse_ids
 from qcompare.study.reading import load_studies
 from qcompare.study.records import Status, StudyRecord
 from qcompare.study.spec import Study
+
+if TYPE_CHECKING:
+    from qcompare.compare.fail_on import Condition
 
 app = typer.Typer(
     help="Compare quantized language models.",
@@ -67,13 +72,33 @@ def settings_from_options(
     os.environ["QCOMPARE_HOME"] = str(ctx.obj.home)
 
 
+class OutputFormat(StrEnum):
+    """For people, or for programs: one JSON document a line, as REST gives it."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+Format = Annotated[OutputFormat, typer.Option(help="text, or json as REST gives it.")]
 Anyway = Annotated[bool, typer.Option("--anyway", help="Also when it does not seem to fit this machine.")]
 
 
 @app.command()
-def run(ctx: typer.Context, study_file: StudyFile, model: Model = None, anyway: Anyway = False) -> None:
+def run(
+    ctx: typer.Context,
+    study_file: StudyFile,
+    model: Model = None,
+    anyway: Anyway = False,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(help="Exit code 3 where this holds: 'best < 97% of bf16', 'mixed kl > 0.5'. May be repeated."),
+    ] = None,
+) -> None:
     """Run a study in the foreground, to the end, and print its table; one for each model of the file."""
-    _run(load_studies(study_file, model), ctx.obj, anyway)
+    from qcompare.compare.fail_on import parse_condition
+
+    conditions = [parse_condition(text) for text in fail_on or ()]
+    _run(load_studies(study_file, model), ctx.obj, anyway, conditions)
 
 
 @app.command("app")
@@ -94,10 +119,21 @@ def demo(ctx: typer.Context) -> None:
 
 
 @app.command()
-def submit(ctx: typer.Context, study_file: StudyFile, model: Model = None, anyway: Anyway = False) -> None:
+def submit(
+    ctx: typer.Context,
+    study_file: StudyFile,
+    model: Model = None,
+    anyway: Anyway = False,
+    format: Format = OutputFormat.TEXT,
+) -> None:
     """Queue a study, print its id and return at once; one for each model of the file."""
     for record in _submit(load_studies(study_file, model), ctx.obj, anyway):
-        print(record.id)
+        if format is OutputFormat.JSON:
+            from qcompare.api import submitted
+
+            print(submitted(Store(ctx.obj.home), record).model_dump_json())
+        else:
+            print(record.id)
 
 
 @app.command()
@@ -108,8 +144,15 @@ def plan(
     curve: Annotated[
         bool, typer.Option("--curve", help="Print size and predicted loss of every budget instead, as CSV.")
     ] = False,
+    format: Format = OutputFormat.TEXT,
 ) -> None:
     """Check a study and print what it would do; nothing runs."""
+    if format is OutputFormat.JSON:
+        from qcompare.api import plan_document
+
+        for study in load_studies(study_file, model):
+            print(plan_document(study, ctx.obj).model_dump_json())
+        return
     from rich.console import Console
 
     from qcompare.cli.terminal import curve_lines, plan_table, question_lines
@@ -141,10 +184,12 @@ def list_studies(
     status: Annotated[Status | None, typer.Option(help="Only studies in this state.")] = None,
 ) -> None:
     """List studies, newest first."""
+    from qcompare.cli.terminal import inert
+
     studies = Store(ctx.obj.home).search(search, status, tag)
     for study in studies:
         tags = f"  [{', '.join(study.tags)}]" if study.tags else ""
-        print(f"{study.id}  {study.status:<9}  {_when(study.created)}  {study.name}{tags}")
+        print(inert(f"{study.id}  {study.status:<9}  {_when(study.created)}  {study.name}{tags}"))
     if not studies and (search or tag or status):
         print("No study matches.", file=sys.stderr)
     elif not studies:
@@ -152,16 +197,40 @@ def list_studies(
 
 
 @app.command()
-def status(ctx: typer.Context, study_id: StudyId) -> None:
+def status(
+    ctx: typer.Context,
+    study_id: StudyId,
+    format: Format = OutputFormat.TEXT,
+    since: Annotated[str, typer.Option(help="With json: the cursor of an earlier answer.")] = "",
+) -> None:
     """Show where a study's jobs stand."""
-    from qcompare.cli.terminal import progress_line
+    if format is OutputFormat.JSON:
+        from qcompare.api import status as status_document
+
+        print(status_document(Store(ctx.obj.home), study_id, since).model_dump_json())
+        return
+    from qcompare.cli.terminal import inert, progress_line
     from qcompare.present.job_progress import read_job_progress
 
     store = Store(ctx.obj.home)
     study = store.study(study_id)
-    print(f"{study.id}  {study.status}  {study.name}")
+    print(inert(f"{study.id}  {study.status}  {study.name}"))
     for progress in read_job_progress(store, study.id):
         print("  " + progress_line(progress))
+
+
+@app.command()
+def verdict(
+    ctx: typer.Context,
+    study_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of studies, or their beginnings.")],
+    format: Format = OutputFormat.TEXT,
+) -> None:
+    """Say in sentences what a study shows."""
+    from qcompare.api import verdict_document
+    from qcompare.compare.table import read_comparison
+
+    found = verdict_document(read_comparison(Store(ctx.obj.home), parse_ids(format_ids(tuple(study_ids)))))
+    print(found.model_dump_json() if format is OutputFormat.JSON else " ".join((found.claim, *found.details)))
 
 
 @app.command()
@@ -242,7 +311,9 @@ def _submit(studies: Sequence[Study], settings: Settings, anyway: bool) -> list[
     return [queue(study, settings, anyway=anyway) for study in studies]
 
 
-def _run(studies: Sequence[Study], settings: Settings, anyway: bool = False) -> None:
+def _run(
+    studies: Sequence[Study], settings: Settings, anyway: bool = False, conditions: "Sequence[Condition]" = ()
+) -> None:
     from qcompare.cli.terminal import watch
     from qcompare.jobs.executors.background import watch_over
 
@@ -259,13 +330,30 @@ def _run(studies: Sequence[Study], settings: Settings, anyway: bool = False) -> 
             raise typer.Exit(130) from None
         _show(store, (record.id,), "table")
     ok = all(store.study(record.id).status is Status.SUCCESS for record in records)
-    raise typer.Exit(0 if ok else 1)
+    met = [_summarize(store, record.id, conditions) for record in records]
+    raise typer.Exit(1 if not ok else 3 if any(met) else 0)
+
+
+def _summarize(store: Store, study_id: str, conditions: "Sequence[Condition]") -> bool:
+    """Say which conditions are met, and write the summary of a CI job; gives whether any is."""
+    from qcompare.compare.fail_on import holds
+    from qcompare.compare.table import read_comparison
+    from qcompare.present.summary import summary, write_summary
+
+    comparison = read_comparison(store, (study_id,))
+    found = {condition: holds(condition, comparison) for condition in conditions} if comparison.scored else {}
+    for condition, met in found.items():
+        print(f"{'FAIL' if met else 'ok  '}  {condition.text}", file=sys.stderr)
+    write_summary(summary(comparison, found))
+    return any(found.values())
 
 
 def _show(store: Store, study_ids: StudyIds, format: str) -> None:
+    from qcompare.cli.terminal import inert
     from qcompare.present.take_away import as_text
 
-    print(as_text(store, study_ids, format))
+    text = as_text(store, study_ids, format)
+    print(inert(text) if sys.stdout.isatty() else text)
 
 
 def _ask_unseen(text: str) -> str:
@@ -287,7 +375,10 @@ def main() -> None:
     except typer.Abort:
         sys.exit(1)
     except QCompareError as error:
-        print(f"qcompare: {error}", file=sys.stderr)
+        from qcompare.cli.terminal import inert
+        from qcompare.study.secrets import redact
+
+        print(f"qcompare: {inert(redact(str(error)))}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)

@@ -1,5 +1,6 @@
 """What the command line prints while and before a study runs. `results.render` prints its outcome."""
 
+import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,14 +19,26 @@ from qcompare.present.job_progress import JobProgress, read_job_progress
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Range, Status
+from qcompare.study.secrets import redact_bytes
 from qcompare.study.spec import Study
 from qcompare.words import verbatim
 
 POLL_SECONDS = 0.5
 LINE_EVERY_SECONDS = 10.0
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""All control characters but tabs and line breaks."""
 CHUNK_BYTES = 1 << 16
 PREVIEW_LETTERS = 600
 """Of a question, in a plan."""
+
+
+def inert(text: str) -> str:
+    """A text that a terminal only shows: what it would take for commands is written out.
+
+    >>> inert("\x1b[2Jhidden\r\n")
+    '␛[2Jhidden␍\\n'
+    """
+    return CONTROL.sub(lambda found: chr(0x2400 + ord(found[0])) if ord(found[0]) < 32 else "␡", text)
 
 
 def plan_table(plan: Plan) -> Any:
@@ -96,7 +109,9 @@ def progress_line(progress: JobProgress) -> str:
     words = progress.error or " · ".join(filter(None, [progress.words, progress.vitals]))
     if progress.status is Status.SUCCESS and progress.estimate:
         words += f"; estimated {numbers.clock(progress.estimate.seconds.likely)}"
-    return f"{progress.title:<18} {progress.status:<9} {fraction} {numbers.clock(progress.elapsed):>7}  {words}"
+    return inert(
+        f"{progress.title:<18} {progress.status:<9} {fraction} {numbers.clock(progress.elapsed):>7}  {words}"
+    )
 
 
 def watch(store: Store, study_id: str) -> Iterator[str]:
@@ -144,7 +159,9 @@ def _read(path: Path, position: int) -> tuple[str, int]:
             data = file.read(CHUNK_BYTES)
     except FileNotFoundError:
         return "", position
-    return data.decode("utf-8", errors="replace"), position + len(data)
+    if cut := data.rfind(b"\n") + 1:  # whole lines, so that no token is cut in two
+        data = data[:cut]
+    return inert(redact_bytes(data).decode("utf-8", errors="replace")), position + len(data)
 
 
 def watch_export(store: Store, job_id: str, format: str) -> Iterator[str]:
@@ -163,7 +180,7 @@ def export_summary(store: Store, job_id: str, format: str) -> tuple[str, bool]:
     if state is None or state.report is None:
         return f"export failed: {state.error if state and state.error else 'its process was killed'}", False
     done = state.report
-    return (
+    return inert(
         f"{done.folder}: {numbers.size(done.size_bytes)}, {done.bits_per_weight:.3f} bits per weight, "
         f"{done.layers} quantized layers\n"
         f"loaded again in {done.dtype}: logits differ from the measured model's by {agreement(done)}\n"

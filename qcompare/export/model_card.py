@@ -1,5 +1,6 @@
 """The README.md of an exported checkpoint: what it is, how well it does, how to load it."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -9,6 +10,8 @@ from qcompare.study.result import ExportReport, Result
 from qcompare.study.task import TASKS
 
 Z95 = 1.96
+MARKUP = re.compile(r"[<>&|`*\[\]()!\\~]")
+"""Letters with a meaning in Markdown or HTML; a lone underscore inside a word has none."""
 
 
 def model_card(
@@ -25,7 +28,7 @@ def model_card(
     name = RECIPES[result.recipe].label
     return "\n\n".join(
         (
-            f"# {result.model.name}, {name}, {report.format} format",
+            f"# {_inert(result.model.name)}, {name}, {report.format} format",
             _recipe(result, report),
             _layer_table(result, layers),
             _scores(result, changed),
@@ -37,10 +40,15 @@ def model_card(
     )
 
 
+def _inert(text: str) -> str:
+    """What a model or a person wrote, on one line, so that nothing in it is Markdown or HTML."""
+    return MARKUP.sub(lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
+
+
 def _recipe(result: Result, report: ExportReport) -> str:
     assert result.bits is not None, "a served model cannot be written"
     lines = [
-        f"- Original: {result.model.name} ({result.model.source}, revision {result.model.revision})",
+        f"- Original: {_inert(result.model.name)} ({result.model.source}, revision {_inert(result.model.revision)})",
         f"- Recipe: {result.recipe}: {RECIPES[result.recipe].text}",
         f"- Average bits of a quantized weight: {result.bits.achieved:.3f}; "
         f"{result.bits.achieved_with_scales:.3f} with scales",
@@ -82,9 +90,8 @@ def _scores(result: Result, changed: int) -> str:
     for score in result.tasks:
         interval = "–" if score.stderr is None else f"± {Z95 * score.stderr:.4f}"
         value = "–" if score.value is None else f"{score.value:.4f}"
-        rows.append(
-            f"| {TASKS.title(score.task)} | {score.metric} | {value} | {interval} | {score.n} | {score.data} |"
-        )
+        name = _inert(TASKS.title(score.task))
+        rows.append(f"| {name} | {_inert(score.metric)} | {value} | {interval} | {score.n} | {score.data} |")
     head = ["| task | metric | score | 95 % | questions | data |", "|---|---|---:|---:|---:|---|"]
     return "\n".join([f"Measured {how}:\n", *head, *rows])
 
@@ -93,7 +100,7 @@ def _check(report: ExportReport) -> str:
     return (
         f"Checked by loading it in a fresh process ({report.dtype}): {report.layers} quantized layers; logits of a "
         f"prompt differ from the measured model's by {agreement(report)}. "
-        f"It continues “{report.prompt}” with “{' '.join(report.text.split())}”."
+        f"It continues “{_inert(report.prompt)}” with “{_inert(report.text)}”."
     )
 
 

@@ -43,13 +43,17 @@ def push_folder(folder: Path, repo: str, token: str) -> str:
     Raises:
         ModelUnavailable: one line without the token: refused, or no hub. The folder stays.
     """
+    return _push(folder, repo, token)
+
+
+def _push(folder: Path, repo: str, token: str, repo_type: str = "model", **options: str) -> str:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
     api = HfApi(token=token)
     try:
-        api.create_repo(repo, private=True, exist_ok=True)
-        api.upload_folder(folder_path=folder, repo_id=repo, commit_message="Checkpoint written by qcompare")
+        api.create_repo(repo, private=True, exist_ok=True, repo_type=repo_type, **options)
+        api.upload_folder(folder_path=folder, repo_id=repo, repo_type=repo_type, commit_message="Written by qcompare")
     except HfHubHTTPError as error:
         code = error.response.status_code if error.response is not None else 0
         why = Message("the hub answered {code}", {"code": code})
@@ -59,10 +63,17 @@ def push_folder(folder: Path, repo: str, token: str) -> str:
     except OSError as error:
         why = Message("no answer from the hub ({reason})", {"reason": type(error).__name__})
         raise _not_uploaded(repo, folder, why) from None
-    return f"{api.endpoint}/{repo}"
+    return f"{api.endpoint}/{'spaces/' if repo_type == 'space' else ''}{repo}"
+
+
+def push_space(folder: Path, repo: str, token: str) -> str:
+    """Upload a site as a static Space, which is made (private) where it is missing; returns its address.
+
+    Raises:
+        ModelUnavailable: as for `push_folder`.
+    """
+    return _push(folder, repo, token, repo_type="space", space_sdk="static")
 
 
 def _not_uploaded(repo: str, folder: Path, why: Message) -> ModelUnavailable:
-    return ModelUnavailable(
-        "{repo}: not uploaded: {why}; the checkpoint stays in {folder}", repo=repo, why=why, folder=folder
-    )
+    return ModelUnavailable("{repo}: not uploaded: {why}; it stays in {folder}", repo=repo, why=why, folder=folder)

@@ -13,6 +13,7 @@ from qcompare.errors import QCompareError
 from qcompare.settings import Settings
 from qcompare.study.reading import parse_study
 from qcompare.study.records import FailureKind, Job, Progress
+from qcompare.study.secrets import redact
 from qcompare.study.spec import Study
 from qcompare.study.stage import Stage
 from qcompare.study.task import TASKS
@@ -85,7 +86,7 @@ def explain(error: BaseException) -> Failure:
     if isinstance(error, QCompareError):
         return Failure(kind, error.message)
     lines = [line for line in str(error).splitlines() if line.strip()]
-    first = f"{type(error).__name__}: {lines[0][:300] if lines else 'no message'}"
+    first = redact(f"{type(error).__name__}: {lines[0][:300] if lines else 'no message'}")
     if kind not in ADVICE:
         return Failure(kind, verbatim(first))
     values = {"what": Message(KINDS[kind]), "advice": Message(ADVICE[kind]), "error": first}

@@ -17,13 +17,19 @@ from qcompare.study.spec import Study
 
 
 def submit(
-    study: Study, settings: Settings, name: str | None = None, anyway: bool = False, asked_of: str | None = None
+    study: Study,
+    settings: Settings,
+    name: str | None = None,
+    anyway: bool = False,
+    asked_of: str | None = None,
+    owner: str | None = None,
 ) -> StudyRecord:
     """Check a study, store it, queue its jobs, and start a supervisor where none runs. Returns at once.
 
     Args:
         anyway: also when it does not seem to fit this machine.
         asked_of: the study whose rows it asks a further prompt.
+        owner: the only visitor who may see it; None: everybody.
 
     Raises:
         DoesNotFit: it needs more than this machine has; nothing was stored.
@@ -38,7 +44,8 @@ def submit(
         study = study.model_copy(update={"avg_bits": tuple(dict.fromkeys(budgets)) or study.avg_bits})
     jobs = [(job.recipe, job.avg_bits, job.cost) for job in plan.jobs]
     store = Store(settings.home)
-    record = store.add_study(study, unused(store, name or study_name(study, plan.facts.title)), jobs, asked_of)
+    name = unused(store, name or study_name(study, plan.facts.title))
+    record = store.add_study(study, name, jobs, asked_of, owner)
     ensure_running(settings)
     return record
 

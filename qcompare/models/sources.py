@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from qcompare.demo.bundle import ensure_bundle
+from qcompare.demo.bundle import ensure_bundle, ready
 from qcompare.demo.manifest import demo_manifest
 from qcompare.errors import ModelUnavailable
 from qcompare.models.config import check_code
@@ -18,7 +18,7 @@ from qcompare.models.loading import load
 from qcompare.settings import Settings
 from qcompare.words import Message, gettext_noop
 
-__all__ = ["LocalModel", "Source", "absolute", "describe", "fetch", "load", "resolve"]
+__all__ = ["LocalModel", "Source", "absolute", "describe", "fetch", "load", "present", "resolve"]
 
 DEMO = "demo"
 HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
@@ -119,6 +119,23 @@ def fetch(model: str, settings: Settings, report: Callable[[str], None] = lambda
     folder = fetch_hub(source.repo, source.revision, settings)
     check_code(folder, model, settings)  # also of a commit that is newer than what was described
     return LocalModel(folder, facts.title, source.kind, folder.name)
+
+
+def present(model: str, settings: Settings) -> bool:
+    """Whether a model's weights are on this machine. Asks no network.
+
+    Raises:
+        ModelUnavailable: as for `resolve`.
+    """
+    source = resolve(model, settings)
+    if source.kind == "demo bundle":
+        return ready(settings)
+    if source.folder is not None:
+        return source.folder.is_dir()
+    from qcompare.models.hub import in_cache
+
+    assert source.repo is not None
+    return in_cache(source.repo)
 
 
 def _describe_demo() -> ModelFacts:

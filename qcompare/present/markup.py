@@ -2,15 +2,27 @@
 
 from collections.abc import Sequence
 
+from qcompare.words import Message
+
 LATEX_SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "%": r"\%", "&": r"\&", "$": r"\$", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "±": r"$\pm$", "–": "--", "·": r"$\cdot$",
 }  # fmt: skip
 
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""Begin what spreadsheets compute (OWASP, "CSV injection")."""
+
+
 def one_line(text: str) -> str:
     """Without line breaks."""
     return " ".join(text.split())
+
+
+def plain_cell(value: object) -> object:
+    """A cell of a CSV file: a text that a spreadsheet would take for a formula begins with an apostrophe."""
+    text = str(value) if isinstance(value, str | Message) else ""
+    return f"'{text}" if text.startswith(FORMULA) else value
 
 
 def markdown(text: str) -> str:

@@ -10,7 +10,7 @@ from qcompare.errors import QCompareError, unknown
 from qcompare.present import numbers
 from qcompare.present.answer import answer_lines
 from qcompare.present.caveats import served_notes
-from qcompare.present.markup import latex_table, markdown, markdown_table, one_line
+from qcompare.present.markup import latex_table, markdown, markdown_table, one_line, plain_cell
 from qcompare.study.ids import format_ids
 from qcompare.study.records import Status
 from qcompare.study.result import SERVER_BATCHES, TaskScore
@@ -91,7 +91,8 @@ def _csv(comparison: Comparison) -> str:
     writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in comparison.rows:
-        writer.writerows(_csv_lines(comparison, row))
+        for line in _csv_lines(comparison, row):
+            writer.writerow({name: plain_cell(value) for name, value in line.items()})
     return out.getvalue().rstrip("\n")
 
 

@@ -77,25 +77,28 @@ def report(store: Store, study_ids: StudyIds) -> str:
         headline=headline_html(comparison),
         table=table_html(comparison),
         figures=_figures(store, comparison, selection),
-        lost=_lost(store, comparison),
+        lost=lost_questions(store, comparison),
         generations=fragment("generations", prompts=side_by_side(with_asked(store, selection)), waiting=()),
         study_files=[(study.name, study.spec.to_yaml()) for study in selection.studies],
     )
 
 
-def _figures(store: Store, comparison: Comparison, selection: Selection) -> list[Drawn]:
+def figures(store: Store, comparison: Comparison, selection: Selection) -> list[tuple[str, "Figure", str, str]]:
+    """Title, figure, words and HTML below it, of all figures that there are."""
     drawn = []
-    if comparison.best:
-        for kind in KINDS:
-            words = kind.describe(comparison)
-            if words:
-                drawn.append(Drawn(gettext(kind.title), _html(kind.draw(comparison)), words))
-    maps = layer_maps(selection, read_layer_scores(store, selection))
-    if maps:
+    for kind in KINDS if comparison.best else ():
+        if words := kind.describe(comparison):
+            drawn.append((gettext(kind.title), kind.draw(comparison), words, ""))
+    if maps := layer_maps(selection, read_layer_scores(store, selection)):
         words = " ".join(each.text for each in maps)
         more = fragment("layers", maps=maps)
-        drawn.append(Drawn(gettext("Which layer got which scheme"), _html(layer_map_figure(maps)), words, more))
+        drawn.append((gettext("Which layer got which scheme"), layer_map_figure(maps), words, more))
     return drawn
+
+
+def _figures(store: Store, comparison: Comparison, selection: Selection) -> list[Drawn]:
+    found = figures(store, comparison, selection)
+    return [Drawn(title, _html(figure), words, more) for title, figure, words, more in found]
 
 
 def _html(figure: "Figure") -> str:
@@ -104,7 +107,8 @@ def _html(figure: "Figure") -> str:
     return text
 
 
-def _lost(store: Store, comparison: Comparison) -> list[Lost]:
+def lost_questions(store: Store, comparison: Comparison) -> list[Lost]:
+    """Some questions that each recipe lost on each task."""
     found = []
     for task in comparison.study.tasks:  # tasks first: a task's answers are read once for all recipes
         for row in comparison.scored:

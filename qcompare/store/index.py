@@ -40,18 +40,26 @@ class Store(Queue):
         self.home = home
         super().__init__(Database(home / "index.sqlite"))
 
-    def add_study(self, spec: Study, name: str, jobs: Iterable[NewJob], asked_of: str | None = None) -> StudyRecord:
+    def add_study(
+        self,
+        spec: Study,
+        name: str,
+        jobs: Iterable[NewJob],
+        asked_of: str | None = None,
+        owner: str | None = None,
+    ) -> StudyRecord:
         """Store a study and queue its jobs in that order.
 
         Args:
             asked_of: the study whose rows it asks a further prompt.
+            owner: the only visitor who may see it; None: everybody.
         """
         now = time.time()
         study_id = f"{datetime.fromtimestamp(now):%Y%m%d}-{secrets.token_hex(3)}"
         with self._database.change() as db:
             db.execute(
-                "INSERT INTO study (id, name, created, spec, asked_of) VALUES (?, ?, ?, ?, ?)",
-                (study_id, name, now, spec.model_dump_json(), asked_of),
+                "INSERT INTO study (id, name, created, spec, asked_of, owner) VALUES (?, ?, ?, ?, ?, ?)",
+                (study_id, name, now, spec.model_dump_json(), asked_of, owner),
             )
             for position, (recipe, avg_bits, *cost) in enumerate(jobs):
                 job_id = self._new_id(study_id, recipe, avg_bits)

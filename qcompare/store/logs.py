@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from qcompare.study.secrets import redact_bytes
+
 AT_ONCE = 64_000
 """Bytes given in one piece: of what lies before it, a reader that comes late is told that it was left out."""
 CHUNK = 1_000_000
@@ -93,16 +95,21 @@ def _backwards(log: Path) -> Iterator[bytes]:
 
 
 def in_pieces(log: Path, size: int) -> Iterator[bytes]:
-    """The first bytes of a log, which may grow meanwhile."""
+    """The first bytes of a log, which may grow meanwhile; tokens are masked."""
     left = size
     with log.open("rb") as file:
+        begun = b""
         while left > 0 and (data := file.read(min(CHUNK, left))):
             left -= len(data)
-            yield data
+            whole = begun + data
+            cut = whole.rfind(b"\n") + 1 or len(whole)
+            begun = whole[cut:]
+            yield redact_bytes(whole[:cut])
+        yield redact_bytes(begun)
 
 
 def _text(data: bytes) -> str:
-    return resolve_carriage_returns(ANSI.sub("", data.decode("utf-8", errors="replace")))
+    return resolve_carriage_returns(ANSI.sub("", redact_bytes(data).decode("utf-8", errors="replace")))
 
 
 def resolve_carriage_returns(text: str) -> str:

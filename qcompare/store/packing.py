@@ -4,10 +4,12 @@ A zip archive: `study.json` (a `Packed`), and beside it each job's folder with i
 """
 
 import json
+import re
+import shutil
 import zipfile
 import zlib
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -17,6 +19,7 @@ from qcompare.study.frozen import Frozen
 from qcompare.study.records import Job, Status
 from qcompare.study.refusals import refusal
 from qcompare.study.result import SCHEMA_VERSION
+from qcompare.study.secrets import redact_bytes
 from qcompare.study.spec import Study
 
 ENDING = ".qcompare.zip"
@@ -30,6 +33,11 @@ PER_JOB = (
     "result/seal.json",
 )
 """What is packed of a job's folder."""
+TEXTS = ("log.txt", "events.jsonl")
+"""Not sealed: tokens in them are masked."""
+ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
+"""Of a study; a job's adds a dot, its recipe and its budget."""
+JOB_ID = re.compile(r"[\w-]+(\.[\w-]+)+", re.ASCII)
 MAX_UNPACKED_BYTES = 4_000_000_000
 MAX_RECORD_BYTES = 20_000_000
 MAX_FILES = 20_000
@@ -75,7 +83,9 @@ def pack(store: Store, study_id: str, target: Path) -> Path:
             for job in jobs:
                 for name in PER_JOB:
                     file = store.folder(job.id).path / name
-                    if file.is_file():
+                    if file.is_file() and name in TEXTS:
+                        archive.writestr(f"{job.id}/{name}", redact_bytes(file.read_bytes()))
+                    elif file.is_file():
                         archive.write(file, f"{job.id}/{name}")
         draft.replace(path)
     except OSError as error:
@@ -129,7 +139,8 @@ def _extract(
         for job_id, name, member in files:
             target = store.folder(job_id).path / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(archive.read(member))
+            with archive.open(member) as packed, target.open("wb") as file:
+                shutil.copyfileobj(packed, file)
     except UNREADABLE:
         store.remove_files(study_id)
         raise
@@ -168,15 +179,18 @@ def _read_record(archive: zipfile.ZipFile, path: Path) -> Packed:
 def _checked(archive: zipfile.ZipFile, record: Packed, path: Path) -> list[tuple[str, str, zipfile.ZipInfo]]:
     """(job id, name, member) of the files to take; names that point elsewhere are refused, whoever made the file."""
     allowed = {f"{job.id}/{name}": (job.id, name) for job in record.jobs for name in PER_JOB}
-    plain = all(PurePosixPath(job.id).name == job.id and job.id.startswith(f"{record.id}.") for job in record.jobs)
+    named = [job.id for job in record.jobs if JOB_ID.fullmatch(job.id) and job.id.startswith(f"{record.id}.")]
+    plain = ID.fullmatch(record.id) and len(named) == len(record.jobs)
     members = [member for member in archive.infolist() if member.filename != RECORD]
     strange = next((member.filename for member in members if member.filename not in allowed), None)
-    if strange or not plain or PurePosixPath(record.id).name != record.id or len(members) > MAX_FILES:
+    if strange or not plain or len(members) > MAX_FILES:
         raise QCompareError(
             "{file}: holds a file that belongs to no job ({name}); refused",
             file=path.name,
             name=f"{strange or record.id!r}",
         )
+    if running := next((job.id for job in record.jobs if not job.status.ended), None):
+        raise QCompareError("{file}: its job {job} has not ended; refused", file=path.name, job=running)
     if sum(member.file_size for member in members) > MAX_UNPACKED_BYTES:
         raise QCompareError(
             "{file}: would take more than {most} GB; refused",

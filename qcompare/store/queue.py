@@ -10,8 +10,9 @@ from qcompare.errors import NotFound
 from qcompare.store.schema import Database
 from qcompare.study.messages import message_column
 from qcompare.study.records import ExportRequest, FailureKind, Job, Status
-from qcompare.words import Message
+from qcompare.words import Message, gettext_noop
 
+NO_JOB = gettext_noop("no job '{job_id}': see 'list' for studies and 'status ID' for their jobs")
 IN_ORDER = "study.priority DESC, job.created, job.study_id, job.position"
 NEXT = f"""
 SELECT job.id FROM job JOIN study ON study.id = job.study_id
@@ -50,7 +51,7 @@ class Queue:
         with self._database.open() as db:
             row = db.execute("SELECT * FROM job WHERE id = ?", (job_id,)).fetchone()
         if row is None:
-            raise NotFound("no job '{job_id}': see 'list' for studies and 'status ID' for their jobs", job_id=job_id)
+            raise NotFound(NO_JOB, job_id=job_id)
         return _job(row)
 
     def counts(self) -> dict[Status, int]:

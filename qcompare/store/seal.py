@@ -35,11 +35,15 @@ def damage(folder: Path) -> str | None:
         return None if folder.is_dir() else gettext("it is not there")
     except (OSError, ValueError):
         return gettext("its seal cannot be read")
+    if not isinstance(expected, dict):
+        return gettext("its seal cannot be read")
     for name, digest in expected.items():
         try:
+            if not (folder / name).resolve().is_relative_to(folder.resolve()):
+                return gettext("its seal names a file outside")
             with (folder / name).open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != digest:
                     return gettext("{name} has changed since it was written", name=name)
-        except OSError:
+        except (OSError, ValueError):
             return gettext("{name} is missing", name=name)
     return None

@@ -1,6 +1,6 @@
 """From a study file, or plain values, to a `Study`; an error says in one line what is wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,18 @@ def parse_study(values: Any, source: str | Message | None = "study", stored: boo
         raise InvalidStudy("{source}: {problem}", source=source, problem=_one_line(error)) from None
 
 
-def load_study(path: Path) -> Study:
+def load_study(path: Path, check: Callable[[Any], None] = lambda values: None) -> Study:
     """Read a study file.
+
+    Args:
+        check: refuses values, by raising, before they are looked at.
 
     Raises:
         InvalidStudy: the file is missing, too large, not YAML, or asks for something impossible.
     """
-    return parse_study(_beside(_values(_text(path), str(path)), path), str(path))
+    values = _beside(_values(_text(path), str(path)), path)
+    check(values)
+    return parse_study(values, str(path))
 
 
 def _beside(values: Any, path: Path) -> Any:

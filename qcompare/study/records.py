@@ -144,6 +144,8 @@ class StudyRecord(Frozen):
     """Of the files of its ended jobs."""
     asked_of: str | None = None
     """The study that it asks a further prompt of: its answers are shown there, and it goes with that one."""
+    owner: str | None = None
+    """The visitor of an exhibition who alone sees it; None: everybody does."""
 
 
 class Range(Frozen):

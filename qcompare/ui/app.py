@@ -15,25 +15,34 @@ from qcompare.ui.header import build_header
 from qcompare.ui.language import SpeakingBlocks, in_all_languages
 from qcompare.ui.parts import QUIET, WITH_MESSAGES, PageState, Panel, refresh, warn
 from qcompare.ui.recording import nothing_computed
+from qcompare.ui.server.roles import Right, Role, may, role_of
 from qcompare.ui.shared import SharedStore
 from qcompare.ui.tabs import TABS, TabContext
 from qcompare.ui.texts import PRODUCT
 from qcompare.words import gettext
 
+WITHOUT_NEW = "results"
+"""The tab that is opened for visitors who may start nothing: `style.css` hides New from them."""
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 1.5
 
 
 def build_app(settings: Settings) -> SpeakingBlocks:
-    """The whole app, not yet launched."""
-    return in_all_languages(lambda: _build(settings, SharedStore(settings.home)))
+    """The whole app, not yet launched.
+
+    Raises:
+        QCompareError: as for `role_of`.
+    """
+    role, store = role_of(settings), SharedStore(settings.home)
+    return in_all_languages(lambda: _build(settings, store, role))
 
 
-def _build(settings: Settings, store: Store) -> SpeakingBlocks:
+def _build(settings: Settings, store: Store, role: Role) -> SpeakingBlocks:
     app = SpeakingBlocks(title=PRODUCT, analytics_enabled=False)
+    app.role = role
     with app:
         study_id, job_id, acted = (gr.Textbox("", visible=False) for _ in range(3))
-        header = build_header(settings, study_id)
+        header = build_header(settings, store, study_id)
         panels = [header.panel]
         with gr.Tabs(elem_id="qc-tabs") as tabs:
             context = TabContext(app, tabs, settings, store, study_id, job_id, acted)
@@ -93,9 +102,10 @@ def _open_address(context: TabContext) -> None:
 
     def open_page(request: gr.Request) -> list[Any]:
         asked = dict(request.query_params)
-        tab = asked.get("tab")
+        tab = asked.get("tab") or ("" if may(Right.LAUNCH) else WITHOUT_NEW)
         chosen = gr.Tabs(selected=tab) if tab in TABS else gr.skip()
-        return [study_of(context.store, asked.get("study", "")), chosen, nothing_computed(context.store)]
+        newcomer = may(Right.LAUNCH) and nothing_computed(context.store)
+        return [study_of(context.store, asked.get("study", "")), chosen, newcomer]
 
     newcomer = gr.Checkbox(visible=False)
     opened = context.app.load(open_page, None, [context.study_id, context.tabs, newcomer], **WITH_MESSAGES)

@@ -14,6 +14,7 @@ from qcompare.store import Store
 from qcompare.study.records import Status
 from qcompare.ui.pages import page
 from qcompare.ui.parts import PageState, Panel, markup
+from qcompare.ui.server.roles import visitor
 from qcompare.ui.shared import Memory
 from qcompare.words import translate
 
@@ -48,6 +49,8 @@ def build_devices(settings: Settings) -> Panel:
     """Lay out the lines in the current page."""
 
     def look(state: PageState) -> tuple[Gpu, ...]:
+        if visitor().limited:  # what else runs on the machine is nothing for strangers
+            return ()
         moment = int(time.monotonic() / LOOK_SECONDS)
         return LOOKS.answer((settings.home, moment), lambda: read_gpus(state.store, settings))
 

@@ -15,14 +15,15 @@ from qcompare.jobs.submit import submit
 from qcompare.plan.curve import BudgetCurves, Curve, curves_of_studies
 from qcompare.present import palette
 from qcompare.present.layer_map import place
-from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.study.ids import format_ids
+from qcompare.study.ids import StudyIds, format_ids
 from qcompare.study.reading import parse_study
 from qcompare.study.recipe import RECIPES, is_baseline
 from qcompare.study.spec import Study
 from qcompare.ui.pages import empty, opening, page
 from qcompare.ui.parts import PageState, Panel, job_states, markup, nothing_open, warn
+from qcompare.ui.server.asking import check_imported
+from qcompare.ui.server.roles import Right, needs
 from qcompare.ui.tabs import Tab, TabContext
 from qcompare.words import gettext, gettext_noop, translate
 
@@ -34,12 +35,12 @@ WEIGHTS_SHARE = 0.85
 def build_explorer(context: TabContext) -> list[Panel]:
     """Lay out the tab in the current page."""
     shown = markup(opening(), elem_id="qc-explorer")
-    with gr.Row(visible=False, elem_id="qc-evaluate") as row:
+    with gr.Row(visible=False, elem_id="qc-evaluate", elem_classes="qc-needs-launch") as row:
         asked = gr.Textbox("", visible=False)
         evaluate = gr.Button(gettext("Evaluate this budget"), variant="primary", scale=0, min_width=240)
         markup(gettext("Measures the recipes of this study at the chosen budget and shows them beside it."))
     evaluate.click(
-        lambda study, wanted: _start(context.settings, study, wanted),
+        needs(Right.LAUNCH)(lambda study, wanted: _start(context, study, wanted)),
         [context.study_id, asked], context.study_id, show_progress="minimal", api_visibility="private",
         js="(study) => [study, window.qcompare.explorer.asked()]",
     )  # fmt: skip
@@ -68,13 +69,13 @@ def study_at(study: Study, schemes: list[str], avg_bits: float) -> Study:
     return parse_study(study.model_dump() | changes, gettext("budget"))
 
 
-def _start(settings: Settings, study_id: str, wanted: str) -> Any:
+def _start(context: TabContext, study_id: str, wanted: str) -> Any:
     """Queue the study of a budget; the page then shows both."""
     try:
         asked = json.loads(wanted or "{}")
-        store = Store(settings.home)
-        study = store.study(str(asked.get("study", study_id)))
-        record = submit(study_at(study.spec, asked["schemes"], float(asked["avg_bits"])), settings)
+        study = context.store.study(str(asked.get("study", study_id)))
+        check_imported(study)
+        record = submit(study_at(study.spec, asked["schemes"], float(asked["avg_bits"])), context.settings)
         return format_ids((study.id, record.id))
     except QCompareError as error:
         warn(error)
@@ -88,16 +89,26 @@ def _show(state: PageState) -> list[Any]:
     if not state.study_ids:
         return [nothing_open(state), hidden]
     try:
-        selection = read_selection(state.store, state.study_ids)
+        html, has_curves = explorer_html(state.store, state.study_ids)
     except QCompareError as error:
         return [empty(translate(error.message)), hidden]
-    found = curves_of_studies(state.store, selection.ids, selection.results)
+    return [html, gr.update(visible=has_curves)]
+
+
+def explorer_html(store: Store, study_ids: StudyIds) -> tuple[str, bool]:
+    """The page of some studies, and whether there are curves on it; else it says why not.
+
+    Raises:
+        QCompareError: as for `read_selection`.
+    """
+    selection = read_selection(store, study_ids)
+    found = curves_of_studies(store, selection.ids, selection.results)
     if not found:
         text = gettext(
             "No layer scores yet. A recipe that chooses layers by their scores brings them: start a study with one"
             " under New, or wait until it has finished."
         )
-        return [empty(text), hidden]
+        return empty(text), False
     baseline = next((result.size_bytes for result in selection.results if is_baseline(result.recipe)), None)
     titles = {job_id: translate(title) for job_id, title in selection.titles.items()}
     payload = {
@@ -106,7 +117,7 @@ def _show(state: PageState) -> list[Any]:
         "memory": [[gb, gb * 1e9 * WEIGHTS_SHARE] for gb in MEMORY_GB],
         "low": palette.LOW_SCHEME,
     }
-    return [page("explorer", payload=json.dumps(payload), memory_share=WEIGHTS_SHARE), gr.update(visible=True)]
+    return page("explorer", payload=json.dumps(payload), memory_share=WEIGHTS_SHARE), True
 
 
 def _family(curves: BudgetCurves, titles: dict[str, str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Product name, study picker, what is running."""
 
+import os
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from qcompare.study.ids import format_ids
 from qcompare.study.records import Status
 from qcompare.ui.pages import page
 from qcompare.ui.parts import QUIET, WITH_MESSAGES, PageState, Panel, markup, study_exists, warn_on_error
+from qcompare.ui.server.roles import Right, needs, on_space, visitor
 from qcompare.ui.texts import PRODUCT, STATUS_WORDS
 from qcompare.words import gettext
 
@@ -29,7 +31,7 @@ class Header:
     panel: Panel
 
 
-def build_header(settings: Settings, study_id: gr.Textbox) -> Header:
+def build_header(settings: Settings, store: Store, study_id: gr.Textbox) -> Header:
     """Lay out the header in the current page; the name of the open study can be changed in its place."""
     with gr.Row(elem_id="qc-header", equal_height=True):
         markup(page("brand", product=PRODUCT), elem_id="qc-brand", scale=0, min_width=200)
@@ -47,30 +49,44 @@ def build_header(settings: Settings, study_id: gr.Textbox) -> Header:
             label=gettext("Name"), visible=False, show_label=False, container=False, max_lines=1, elem_id="qc-name",
             scale=1, min_width=200,
         )  # fmt: skip
-        rename = gr.Button(gettext("Rename"), visible=False, size="sm", scale=0, min_width=0, elem_id="qc-rename")
-        running = markup(page("header", running=0, waiting=0), elem_id="qc-status", scale=0, min_width=120)
-    rename.click(lambda study: _named(settings, study), study_id, [name, picker], **QUIET).then(
-        None, None, None, js="() => document.querySelector('#qc-name :is(input, textarea)')?.focus()", **QUIET
-    )
+        rename = gr.Button(gettext("Rename"), visible=False, size="sm", scale=0, min_width=0, elem_id="qc-rename",
+                           elem_classes="qc-needs-launch")  # fmt: skip
+        running = markup(page("header", running=0, waiting=0, user=""), elem_id="qc-status", scale=0, min_width=120)
+        if can_log_in_with_hugging_face():
+            gr.LoginButton(gettext("Log in"), size="sm", scale=0, min_width=120)
+    rename.click(
+        needs(Right.LAUNCH)(lambda study: _named(store, study)), study_id, [name, picker], **WITH_MESSAGES
+    ).then(None, None, None, js="() => document.querySelector('#qc-name :is(input, textarea)')?.focus()", **QUIET)
     gr.on(
-        [name.submit, name.blur], lambda study, text: _renamed(settings, study, text), [study_id, name],
-        [name, picker], **WITH_MESSAGES,
+        [name.submit, name.blur],
+        needs(Right.LAUNCH)(lambda study, text: _renamed(settings, store, study, text)),
+        [study_id, name], [name, picker], **WITH_MESSAGES,
     )  # fmt: skip
     return Header(picker, Panel("header", [picker, rename, running], _token, _show))
 
 
-def _named(settings: Settings, study_id: str) -> list[Any]:
+def _named(store: Store, study_id: str) -> list[Any]:
     """The field with the name of the open study, in place of the picker."""
     return warn_on_error(
-        lambda: [gr.update(value=Store(settings.home).study(study_id).name, visible=True), gr.update(visible=False)],
+        lambda: [gr.update(value=store.study(study_id).name, visible=True), gr.update(visible=False)],
         [gr.skip(), gr.skip()],
     )
 
 
-def _renamed(settings: Settings, study_id: str, name: str) -> list[Any]:
+def _renamed(settings: Settings, store: Store, study_id: str, name: str) -> list[Any]:
     """The picker again, with the new name."""
-    done = warn_on_error(lambda: rename_study(study_id, name, settings), None)
+    done = warn_on_error(lambda: rename_study(store.study(study_id).id, name, settings), None)
     return [gr.update(visible=done is None), gr.update(visible=done is not None)]
+
+
+def can_log_in_with_hugging_face() -> bool:
+    """On a Space whose front matter says `hf_oauth: true`; elsewhere gradio would let anybody in as the owner."""
+    return on_space() and bool(os.environ.get("OAUTH_CLIENT_ID"))
+
+
+def _logged_in() -> str:
+    """The name of a visitor who can log out again; on a Space the hub's own button says it."""
+    return "" if on_space() else visitor().name
 
 
 def _token(state: PageState) -> Hashable:
@@ -91,5 +107,5 @@ def _show(state: PageState) -> list[Any]:
     return [
         gr.update(choices=choices, value=chosen, visible=bool(studies)),
         gr.update(visible=study_exists(state)),
-        page("header", running=counts[Status.RUNNING], waiting=counts[Status.QUEUED]),
+        page("header", running=counts[Status.RUNNING], waiting=counts[Status.QUEUED], user=_logged_in()),
     ]

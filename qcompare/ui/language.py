@@ -4,6 +4,7 @@ Widgets are built once in every language, with the same numbers, so that one set
 """
 
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -13,15 +14,24 @@ from jinja2 import ChoiceLoader, DictLoader
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from qcompare.words import ENGLISH, LANGUAGES, language, preferred, use_language
+from qcompare.errors import QCompareError
+from qcompare.ui.server.gate import visitor_of
+from qcompare.ui.server.roles import NOBODY, OWNER, Right, Role, require, use_visitor, visitor
+from qcompare.words import ENGLISH, LANGUAGES, language, preferred, translate, use_language
 
 PAGE = "frontend/index.html"
-TELL = '<head><script>Object.defineProperty(navigator, "language", {value: "{{ config.language }}"})</script>'
-"""Gradio's own script takes its language from here, and sets that of the page."""
+TELL = (
+    '<head><script>Object.defineProperty(navigator, "language", {value: "{{ config.language }}"});'
+    'document.documentElement.dataset.rights = "{{ config.rights }}"</script>'
+)
+"""Gradio's own script takes its language from here, and sets that of the page; `style.css` hides what needs other
+rights."""
 
 
 class SpeakingBlocks(gr.Blocks):  # type: ignore[misc]
-    """Blocks that are served in the language of each request."""
+    """Blocks that are served in the language of each request, and whose handlers check the visitor's rights."""
+
+    role: Role = Role.LOCAL
 
     components_in: dict[str, list[Any]] = {}  # noqa: RUF012  filled by `in_all_languages`, for one object
     """The widgets in other languages than English."""
@@ -31,16 +41,26 @@ class SpeakingBlocks(gr.Blocks):  # type: ignore[misc]
         """What the browser builds the page from."""
         english = self._english
         components = self.components_in.get(language(), english["components"])
-        return english | {"components": components, "language": LANGUAGES[language()]}
+        own = {"language": LANGUAGES[language()], "rights": " ".join(sorted(visitor().rights))}
+        # without its name gradio's page adds no header of the hub's, with fonts from elsewhere
+        return english | own | {"components": components, "space_id": None}
 
     @config.setter
     def config(self, value: Any) -> None:
         self._english = value
 
-    async def process_api(self, *args: Any, request: Any = None, **options: Any) -> Any:
+    async def process_api(self, block_fn: Any, *args: Any, request: Any = None, **options: Any) -> Any:
         """Run a handler: those that wait in the queue know their request, but run outside of it."""
-        with use_language(language_of(request) if request else ENGLISH):
-            return await super().process_api(*args, request=request, **options)
+        known = OWNER if self.role is Role.LOCAL else NOBODY
+        who = (visitor_of(request) if request else None) or known
+        with use_language(language_of(request) if request else ENGLISH), use_visitor(who):
+            needed: Right | None = getattr(getattr(block_fn, "fn", None), "right", None)
+            try:
+                if needed:
+                    require(needed)
+            except QCompareError as error:
+                raise gr.Error(escape(translate(error.message), quote=False), print_exception=False) from None
+            return await super().process_api(block_fn, *args, request=request, **options)
 
 
 def in_all_languages(build: Callable[[], SpeakingBlocks]) -> SpeakingBlocks:

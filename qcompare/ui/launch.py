@@ -2,6 +2,7 @@
 
 import os
 import threading
+from typing import Any
 
 # Read when gradio is imported: no usage reports, no version check.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -10,6 +11,7 @@ from fastapi.middleware import Middleware
 
 from qcompare.errors import QCompareError
 from qcompare.jobs.executors.background import watch_over
+from qcompare.jobs.results_folder import bring_in, keep_in_step
 from qcompare.present.report import SCRIPTS, STYLE
 from qcompare.settings import Settings
 from qcompare.store import Store
@@ -17,6 +19,14 @@ from qcompare.ui.app import build_app
 from qcompare.ui.language import Listening, name_language_in_page
 from qcompare.ui.progress.logs import log_routes
 from qcompare.ui.recording import open_recording
+from qcompare.ui.server.gate import Gate
+from qcompare.ui.server.identity import Identity
+from qcompare.ui.server.login import login_routes
+from qcompare.ui.server.mcp import mcp_routes
+from qcompare.ui.server.rest import rest_routes
+from qcompare.ui.server.roles import OF_SPACE, Role, on_space, role_of
+from qcompare.ui.server.tools import make_tools
+from qcompare.ui.shared import SharedStore
 from qcompare.ui.theme import ASSETS, make_theme, read_asset
 
 OWN_SCRIPTS = ("page.js", "log.js", "blind.js", "path.js", "tour.js", "explorer.js")
@@ -35,6 +45,15 @@ def _scripts() -> str:
     return "".join([*map(read_asset, OWN_SCRIPTS), *(path.read_text(encoding="utf-8") for path in SCRIPTS)])
 
 
+def server_kwargs(settings: Settings, role: Role, store: Store) -> dict[str, Any]:
+    """What gradio's web application is made with: what stands before its addresses, and addresses of our own."""
+    identity, tools = Identity(settings, role), make_tools(settings, store)
+    return {
+        "middleware": [Middleware(Gate, settings=settings, identity=identity), Middleware(Listening)],
+        "routes": [*login_routes(identity), *log_routes(store), *rest_routes(tools), *mcp_routes(tools)],
+    }
+
+
 def launch(settings: Settings, open_browser: bool = False) -> None:
     """Build the app and serve it until interrupted.
 
@@ -42,8 +61,12 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
         open_browser: open a browser window on it.
 
     Raises:
-        QCompareError: the port is taken.
+        QCompareError: the port is taken, or others could reach the app and no role says what they may do.
     """
+    role = role_of(settings)
+    if settings.results_dir:
+        bring_in(Store(settings.home), settings.results_dir)
+        keep_in_step(Store(settings.home), settings.results_dir)
     if settings.recording:
         open_recording(Store(settings.home))
     threading.Thread(target=_warm_up, daemon=True).start()
@@ -52,21 +75,22 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
     watch_over(settings)
     try:
         _, address, _ = app.launch(
-            # A Space is reached from outside its container; a workstation's app only from itself.
-            server_name="0.0.0.0" if os.environ.get("SPACE_ID") else settings.host,
+            server_name=OF_SPACE if on_space() else settings.host,
             server_port=settings.port,
             inbrowser=open_browser,
+            share=False,  # whatever GRADIO_SHARE says
             prevent_thread_lock=True,
             quiet=True,
             theme=make_theme(),
             css=STYLE.read_text(encoding="utf-8") + read_asset("style.css"),
             head=f"<script>{_scripts()}</script>",
             favicon_path=str(ASSETS / "favicon.png"),
+            max_file_size=settings.upload_mb * 1_000_000,
             pwa=True,
             run_history=False,
             ssr_mode=False,
             footer_links=[],
-            app_kwargs={"middleware": [Middleware(Listening)], "routes": log_routes(settings.home)},
+            app_kwargs=server_kwargs(settings, role, SharedStore(settings.home)),
         )
     except OSError:
         raise QCompareError(

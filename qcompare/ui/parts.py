@@ -16,7 +16,7 @@ from qcompare.errors import NotFound, QCompareError
 from qcompare.store import Store
 from qcompare.study.ids import StudyIds
 from qcompare.ui.pages import empty
-from qcompare.ui.shared import Memory
+from qcompare.ui.shared import Memory, SharedStore
 from qcompare.words import gettext, language, translate
 
 T = TypeVar("T")
@@ -73,7 +73,8 @@ def refresh(parts: Sequence[Panel], state: PageState, seen: Seen) -> tuple[Seen,
             values += [gr.skip()] * len(part.outputs)
             continue
         now[part.name] = token
-        key = (language(), state.store.home, part.name, token)
+        view = state.store.view() if isinstance(state.store, SharedStore) else ()
+        key = (language(), view, state.store.home, part.name, token)
         shown = DRAWN.answer(key, lambda part=part: list(part.show(state)))  # type: ignore[misc]
         values += [dict(value) if isinstance(value, dict) else value for value in shown]
     return now, values

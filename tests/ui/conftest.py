@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -75,6 +76,8 @@ def _wait_for(address: str, app: "subprocess.Popen[bytes]", log: Path) -> None:
         try:
             with urllib.request.urlopen(address, timeout=2):
                 return
+        except urllib.error.HTTPError:
+            return  # it wants a login
         except OSError:
             assert app.poll() is None, log.read_text()
             time.sleep(0.1)

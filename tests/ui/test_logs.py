@@ -26,7 +26,7 @@ def job_id(settings: Settings) -> str:
 
 @pytest.fixture
 def get(settings: Settings) -> Get:
-    app = Starlette(routes=log_routes(settings.home))
+    app = Starlette(routes=log_routes(Store(settings.home)))
 
     async def ask(address: str) -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:

@@ -36,6 +36,8 @@ ERRORS = (
     "Refused",
     "Lost",
     "Unanswerable",
+    "NotAllowed",
+    "TooMany",
 )
 NAMES = ("_", "gettext", "gettext_noop", "Message", *ERRORS)
 KEYWORDS = {"ngettext": (1, 2), "_wrong": (3,), **dict.fromkeys(NAMES)}

@@ -29,7 +29,9 @@ window.qcompareFigures = {
         x.forEach((value, n) => lines.push([trace.name ?? "", value, y[n], list(trace.marker?.size)[n], list(trace.customdata ?? trace.text)[n], error[n]]));
       }
     }
-    const cell = (value) => `"${String(value ?? "").replace(/<br>/g, "; ").replace(/<[^>]+>/g, "").replace(/"/g, '""')}"`;
+    // A text that a spreadsheet would take for a formula begins with an apostrophe.
+    const inert = (value) => (typeof value === "string" ? value.replace(/^[=+\-@\t\r]/, "'$&") : value);
+    const cell = (value) => `"${String(inert(value) ?? "").replace(/<br>/g, "; ").replace(/<[^>]+>/g, "").replace(/"/g, '""')}"`;
     return lines.map((line) => line.map(cell).join(",")).join("\n");
   },
   decoded(values) {

@@ -5,23 +5,25 @@ A prompt may follow up on one of the study's: then the small study asks the conv
 """
 
 import time
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Hashable, Sequence
+from typing import Any, TypeVar
 
 import gradio as gr
 
 from qcompare.compare.asked import with_asked
 from qcompare.compare.selection import read_selection, with_cache
 from qcompare.errors import InvalidStudy, QCompareError
-from qcompare.jobs.submit import submit
 from qcompare.store import Store
 from qcompare.study.prompts import Prompt, turns
 from qcompare.study.reading import parse_study
 from qcompare.study.spec import Study
 from qcompare.ui.parts import PageState, Panel, study_exists, warn
+from qcompare.ui.server.asking import ask_prompt
+from qcompare.ui.server.roles import Right, needs
 from qcompare.ui.tabs import TabContext
 from qcompare.words import Message, gettext, translate, verbatim
 
+T = TypeVar("T")
 NAME_LETTERS = 40
 """Of a prompt, in the name of its study."""
 CHOICE_LETTERS = 40
@@ -32,20 +34,21 @@ NEW = ""
 
 def build_own_prompt(context: TabContext) -> Panel:
     """Lay out the fold in the current page."""
-    settings = context.settings
-    with gr.Accordion(gettext("Ask your own prompt"), open=False, visible=False, elem_id="qc-own") as fold:
+    with gr.Accordion(
+        gettext("Ask your own prompt"), open=False, visible=False, elem_id="qc-own", elem_classes="qc-needs-ask"
+    ) as fold:
         prompt = gr.Textbox(label=gettext("Prompt"), lines=2, max_lines=8, elem_id="qc-own-prompt")
         before = gr.Dropdown([], label=gettext("Follows up on"), elem_id="qc-own-before")
         recipes = gr.CheckboxGroup([], label=gettext("Recipes, loaded one after another"))
         ask = gr.Button(gettext("Ask"), variant="primary", scale=0, min_width=120)
 
+    @needs(Right.ASK)
     def start(study: str, text: str, follows: str | None, chosen: list[str]) -> Any:
         try:
-            record = Store(settings.home).study(study)
-            talks = _prompts(Store(settings.home), record.id)
-            asked = prompt_study(record.spec, text, chosen, talks[int(follows)] if follows else None)
-            name = f"Prompt: {' '.join(text.split())[:NAME_LETTERS]}"
-            submit(asked, settings, name=name, asked_of=record.asked_of or record.id)
+            record = context.store.study(study)
+            before = _chosen(_prompts(context.store, record.id), [follows])[0] if follows else None
+            asked = prompt_study(record.spec, text, chosen, before)
+            ask_prompt(context.store, record, asked, context.settings, f"Prompt: {_shortened(text)}")
         except QCompareError as error:
             warn(error)
             return [gr.skip(), gr.skip()]
@@ -80,9 +83,16 @@ def prompt_study(study: Study, prompt: str, recipes: list[str], before: Prompt |
     if not prompt.strip():
         raise InvalidStudy("the prompt is empty: type one")
     asked = prompt if before is None else (*turns(before), prompt)
-    chosen = [study.recipes[int(index)] for index in recipes]
+    chosen = _chosen(study.recipes, recipes)
     changes = {"prompts": [asked], "recipes": chosen, "tasks": [], "divergence": None}
     return parse_study(study.model_dump() | changes, gettext("prompt"))
+
+
+def _chosen(among: Sequence[T], numbers: Sequence[str]) -> list[T]:
+    """What the page's choices stand for; they come from outside."""
+    if not all(str(number).isdecimal() and int(number) < len(among) for number in numbers):
+        raise InvalidStudy("that choice is no longer there: load the page again")
+    return [among[int(number)] for number in numbers]
 
 
 def _offered(state: PageState) -> list[Any]:

@@ -9,12 +9,11 @@ import gradio as gr
 
 from qcompare.jobs import library
 from qcompare.present import numbers
-from qcompare.settings import Settings
 from qcompare.store import Store, packing
-from qcompare.study.spec import Study
 from qcompare.ui.new.fill import FIELDS, fill
 from qcompare.ui.pages import page
-from qcompare.ui.parts import QUIET, WITH_MESSAGES, PageState, Panel, markup, study_exists, warn_on_error
+from qcompare.ui.parts import WITH_MESSAGES, PageState, Panel, markup, study_exists, warn_on_error
+from qcompare.ui.server.roles import Right, needs
 from qcompare.ui.tabs import TabContext
 from qcompare.ui.texts import STATUS_WORDS
 from qcompare.words import gettext
@@ -22,31 +21,39 @@ from qcompare.words import gettext
 
 def build_chosen(context: TabContext) -> Panel:
     """Lay out the panel in the current page."""
-    settings, study_id = context.settings, context.study_id
-    store = Store(settings.home)
+    store, study_id = context.store, context.study_id
     with gr.Column(visible=False, elem_id="qc-chosen", elem_classes="qc-card") as box:
         title = markup()
         name = gr.Textbox(label=gettext("Name"), max_lines=1)
         tags = gr.Textbox(label=gettext("Tags"), placeholder=gettext("paper, 8B: commas between"), max_lines=1)
-        save = gr.Button(gettext("Save name and tags"), size="sm")
+        save = gr.Button(gettext("Save name and tags"), size="sm", elem_classes="qc-needs-launch")
         with gr.Row(elem_classes="qc-buttons"):
-            clone = gr.Button(gettext("Copy settings to New"), size="sm", min_width=144)
-            pack = gr.Button(gettext("Export study"), size="sm", min_width=144)
-            delete = gr.Button(gettext("Delete…"), size="sm", min_width=96)
+            clone = gr.Button(
+                gettext("Copy settings to New"), size="sm", min_width=144, elem_classes="qc-needs-launch"
+            )
+            pack = gr.Button(gettext("Export study"), size="sm", min_width=144, elem_classes="qc-needs-export")
+            delete = gr.Button(gettext("Delete…"), size="sm", min_width=96, elem_classes="qc-needs-delete")
         sure = gr.Button("", visible=False, variant="stop", size="sm")
         file = gr.File(visible=False, label=gettext("Exported study"), interactive=False)
     gr.on(
         [save.click, name.submit, tags.submit],
-        lambda *values: warn_on_error(lambda: _save(settings, *values), None), [study_id, name, tags], None,
-        **WITH_MESSAGES,
+        needs(Right.LAUNCH)(lambda *values: warn_on_error(lambda: _save(context, *values), None)),
+        [study_id, name, tags], None, **WITH_MESSAGES,
     )  # fmt: skip
-    pack.click(lambda study: warn_on_error(lambda: _pack(store, study), gr.skip()), study_id, file, **WITH_MESSAGES)
-    delete.click(lambda study: _ask(store, study), study_id, sure, **QUIET)
+    pack.click(
+        needs(Right.EXPORT)(lambda study: warn_on_error(lambda: _pack(store, study), gr.skip())),
+        study_id, file, **WITH_MESSAGES,
+    )  # fmt: skip
+    delete.click(
+        needs(Right.DELETE)(lambda study: warn_on_error(lambda: _ask(store, study), gr.skip())),
+        study_id, sure, **WITH_MESSAGES,
+    )  # fmt: skip
     sure.click(
-        lambda study: warn_on_error(lambda: _delete(settings, study), gr.skip()), study_id, study_id, **WITH_MESSAGES
-    )
+        needs(Right.DELETE)(lambda study: warn_on_error(lambda: _delete(context, study), gr.skip())),
+        study_id, study_id, **WITH_MESSAGES,
+    )  # fmt: skip
     if context.form_inputs:
-        clone.click(_cloner(settings), study_id, [*context.form_inputs, context.tabs], **WITH_MESSAGES)
+        clone.click(_cloner(context), study_id, [*context.form_inputs, context.tabs], **WITH_MESSAGES)
     return Panel("chosen", [box, title, name, tags, file, sure], _token, _show)
 
 
@@ -69,9 +76,10 @@ def _show(state: PageState) -> list[Any]:
     ]  # fmt: skip
 
 
-def _save(settings: Settings, study_id: str, name: str, tags: str) -> None:
-    library.rename(study_id, name, settings)
-    library.tag(study_id, tags.split(","), settings)
+def _save(context: TabContext, study_id: str, name: str, tags: str) -> None:
+    study = context.store.study(study_id)
+    library.rename(study.id, name, context.settings)
+    library.tag(study.id, tags.split(","), context.settings)
     gr.Info(gettext("Saved."), duration=2)
 
 
@@ -81,25 +89,25 @@ def _pack(store: Store, study_id: str) -> Any:
 
 
 def _ask(store: Store, study_id: str) -> Any:
-    freed = numbers.size(library.size_of(store, study_id))
+    freed = numbers.size(library.size_of(store, store.study(study_id).id))
     return gr.update(value=gettext("Delete it for good, free {size}", size=freed), visible=True)
 
 
-def _delete(settings: Settings, study_id: str) -> str:
-    freed = library.delete(study_id, settings)
+def _delete(context: TabContext, study_id: str) -> str:
+    freed = library.delete(context.store.study(study_id).id, context.settings)
     gr.Info(gettext("Deleted, {size} freed.", size=numbers.size(freed)), duration=4)
-    return Store(settings.home).newest() or ""
+    return context.store.newest() or ""
 
 
-def _spec(settings: Settings, study_id: str) -> Study:
-    return Store(settings.home).study(study_id).spec
-
-
-def _cloner(settings: Settings) -> Callable[[str], list[Any]]:
+def _cloner(context: TabContext) -> Callable[[str], list[Any]]:
     """The handler that fills the form of New with the chosen study, and opens it."""
 
+    @needs(Right.LAUNCH)
     def clone(study_id: str) -> list[Any]:
         nothing = [gr.skip()] * (FIELDS + 1)
-        return warn_on_error(lambda: [*fill(_spec(settings, study_id), settings), gr.Tabs(selected="new")], nothing)
+        return warn_on_error(lambda: [*_filled(study_id), gr.Tabs(selected="new")], nothing)
+
+    def _filled(study_id: str) -> list[Any]:
+        return fill(context.store.study(study_id).spec, context.settings)
 
     return clone

@@ -12,6 +12,7 @@ from qcompare.store import Store
 from qcompare.store.garbage import find, remove
 from qcompare.ui.pages import page
 from qcompare.ui.parts import markup
+from qcompare.ui.server.roles import Right, needs
 from qcompare.words import gettext, translate
 
 LISTED = 12
@@ -21,13 +22,13 @@ SPOKEN: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private
 
 def build_cleanup(settings: Settings) -> None:
     """Lay out the card in the current page and wire it."""
-    with gr.Column(elem_id="qc-cleanup", elem_classes="qc-card"):
+    with gr.Column(elem_id="qc-cleanup", elem_classes=["qc-card", "qc-needs-delete"]):
         said = markup(page("cleanup", found=None, free=None))
         with gr.Row(elem_classes="qc-buttons"):
             look = gr.Button(gettext("Look for leftovers"), size="sm", min_width=144)
             sure = gr.Button("", visible=False, variant="stop", size="sm", min_width=144)
-    look.click(lambda: looked(settings), None, [said, sure], **SPOKEN)
-    sure.click(lambda: _removed(settings), None, [said, sure], **SPOKEN)
+    look.click(needs(Right.DELETE)(lambda: looked(settings)), None, [said, sure], **SPOKEN)
+    sure.click(needs(Right.DELETE)(lambda: _removed(settings)), None, [said, sure], **SPOKEN)
 
 
 def looked(settings: Settings) -> list[Any]:

@@ -18,6 +18,7 @@ from qcompare.ui.history.chosen import build_chosen
 from qcompare.ui.history.cleanup import build_cleanup
 from qcompare.ui.pages import page
 from qcompare.ui.parts import QUIET, WITH_MESSAGES, PageState, Panel, markup, warn, warn_on_error
+from qcompare.ui.server.roles import Right, needs
 from qcompare.ui.tabs import Tab, TabContext
 from qcompare.ui.texts import STATUS_WORDS
 from qcompare.words import gettext, gettext_noop, ngettext
@@ -78,7 +79,10 @@ def build_history(context: TabContext) -> list[Panel]:
         state = gr.Dropdown(
             [(gettext("Any state"), ANY), *states], value=ANY, label=gettext("State"), scale=1, min_width=144
         )
-        incoming = gr.UploadButton(gettext("Import study"), file_types=[".zip"], scale=0, min_width=184, size="sm")
+        incoming = gr.UploadButton(
+            gettext("Import study"), file_types=[".zip"], scale=0, min_width=184, size="sm",
+            elem_classes="qc-needs-launch",
+        )  # fmt: skip
     with gr.Row(elem_id="qc-library", equal_height=False):
         rows = markup(elem_id="qc-history", js_on_load=PRESSES, scale=5, min_width=320)
         with gr.Column(elem_id="qc-aside", scale=3, min_width=320):
@@ -166,6 +170,7 @@ def _token(state: PageState) -> Hashable:
 
 
 def _importer(settings: Settings) -> Callable[[str, str], str]:
+    @needs(Right.LAUNCH)
     def take(path: str, study_id: str) -> str:
         return warn_on_error(lambda: packing.unpack(Store(settings.home), Path(path)), study_id)
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import gradio as gr
 
-from qcompare.errors import ModelUnavailable, QCompareError
+from qcompare.errors import InvalidStudy, ModelUnavailable, QCompareError
 from qcompare.models.gguf import read_gguf
 from qcompare.models.search import FoundModel, search_checkpoints
 from qcompare.settings import Settings
-from qcompare.study.recipe import recipe_from_text
 from qcompare.ui.new import form
 from qcompare.ui.new.model_search import seeks
 from qcompare.ui.pages import page
 from qcompare.ui.parts import QUIET, WITH_MESSAGES, markup, warn
+from qcompare.ui.server.roles import Right, may, needs, visitor
 from qcompare.words import gettext, gettext_noop, translate
 
 NOTHING_FOUND = gettext_noop(
@@ -56,13 +56,16 @@ def build_compare_with(settings: Settings, source: gr.Radio, name: gr.Textbox) -
     found.pick(pick, chosen, [chosen, typed, found], **WITH_MESSAGES)
     typed.submit(_typed, [typed, chosen], [chosen, typed, found], **WITH_MESSAGES)
     given.upload(
-        lambda path, already: _dropped(path, already, settings), [given, chosen], [chosen, given], **WITH_MESSAGES
-    )
+        needs(Right.LAUNCH)(lambda path, already: _dropped(path, already, settings)),
+        [given, chosen], [chosen, given], **WITH_MESSAGES,
+    )  # fmt: skip
     return chosen
 
 
 def checkpoints_html(base: str, text: str, settings: Settings) -> str:
     """Quantized versions of a model on the hub whose names hold a text; a quiet line where there are none."""
+    if not may(Right.LAUNCH):
+        return ""
     versions: tuple[FoundModel, ...] = ()
     try:
         versions, note = search_checkpoints(base.partition("@")[0].strip(), text.strip(), settings), ""
@@ -78,7 +81,7 @@ def checkpoints_html(base: str, text: str, settings: Settings) -> str:
 def chosen_with(already: list[str], *names: str) -> Any:
     """The choice with more checkpoints, all ticked."""
     every = list(dict.fromkeys([*already, *names]))
-    choices = [(f"{recipe_from_text(each).row_title}\n{each}", each) for each in every]
+    choices = [(f"{form.checkpoint_recipe(each).row_title}\n{each}", each) for each in every]
     return gr.update(choices=choices, value=every, visible=bool(every))
 
 
@@ -102,5 +105,8 @@ def _dropped(path: str | None, already: list[str], settings: Settings) -> list[A
     folder = settings.home / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / Path(path).name
+    if kept.exists() and visitor().home is not None:
+        warn(InvalidStudy("a file named {name} is here already: give yours another name", name=kept.name))
+        return [gr.skip(), None]
     shutil.move(path, kept)
     return [chosen_with(already, str(kept)), None]

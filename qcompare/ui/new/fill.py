@@ -15,6 +15,7 @@ from qcompare.study.task import TASKS
 from qcompare.ui.new.compare_with import chosen_with
 from qcompare.ui.new.form import StudyForm
 from qcompare.ui.new.task_picker import task_choices
+from qcompare.ui.server.confine import check_paths
 from qcompare.words import gettext, translate
 
 TASKS_FIELD = 5
@@ -44,7 +45,7 @@ def fill_from_file(path: str | None, settings: Settings) -> list[Any]:
     if path is None:
         return [gr.skip()] * FIELDS
     try:
-        return fill(load_study(Path(path)), settings)
+        return fill(load_study(Path(path), check_paths), settings)
     except QCompareError as error:
         said = translate(error.message).replace(path, Path(path).name)
         gr.Warning(escape(said, quote=False))  # Gradio shows a message as HTML

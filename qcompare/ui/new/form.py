@@ -13,6 +13,7 @@ from qcompare.study.prompts import from_lines, to_lines
 from qcompare.study.reading import parse_study
 from qcompare.study.recipe import RECIPES, RecipeSpec, recipe_from_text
 from qcompare.study.spec import Study
+from qcompare.ui.server.confine import allowed, check_paths
 from qcompare.words import gettext_noop
 
 DEMO, HUB, FOLDER = gettext_noop("Demo"), gettext_noop("Hub"), gettext_noop("Folder")
@@ -76,12 +77,13 @@ class StudyForm:
             "avg_bits": [] if self.budget is None else [round(self.budget, 3)],
             "recipes": [
                 *(self._row(name) for name in self.recipes),
-                *(self._row(recipe_from_text(each)) for each in self.checkpoints),
+                *(self._row(checkpoint_recipe(each)) for each in self.checkpoints),
             ],
             "tasks": self.tasks,
             "limit": None if self.limit is None else int(self.limit),
             "prompts": from_lines(self.prompts or ""),
         }
+        check_paths(values)
         return parse_study(values, source=None)
 
     def _row(self, recipe: str | RecipeSpec) -> Any:
@@ -91,6 +93,17 @@ class StudyForm:
             return recipe
         parameters = {} if isinstance(recipe, str) else recipe.parameters
         return {"recipe": kind.name, **parameters, "kv_cache": "fp8"}
+
+
+def checkpoint_recipe(name: str) -> RecipeSpec:
+    """The row of a model that exists already, as typed.
+
+    Raises:
+        InvalidStudy: it cannot be used, or visitors may not name it.
+    """
+    if not allowed(name):
+        raise InvalidStudy("'{name}' lies on the server: upload the file, or name a model of the hub", name=name[:60])
+    return recipe_from_text(name)
 
 
 def size_named(name: str) -> Size | None:

@@ -10,6 +10,7 @@ from qcompare.settings import Settings
 from qcompare.ui.new import form
 from qcompare.ui.pages import page
 from qcompare.ui.parts import markup
+from qcompare.ui.server.roles import Right, may
 from qcompare.words import gettext, gettext_noop, translate
 
 SEEK = """
@@ -56,6 +57,8 @@ def picked_model(event: gr.EventData) -> list[Any]:
 
 def models_html(text: str, settings: Settings) -> str:
     """What a text may mean: models held here, then the hub's; a quiet line where the hub is not to be had."""
+    if not may(Right.LAUNCH):
+        return ""
     held = cached_models(text.partition("@")[0].strip())
     try:
         online, note = search_hub(text, settings), ""

@@ -25,6 +25,7 @@ from qcompare.ui.new.task_picker import build_task_picker, task_choices
 from qcompare.ui.pages import page
 from qcompare.ui.parts import QUIET, Panel, markup
 from qcompare.ui.recording import recorded
+from qcompare.ui.server.roles import Right, may, needs
 from qcompare.ui.tabs import Tab, TabContext
 from qcompare.ui.texts import PITCH
 from qcompare.words import gettext, gettext_noop, translate
@@ -82,7 +83,11 @@ def build_new(context: TabContext) -> list[Panel]:
     _follow_changes(context, inputs, follow, picks)
     # Through the queue: only there can a handler show a message.
     given.upload(
-        lambda path: fill_from_file(path, settings), given, inputs, show_progress="hidden", api_visibility="private"
+        needs(Right.LAUNCH)(lambda path: fill_from_file(path, settings)),
+        given,
+        inputs,
+        show_progress="hidden",
+        api_visibility="private",
     )
     start.click(
         _starter(settings), [start, *inputs], [context.study_id, context.tabs, cost],
@@ -95,6 +100,7 @@ TAB = Tab(gettext_noop("New"), build_new)
 
 
 def _starter(settings: Settings) -> Callable[..., list[Any]]:
+    @needs(Right.LAUNCH)
     def start(button: str, *values: Any) -> list[Any]:
         try:
             study = submit(form.StudyForm(*values).study(), settings, anyway=button == gettext(START_ANYWAY))
@@ -230,6 +236,8 @@ def _follow_changes(
     triggers = [widget.change for widget in inputs if widget is not name]
 
     def follow_up(*values: Any) -> list[Any]:
+        if not may(Right.LAUNCH):  # planning asks hubs and servers
+            return [gr.skip()] * len(follow)
         return shown(estimate(form.StudyForm(*values), context.settings))
 
     gr.on([*triggers, name.submit, name.blur], follow_up, inputs, follow, trigger_mode="always_last", **EVENT)

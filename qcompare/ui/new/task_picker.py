@@ -14,6 +14,8 @@ from qcompare.study.task import TASKS, is_file, short_name
 from qcompare.ui.new.model_search import seeks
 from qcompare.ui.pages import page
 from qcompare.ui.parts import WITH_MESSAGES, markup, warn
+from qcompare.ui.server.confine import allowed
+from qcompare.ui.server.roles import Right, needs
 from qcompare.words import gettext
 
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -38,6 +40,7 @@ def build_task_picker(settings: Settings, tasks: gr.CheckboxGroup) -> None:
     found.pick(_picked, tasks, [tasks, typed, found], **WITH_MESSAGES)
     typed.submit(_typed, [typed, tasks], [tasks, typed, found], **WITH_MESSAGES)
 
+    @needs(Right.LAUNCH)
     def upload(path: str | None, chosen: list[str]) -> list[Any]:
         return _dropped(path, chosen, settings)
 
@@ -63,7 +66,8 @@ def _listed(event: gr.EventData) -> str:
 
 
 def _picked(chosen: list[str], event: gr.EventData) -> list[Any]:
-    return [_with(chosen, expand(str(event.name))), "", ""]
+    name = str(event.name)
+    return [gr.skip()] * 3 if is_file(name) else [_with(chosen, expand(name)), "", ""]
 
 
 def _typed(name: str, chosen: list[str]) -> list[Any]:
@@ -77,7 +81,7 @@ def _typed(name: str, chosen: list[str]) -> list[Any]:
 
 
 def _with(chosen: list[str], names: Iterable[str]) -> Any:
-    all_names = list(dict.fromkeys([*chosen, *names]))
+    all_names = [name for name in dict.fromkeys([*chosen, *names]) if allowed(name)]
     return gr.update(choices=task_choices(all_names), value=all_names)
 
 
@@ -93,6 +97,6 @@ def _dropped(path: str | None, chosen: list[str], settings: Settings) -> list[An
 
 def previews(chosen: Iterable[str], settings: Settings) -> str:
     """The first questions of each chosen file, as the model will see them."""
-    files = [Path(name) for name in chosen if name.lower().endswith(SUFFIXES)]
+    files = [Path(name) for name in chosen if name.lower().endswith(SUFFIXES) and allowed(name)]
     found = [prepare(path, settings.home) for path in files if path.is_file()]
     return page("questions_preview", files=found) if found else ""

@@ -6,21 +6,23 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from qcompare.errors import QCompareError
+from qcompare.errors import NotFound, QCompareError
 from qcompare.jobs import control
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Status, StudyRecord
 from qcompare.ui.parts import warn
+from qcompare.ui.server.roles import Right, may, require
+from qcompare.ui.tabs import TabContext
 from qcompare.words import gettext, translate
 
-ACTS: dict[str, Callable[[str, Settings], Sequence[Job]]] = {
-    "cancel": control.cancel,
-    "pause": control.pause,
-    "resume": control.resume,
-    "retry": control.retry,
-    "first": control.run_first,
-    "last": control.run_last,
+ACTS: dict[str, tuple[Callable[[str, Settings], Sequence[Job]], Right]] = {
+    "cancel": (control.cancel, Right.CANCEL),
+    "pause": (control.pause, Right.CANCEL),
+    "resume": (control.resume, Right.LAUNCH),
+    "retry": (control.retry, Right.LAUNCH),
+    "first": (control.run_first, Right.LAUNCH),
+    "last": (control.run_last, Right.LAUNCH),
 }
 PRESSES = """
 window.qcompare.presses(element, '[data-job], [data-act]', (pressed) => {
@@ -43,22 +45,24 @@ class Action:
     label: str
     """For screen readers: with what it is about."""
 
+    @property
+    def allowed(self) -> bool:
+        """The visitor may press it."""
+        return may(ACTS[self.act][1])
+
 
 def job_actions(store: Store, job: Job, title: str) -> list[Action]:
     """The buttons of one job."""
     if not job.status.ended:
-        return (
-            []
-            if job.stopping
-            else [Action("cancel", job.id, gettext("Cancel"), gettext("Cancel {title}", title=title))]
-        )
+        cancel = Action("cancel", job.id, gettext("Cancel"), gettext("Cancel {title}", title=title))
+        return [cancel] if cancel.allowed and not job.stopping else []
     if job.status is Status.SUCCESS:
         return []
     found = control.remedy_of(store, job)
     actions = [Action("resume", job.id, gettext("Resume"), gettext("Resume {title}", title=title))]
     if found and found.changes:
         actions.insert(0, Action("retry", job.id, label := translate(found.label), f"{label}: {title}"))
-    return actions
+    return [action for action in actions if action.allowed]
 
 
 def study_actions(study: StudyRecord, jobs: Sequence[Job]) -> list[Action]:
@@ -76,16 +80,17 @@ def study_actions(study: StudyRecord, jobs: Sequence[Job]) -> list[Action]:
         actions.append(
             Action("cancel", study.id, gettext("Cancel study"), gettext("Cancel what is not done of this study"))
         )
-    return actions
+    return [action for action in actions if action.allowed]
 
 
-def performer(settings: Settings) -> Callable[[gr.EventData], str]:
+def performer(context: TabContext) -> Callable[[gr.EventData], str]:
     """The handler of all these buttons, for `TabContext.acted`."""
+    settings, store = context.settings, context.store
 
     def perform(event: gr.EventData) -> str:
         act, name = str(event.act), str(event.name)
         try:
-            done = ACTS[act](name, settings)
+            done = _perform(act, name, store, settings)
         except QCompareError as error:
             warn(error)
             return str(time.time())
@@ -98,3 +103,12 @@ def performer(settings: Settings) -> Callable[[gr.EventData], str]:
         return str(time.time())
 
     return perform
+
+
+def _perform(act: str, name: str, store: Store, settings: Settings) -> Sequence[Job]:
+    if act not in ACTS:
+        raise NotFound("there is no such button: load the page again")
+    do, right = ACTS[act]
+    require(right)
+    found = store.job(name).id if "." in name else store.study(name).id
+    return do(found, settings)

@@ -52,9 +52,8 @@ def _show(state: PageState) -> list[Any]:
     return [page("log", job=chosen.job_id, title=chosen.title)]
 
 
-def log_routes(home: Path) -> list[Route]:
+def log_routes(store: Store) -> list[Route]:
     """The addresses of logs, to be served beside the page."""
-    store = Store(home)
 
     def answer(request: Request) -> Response:
         asked = request.query_params

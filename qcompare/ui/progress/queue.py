@@ -15,7 +15,7 @@ from qcompare.words import gettext
 def build_queue(context: TabContext) -> Panel:
     """Lay out the list in the current page."""
     rows = markup(elem_id="qc-queue", js_on_load=PRESSES)
-    rows.act(performer(context.settings), None, context.acted, **WITH_MESSAGES)
+    rows.act(performer(context), None, context.acted, **WITH_MESSAGES)
     return Panel("queue", [rows], _token, _show)
 
 
@@ -40,4 +40,5 @@ def queue_actions(state: PageState, queued: Queued) -> list[Action]:
     if not queued.is_last:
         order.append(Action("last", study.id, gettext("Run last"), gettext("Run last: {name}", name=study.name)))
     whole = study_actions(study, state.store.jobs(study.id))
+    order = [action for action in order if action.allowed]
     return [*order, *(replace(action, label=f"{action.words}: {study.name}") for action in whole)]

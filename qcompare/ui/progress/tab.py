@@ -28,7 +28,7 @@ def build_progress(context: TabContext) -> list[Panel]:
     """Lay out the tab in the current page. Each panel is sent only when it has changed itself."""
     rows = markup(opening(), js_on_load=PRESSES, elem_id="qc-rows")
     rows.pick(_picked, None, context.job_id, **QUIET)
-    rows.act(performer(context.settings), None, context.acted, **WITH_MESSAGES)
+    rows.act(performer(context), None, context.acted, **WITH_MESSAGES)
     live = Panel("rows", [rows], _rows_token, _show_rows, live=True)
     return [live, build_devices(context.settings), build_log(), build_queue(context)]
 

@@ -18,6 +18,7 @@ from qcompare.study.formats import CHECKPOINT_FORMATS
 from qcompare.study.records import ExportState, Job, Status
 from qcompare.ui.pages import page
 from qcompare.ui.parts import WITH_MESSAGES, PageState, Panel, comparison_of, markup, study_exists, warn
+from qcompare.ui.server.roles import Right, needs
 from qcompare.ui.texts import FORMAT_TEXTS
 from qcompare.words import gettext, translate
 
@@ -37,7 +38,11 @@ def build_export(settings: Settings, store: Store) -> Panel:
     """Lay out the fold in the current page and wire its button."""
     choices = [(f"{format}\n{gettext(text)}", format) for format, text in FORMAT_TEXTS.items()]
     with gr.Accordion(
-        gettext("Export checkpoint"), open=False, visible=False, elem_id="qc-export", elem_classes="qc-card"
+        gettext("Export checkpoint"),
+        open=False,
+        visible=False,
+        elem_id="qc-export",
+        elem_classes=["qc-card", "qc-needs-export"],
     ) as fold:
         with gr.Row(equal_height=True):
             recipe = gr.Dropdown([], label=gettext("Recipe"), scale=2, min_width=200)
@@ -52,6 +57,7 @@ def build_export(settings: Settings, store: Store) -> Panel:
 
 
 def _starter(settings: Settings, store: Store) -> Callable[[str | None, str, bool], None]:
+    @needs(Right.EXPORT)
     def begin(job_id: str | None, format: str, fused: bool) -> None:
         try:
             if not job_id:

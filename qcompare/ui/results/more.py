@@ -15,6 +15,7 @@ from qcompare.present import numbers
 from qcompare.settings import Settings
 from qcompare.study.spec import Study
 from qcompare.ui.parts import WITH_MESSAGES, PageState, Panel, answer_states, comparison_of, study_exists, warn
+from qcompare.ui.server.roles import Right, needs
 from qcompare.ui.tabs import TabContext
 from qcompare.words import gettext, ngettext
 
@@ -22,23 +23,25 @@ from qcompare.words import gettext, ngettext
 def build_more(context: TabContext) -> Panel:
     """Lay out the row in the current page and wire it."""
     settings, store, study_id = context.settings, context.store, context.study_id
-    with gr.Row(visible=False, elem_id="qc-more") as row:
+    with gr.Row(visible=False, elem_id="qc-more", elem_classes="qc-needs-launch") as row:
         ask = gr.Button("", visible=False, variant="primary", scale=0, min_width=280, elem_id="qc-ask-more")
         margin = gr.Number(
             1.0, label=gettext("Points that count as equal"), minimum=0, maximum=100, step=0.5,
             scale=0, min_width=320, elem_id="qc-margin",
         )  # fmt: skip
 
+    @needs(Right.LAUNCH)
     def start(study: str) -> list[Any]:
         try:
             more = _wanted(PageState(store, (study,), ""))
             if more is None:
                 return [gr.skip(), gr.skip()]
-            return [ask_more(study, question_count(more), settings).id, gr.Tabs(selected="progress")]
+            return [ask_more(store.study(study).id, question_count(more), settings).id, gr.Tabs(selected="progress")]
         except QCompareError as error:
             warn(error)
             return [gr.skip(), gr.skip()]
 
+    @needs(Right.LAUNCH)
     def change(study: str, points: float | None) -> None:
         try:
             if points is not None and points != store.study(study).spec.margin:

@@ -1,0 +1,148 @@
+"""Studies as a site of plain files: the Results, Generations and Explorer pages as they are, without a server.
+
+    index.html               the frame: languages, studies, tabs
+    data/STUDY.LANGUAGE.js   what is on the pages of one study in one language; loaded when it is looked at
+    plotly.js                Plotly, compressed; loaded after the first view
+
+Scripts, not JSON: a page that is opened as a file may load scripts, but fetch nothing. What they bring is compressed
+(gzip, base64): a browser unpacks it, whatever server it comes from.
+"""
+
+import base64
+import gzip
+import json
+import shutil
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from qcompare.compare.answers import read_all_answers
+from qcompare.compare.selection import read_selection
+from qcompare.compare.table import compare
+from qcompare.errors import InvalidStudy, QCompareError
+from qcompare.present import numbers
+from qcompare.present.glossary import explained
+from qcompare.present.html import fragment, headline_html, table_html
+from qcompare.present.report import SCRIPTS, STYLE, figures, lost_questions
+from qcompare.present.side_by_side import side_by_side
+from qcompare.store import Store
+from qcompare.study.records import StudyRecord
+from qcompare.ui.explorer import explorer_html
+from qcompare.ui.pages import page
+from qcompare.ui.theme import read_asset
+from qcompare.words import ENGLISH, LANGUAGES, gettext, gettext_noop, use_language
+
+OWN_SCRIPTS = ("page.js", "blind.js", "explorer.js", "site.js")
+TABS = {
+    "results": gettext_noop("Results"),
+    "generations": gettext_noop("Generations"),
+    "explorer": gettext_noop("Explorer"),
+}
+LANGUAGE_NAMES = {"en": "English", "zh": "中文"}
+CARD = """---
+title: {title}
+emoji: ⚖️
+colorFrom: blue
+colorTo: indigo
+sdk: static
+---
+"""
+MARK = "data-qcompare-site"
+"""In the page of a site that this module wrote."""
+
+
+def publish(store: Store, study_ids: Sequence[str], out: Path) -> Path:
+    """Write the site of some studies; gives its page.
+
+    Args:
+        out: a folder that is new, empty, or holds an earlier site, which is replaced.
+
+    Raises:
+        NotFound: there is no such study.
+        InvalidStudy: one has no result yet, or the folder holds something else.
+    """
+    from plotly.offline import get_plotlyjs
+
+    studies = list({study.id: study for study in map(store.study, study_ids)}.values())
+    if empty := next((study for study in studies if not store.results(study.id)), None):
+        raise InvalidStudy("study {study} has no result yet: publish it when a recipe is done", study=empty.id)
+    _make_room(out)
+    (out / "data").mkdir(parents=True)
+    for name in LANGUAGES:
+        with use_language(name):
+            for study in studies:
+                pages = json.dumps({"lang": name, **_pages(store, study)}, ensure_ascii=False)
+                _write(out / "data" / f"{study.id}.{name}.js", f'qcompareSite.add("{_packed(pages)}");\n')
+    _write(out / "plotly.js", f'qcompareSite.plotly("{_packed(get_plotlyjs())}");\n')
+    _write(out / "README.md", CARD.format(title=json.dumps(studies[0].name[:100])))
+    index = out / "index.html"
+    _write(index, _frame(studies))
+    return index
+
+
+def _make_room(out: Path) -> None:
+    index = out / "index.html"
+    if index.is_file() and MARK in index.read_text(encoding="utf-8", errors="replace")[:500]:
+        shutil.rmtree(out / "data", ignore_errors=True)
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InvalidStudy("{folder} holds something else: give a new or an empty folder", folder=out)
+
+
+def _frame(studies: Sequence[StudyRecord]) -> str:
+    texts = {}
+    for name in LANGUAGES:
+        with use_language(name):
+            texts[name] = {
+                "lang": LANGUAGES[name],
+                "tabs": {tab: gettext(title) for tab, title in TABS.items()},
+                "study": gettext("Study"),
+            }
+    site = {
+        "studies": [[study.id, f"{study.name} · {numbers.day(study.created)}"] for study in studies],
+        "languages": {name: LANGUAGE_NAMES.get(name, name) for name in LANGUAGES},
+        "fallback": ENGLISH,
+        "texts": texts,
+    }
+    return page(
+        "site",
+        title=studies[0].name,
+        site=json.dumps(site, ensure_ascii=False).replace("<", "\\u003c"),
+        style=STYLE.read_text(encoding="utf-8") + read_asset("style.css"),
+        script="".join([*map(read_asset, OWN_SCRIPTS), *(path.read_text(encoding="utf-8") for path in SCRIPTS)]),
+    )
+
+
+def _pages(store: Store, study: StudyRecord) -> dict[str, Any]:
+    """All that is on the pages of a study, in the current language."""
+    selection = read_selection(store, (study.id,))
+    comparison = compare(selection, *read_all_answers(store, selection.results))
+    try:
+        explorer, _ = explorer_html(store, (study.id,))
+    except QCompareError as error:
+        explorer = f"<p>{escape(str(error))}</p>"
+    lost = [(each.title, each.html) for each in lost_questions(store, comparison)]
+    shown = figures(store, comparison, selection)
+    words = [
+        page("site_figure", title=explained(title), words=explained(text), more=more, number=number)
+        for number, (title, _, text, more) in enumerate(shown)
+    ]
+    return {
+        "id": study.id,
+        "results": headline_html(comparison)
+        + table_html(comparison)
+        + "".join(words)
+        + page("site_lost", lost=lost, study_file=study.spec.to_yaml()),
+        "figures": [json.loads(figure.to_json()) for _, figure, _, _ in shown],
+        "generations": fragment("generations", prompts=side_by_side(selection)),
+        "explorer": explorer,
+    }
+
+
+def _packed(text: str) -> str:
+    """As `site.js` unpacks it."""
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

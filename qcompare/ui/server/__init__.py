@@ -1,0 +1,1 @@
+"""What stands between the network and the app: roles and rights, login, checks of every request, REST and MCP."""
