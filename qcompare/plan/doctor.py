@@ -25,6 +25,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield Finding("python", True, f"{platform.python_version()} on {platform.platform()}")
     yield _libraries()
     yield _device(settings)
+    yield from _gpus()
     yield _compiler()
     yield _disk(settings)
     yield _hub(settings)
@@ -50,6 +51,18 @@ def _device(settings: Settings) -> Finding:
     except QCompareError as error:
         return Finding("device", False, str(error))
     return Finding("device", True, f"{device} ({device_name(device)}), computes in {dtype}")
+
+
+def _gpus() -> Iterator[Finding]:
+    """Those that jobs can be given, and why others cannot be used."""
+    from qcompare.models.devices import accelerators
+
+    found = accelerators()
+    if found.problem:
+        yield Finding("GPU", False, str(found.problem))
+    if found.devices:
+        listed = (f"{each.label} ({each.name}, {(each.total_bytes or 0) / 1e9:.3g} GB)" for each in found.devices)
+        yield Finding("GPUs", True, ", ".join(listed))
 
 
 def _compiler() -> Finding:

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from qcompare.demo.bundle import ready
 from qcompare.errors import QCompareError
+from qcompare.models.devices import accelerators
 from qcompare.models.hub import in_cache
 from qcompare.plan.capacity import Capacity, free_disk, of_device, ram
 from qcompare.plan.plan import Plan, PlannedJob
@@ -66,7 +67,9 @@ def memory_fit(plan: Plan) -> tuple[Fit, Capacity]:
 
 
 def notes(plan: Plan) -> Iterator[Message]:
-    """What will be tight: others hold memory that the study may need."""
+    """What will be tight or slow: others hold memory that the study may need; GPUs that are here cannot be used."""
+    if plan.device == "cpu" and (problem := accelerators().problem):
+        yield Message("it runs on the CPU: {problem}", {"problem": problem})
     device = of_device(plan.device)
     if plan.memory_bytes.low > device.free_bytes and plan.memory_bytes.low <= device.total_bytes:
         held = tuple(

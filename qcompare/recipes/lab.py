@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qcompare.demo.bundle import ensure_bundle
+from qcompare.errors import JobError
 from qcompare.formats.bits import count, layer_bits, stored_bytes
 from qcompare.models.checkpoint import Checkpoint, fetch_checkpoint
 from qcompare.models.environment import machine_identity
@@ -216,6 +217,8 @@ class Lab:
             n_grid: scales that AWQ tries per mapping; None leaves AWQ out.
             gptq: round by GPTQ instead of to the nearest.
         """
+        if self.device == "mps":
+            raise JobError("{recipe}: llm-compressor is not run on MPS: set device to cpu", recipe=self.recipe.name)
         rows = None
         if n_grid or gptq:
             rows = self.calibration_rows(tokenizer, whole=False)

@@ -70,6 +70,25 @@ def test_the_assigned_device_wins(settings: Settings) -> None:
         pick_device("cuda:99", None)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "assigned", "device"),
+    [
+        ("auto", "cuda:GPU-7", "cuda:0"),  # all that the job's process sees
+        ("cuda:7", "cuda:GPU-7", "cuda:0"),
+        ("cpu", "cuda:GPU-7", "cpu"),  # a retry on the CPU
+        ("auto", "cuda:GPU-7,GPU-8", "cuda"),
+        ("auto", "cluster:3", "cuda:0"),
+        ("cuda", None, "cuda:0"),
+    ],
+)
+def test_a_jobs_gpu_is_the_first_of_its_process(
+    wanted: str, assigned: str | None, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert pick_device(wanted, assigned) == device
+
+
 def test_the_dtype_can_be_set_and_is_checked() -> None:
     assert pick_dtype("cpu", "float16") == "float16"
     assert pick_dtype("cpu", "auto") in ("float32", "bfloat16")
