@@ -8,7 +8,7 @@ Source of the rule: `auto_round/data_type/mxfp.py`; of the format: OCP Microscal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qcompare.formats.compiling import can_compile, compiled
+from qcompare.formats.compiling import fused_on_gpu
 from qcompare.formats.library import AutoRoundFormat
 from qcompare.formats.small_floats import rounded_mantissa_
 from qcompare.study.formats import Rounding, Scheme, SchemeChoice
@@ -84,7 +84,8 @@ class Microscaling:
         import torch
 
         below_half = scaled.abs() == BELOW_HALF * 2.0 ** (self.min_exponent - self.mantissa_bits)
-        if torch.compiler.is_compiling() or below_half.any():
+        # `any` waits for a device; on the CPU it saves a pass
+        if torch.compiler.is_compiling() or scaled.device.type != "cpu" or below_half.any():
             scaled = torch.where(below_half, 2 * scaled, scaled)
         return rounded_mantissa_(scaled, self.mantissa_bits, self.min_exponent)
 
@@ -93,7 +94,7 @@ class _Microscaling(AutoRoundFormat):
     def _rounding(self, function: Any, bits: int, group_size: int, data_type: str) -> Rounding:
         """Our own rounding, on CUDA as one fused kernel; auto-round's function for what is not rebuilt here."""
         if microscaling := Microscaling.of(function, data_type, bits, group_size):
-            return compiled(microscaling.round) if can_compile() else microscaling.round
+            return fused_on_gpu(microscaling.round)
         return super()._rounding(function, bits, group_size, data_type)
 
 
