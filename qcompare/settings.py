@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$")] = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:N`, `xpu`, `xpu:N` or `mps`: the devices that jobs may use. `N` counts the visible
     ones, as torch does."""
+    gpus_per_job: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    """GPUs that one job holds; `auto`: one, or as many as the model's size takes."""
     executor: str = "local"
     """What runs jobs, a name in `jobs.executors.EXECUTORS`."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

@@ -37,8 +37,9 @@ def problems(plan: Plan, settings: Settings) -> Iterator[Message]:
     """Why a study cannot fit, one line each; nothing when it can."""
     device = of_device(plan.device)
     kind = Message("GPU memory") if plan.device.startswith("cuda") else Message("memory")
-    yield from _memory(plan, kind, device, lambda job: job.cost.memory_bytes)
-    if plan.device.startswith("cuda"):
+    on_gpu = plan.device.startswith("cuda")
+    yield from _memory(plan, kind, device, lambda job: job.cost.memory_bytes, on_gpu)
+    if on_gpu:
         yield from _memory(plan, verbatim("RAM"), ram(), lambda job: job.cost.ram_bytes)
     needed, free = disk_needed(plan, settings), free_disk(settings.home)
     if needed + SPARE_BYTES > free:
@@ -61,9 +62,10 @@ class Fit(StrEnum):
 def memory_fit(plan: Plan) -> tuple[Fit, Capacity]:
     """Whether the memory suffices, by the estimate, and what there is on the device that computes."""
     device = of_device(plan.device)
-    if any(job.cost.memory_bytes.low > device.total_bytes for job in plan.jobs):
+    if any(job.cost.memory_bytes.low > device.total_bytes * job.cost.gpus for job in plan.jobs):
         return Fit.NO, device
-    return (Fit.YES if plan.memory_bytes.high <= device.total_bytes else Fit.PERHAPS), device
+    ample = all(job.cost.memory_bytes.high <= device.total_bytes * job.cost.gpus for job in plan.jobs)
+    return (Fit.YES if ample else Fit.PERHAPS), device
 
 
 def notes(plan: Plan) -> Iterator[Message]:
@@ -92,12 +94,15 @@ def disk_needed(plan: Plan, settings: Settings) -> int:
     return plan.disk_bytes
 
 
-def _memory(plan: Plan, kind: Message, has: Capacity, needs: Callable[[PlannedJob], Range]) -> Iterator[Message]:
-    too_large = [job for job in plan.jobs if needs(job).low > has.total_bytes]
+def _memory(
+    plan: Plan, kind: Message, has: Capacity, needs: Callable[[PlannedJob], Range], on_gpu: bool = False
+) -> Iterator[Message]:
+    too_large = [job for job in plan.jobs if needs(job).low > has.total_bytes * (job.cost.gpus if on_gpu else 1)]
     if not too_large:
         return
     job = max(too_large, key=lambda job: needs(job).likely)
     need = needs(job)
+    total = has.total_bytes * (job.cost.gpus if on_gpu else 1)
     yield Message(
         "{recipe} needs {low} to {high} of {kind} ({basis}) and this machine has {total}: {suggestion}",
         {
@@ -106,17 +111,17 @@ def _memory(plan: Plan, kind: Message, has: Capacity, needs: Callable[[PlannedJo
             "high": _size(need.high),
             "kind": kind,
             "basis": job.cost.basis,
-            "total": _size(has.total_bytes),
-            "suggestion": _suggestion(plan, too_large, has, need),
+            "total": _size(total),
+            "suggestion": _suggestion(plan, too_large, total, need),
         },
     )
 
 
-def _suggestion(plan: Plan, too_large: list[PlannedJob], has: Capacity, need: Range) -> Message:
+def _suggestion(plan: Plan, too_large: list[PlannedJob], total: int, need: Range) -> Message:
     others = sorted({job.recipe.name for job in plan.jobs} - {job.recipe.name for job in too_large})
     if others and all(job.recipe.reads_weights for job in too_large):
         return Message("leave it out ({others} would fit)", {"others": ", ".join(others)})
-    params = plan.facts.num_params * has.total_bytes / need.likely
+    params = plan.facts.num_params * total / need.likely
     return Message("a model of up to about {n} billion parameters would fit", {"n": f"{params / 1e9:.2g}"})
 
 

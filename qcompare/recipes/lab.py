@@ -15,6 +15,7 @@ from qcompare.models.checkpoint import Checkpoint, fetch_checkpoint
 from qcompare.models.environment import machine_identity
 from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.models.hub import hub_reachable
+from qcompare.models.loading import turn_to_load
 from qcompare.models.sources import describe, fetch, load
 from qcompare.quantize.fp8 import speed_up_reloaded, write_compressed
 from qcompare.quantize.input_maxima import input_maxima
@@ -116,8 +117,8 @@ class Lab:
         from qcompare.evaluate.scoring.memory import return_freed_memory
 
         return_freed_memory()
-        model, tokenizer = load(self.local, self.device, self.dtype, self.settings, self.study.hub_kernels)
-        return model, tokenizer
+        with turn_to_load(self.settings.home, self.whole.size_bytes):
+            return load(self.local, self.device, self.dtype, self.settings, self.study.hub_kernels)
 
     def autoscheme_scores(self) -> LayerLosses:
         """auto-round's sensitivity of each layer at each scheme of the study, computed once per model and text."""

@@ -15,9 +15,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from .memory import free_bytes
+
 LOGITS_BYTES = 32 << 20
 """Float32 logits held at a time: small enough to stay near the cores, large enough for the matrix product."""
-CUDA_LOGITS_BYTES = 1 << 30
+ACCELERATOR_LOGITS_BYTES = 1 << 30
+"""The same on a GPU; less where little memory is free: a step holds about four times as much."""
+LEAST_LOGITS_BYTES = 1 << 26
 HEAD_BYTES = 1 << 28
 """Weights of an output head that are held in float32 at a time."""
 
@@ -118,14 +122,18 @@ def gather_logprobs(model: Any, hidden: torch.Tensor, where: torch.Tensor, targe
 
 def positions_at_a_time(model: Any, hidden: torch.Tensor) -> int:
     """Positions whose logits are held at a time, on the device of the hidden states."""
-    return max(1, (LOGITS_BYTES if hidden.device.type == "cpu" else CUDA_LOGITS_BYTES) // (4 * vocabulary(model)))
+    size = LOGITS_BYTES
+    if hidden.device.type != "cpu":
+        size = max(LEAST_LOGITS_BYTES, min(ACCELERATOR_LOGITS_BYTES, free_bytes(hidden.device) // 8))
+    return max(1, size // (4 * vocabulary(model)))
 
 
 def gather_from_logits(logits: torch.Tensor, rows: torch.Tensor, targets: torch.Tensor) -> TokenLogprobs:
     """Score ``targets`` at ``rows`` of logits [positions, vocabulary]."""
     log_softmax = F.log_softmax(logits, dim=-1, dtype=torch.float32)
     best = log_softmax.argmax(dim=-1)
-    return TokenLogprobs(log_softmax[rows, targets].double(), best[rows] == targets)
+    # float64 on the CPU: not every accelerator has it
+    return TokenLogprobs(log_softmax[rows, targets].cpu().double(), (best[rows] == targets).cpu())
 
 
 def vocabulary(model: Any) -> int:
