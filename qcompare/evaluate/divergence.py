@@ -121,7 +121,7 @@ def divergence(
 
     def read(number: int) -> None:
         tokens = torch.tensor([passages.tokens[number]], device=model.device)
-        states = own[number].to(model.device) if own else hidden_states(model, tokens)[0]
+        states = (own[number] if own else hidden_states(model, tokens)[0]).to(model.device)
         rows[number] = _passage(model, reference[number].to(model.device), states, tokens[0])
 
     # a rounded head is exchanged for the original's within the one model: not while another thread uses it

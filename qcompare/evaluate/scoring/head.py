@@ -76,6 +76,7 @@ def float32_head(*heads: Any) -> Iterator[None]:
 def _float32_linear(head: Any, x: torch.Tensor) -> torch.Tensor:
     """The layer's output in float32, shape (..., out_features); its weights are converted in pieces."""
     weight, bias = head.weight, getattr(head, "bias", None)
+    x = x.to(weight.device)
     if weight.dtype is torch.float32:
         return F.linear(x, weight, bias)
     x, out = x.float(), torch.empty(*x.shape[:-1], len(weight), device=x.device)
@@ -108,6 +109,7 @@ def logits_of(model: Any, hidden: torch.Tensor) -> torch.Tensor:
 
 def gather_logprobs(model: Any, hidden: torch.Tensor, where: torch.Tensor, targets: torch.Tensor) -> TokenLogprobs:
     """Score ``targets`` [targets] after the hidden states [positions, hidden] at ``where`` [targets], ascending."""
+    where, targets = where.to(hidden.device), targets.to(hidden.device)
     needed, slot = torch.unique_consecutive(where, return_inverse=True)
     size = positions_at_a_time(model, hidden)
     logprobs, greedy = [], []

@@ -1,7 +1,7 @@
 """Models that do not lie on one device compute the same: blocks that accelerate brings from RAM, and two GPUs.
 
-There are no GPUs here. What accelerate does at every block is real, with the CPU in the GPU's place; that tensors of
-two GPUs never meet is tried on tensors without data, which know on which GPU they would be.
+There are no GPUs here. What accelerate does at every block is real, with the CPU in the GPU's place, and torch's
+`meta` device in that of a second one.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ import pytest
 import torch
 from accelerate import cpu_offload
 from accelerate.hooks import AlignDevicesHook, add_hook_to_module
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from qcompare.errors import JobError
 from qcompare.evaluate.divergence import Passages, divergence, reference_states
 from qcompare.evaluate.generate import generate
+from qcompare.evaluate.scoring import attention
 from qcompare.evaluate.scoring.attention import PrefixStore, attend_row, packed_model, serving
 from qcompare.evaluate.scoring.head import hidden_states, logits_of, split_model
 from qcompare.evaluate.scoring.lm import PackedLM
@@ -101,28 +101,26 @@ def test_layers_are_scored_on_hooked_blocks_and_refused_where_weights_are_in_ram
 
 
 @pytest.mark.parametrize("name", ["llama", "gemma2", "gemma3", "qwen3"])
-def test_tensors_of_two_gpus_never_meet(name: str) -> None:
-    model = deepcopy(tiny_model(name))
+def test_tensors_of_two_devices_never_meet(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def attend(bucket: Any, x: Any, how: Any) -> torch.Tensor:
+        places = [bucket.index, bucket.allowed, bucket.positions, x.q, x.k, x.v, *(x.before or ())]
+        assert {tensor.device for tensor in places} == {x.q.device}
+        return attention_of(bucket, x, how)
+
+    attention_of = attention._attend
+    monkeypatch.setattr(attention, "_attend", attend)
+    model, second = deepcopy(tiny_model(name)), torch.device("meta")
     tokens = [(tuple(range(3, 23)), (9, *range(5, 5 + length))) for length in (2, 3, 5)] + [((4,), tuple(range(9)))]
     plan = make_plan(unique_sequences(tokens, 64), block_tokens=4, saved_tokens=1)
-    first, second = torch.device("cuda", 0), torch.device("cuda", 1)
-    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        for module in model.modules():
-            module._parameters = {
-                n: p and torch.nn.Parameter(mode.from_tensor(p).to(first)) for n, p in module._parameters.items()
-            }
-            module._buffers = {
-                n: b if b is None else mode.from_tensor(b).to(first) for n, b in module._buffers.items()
-            }
-        for block in (*model.model.layers[1:], model.model.norm):
-            block.to(second)
-            add_hook_to_module(block, AlignDevicesHook(execution_device=second))
-        if model.lm_head.weight is not model.model.embed_tokens.weight:
-            model.lm_head.to(second)
-        add_hook_to_module(model.lm_head, AlignDevicesHook(execution_device=model.lm_head.weight.device))
-        with torch.no_grad(), packed_model(model), split_model(model):
-            row = make_row(plan.blocks, list(range(len(plan.blocks))), first)
-            with serving(attend_row(row, PrefixStore())):
-                hidden = hidden_states(model, row.tokens, row.positions)[0]
-            assert hidden.device == second
-            assert logits_of(model, hidden).shape == (len(row.tokens[0]), 320)
+    for part in (*model.model.layers[1:], model.model.norm):
+        part.to(second)
+        add_hook_to_module(part, AlignDevicesHook(execution_device=second))
+    with torch.no_grad(), packed_model(model), split_model(model):
+        row, store = make_row(plan.blocks, list(range(len(plan.blocks))), torch.device("cpu")), PrefixStore()
+        assert len(row.buckets) > 1
+        with serving(attend_row(row, store)):
+            hidden = hidden_states(model, row.tokens, row.positions)[0]
+        kept = store.layers(row.kept[0][0])
+        assert [kept[layer][0].device.type for layer in range(3)] == ["cpu", "meta", "meta"]
+        model.lm_head = deepcopy(model.lm_head).to(second)
+        assert logits_of(model, hidden).shape == (len(row.tokens[0]), 320)
