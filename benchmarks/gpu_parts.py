@@ -165,7 +165,7 @@ def simulation(bench: Bench) -> Figures:
     """A forward pass with rounded inputs over one without, and rounding all weights (one block, times blocks)."""
     import torch
 
-    from qcompare.quantize.simulate import SharedInput, round_inputs, rounds_activations, weight_rounding
+    from qcompare.quantize.simulate import SharedInput, activation_rounding, round_inputs, weight_rounding
 
     model, blocks = bench.model, bench.model.model.layers
     tokens = torch.randint(3, 1000, (1, 64 if bench.small else 8192), device=bench.device)
@@ -182,9 +182,9 @@ def simulation(bench: Bench) -> Figures:
         try:
             own = [weight_rounding(scheme), [m for m in blocks[0].modules() if isinstance(m, torch.nn.Linear)]]
             weights = bench.seconds(lambda own=own: [own[0](m.weight.data) for m in own[1]], 1) * len(blocks)
-            if rounds_activations(scheme):
+            if inputs := activation_rounding(scheme):
                 for layer in linear:
-                    round_inputs(layer, shared, scheme)
+                    round_inputs(layer, shared, inputs)
             its = bench.seconds(forward)
             rows.append({"scheme": scheme, "forward": its / plain, "all weights, s": weights})
         except ImportError as error:

@@ -192,7 +192,7 @@ def export(
     study_id: StudyId,
     recipe: Annotated[str, typer.Argument(help="mixed, or mixed-5 where a study has several budgets.")],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint; must not exist yet, or be empty.")],
-    format: Annotated[str, typer.Option(help="auto_round or llm_compressor.")] = "auto_round",
+    format: Annotated[str, typer.Option(help="auto_round, llm_compressor or gguf.")] = "auto_round",
     vllm: Annotated[
         bool, typer.Option("--vllm", help="For vLLM: one scheme for layers that it fuses, within the same budget.")
     ] = False,

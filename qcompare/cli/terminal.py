@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from qcompare.compare.selection import with_cache
 from qcompare.errors import InvalidStudy
 from qcompare.evaluate.tasks.questions import SUFFIXES, prepare
 from qcompare.export.model_card import agreement
@@ -19,6 +20,7 @@ from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Range, Status
 from qcompare.study.spec import Study
+from qcompare.words import verbatim
 
 POLL_SECONDS = 0.5
 LINE_EVERY_SECONDS = 10.0
@@ -54,7 +56,7 @@ def _device(id: str) -> str:
 
 def _cells(job: PlannedJob) -> tuple[str, ...]:
     return (
-        job.recipe.row_title or job.recipe.name,
+        str(with_cache(verbatim(job.recipe.row_title or job.recipe.name), job.recipe)),
         numbers.MISSING if job.avg_bits is None else f"{job.avg_bits:g}",
         f"{job.bits.achieved:.3f}" if job.bits else numbers.MISSING if job.recipe.served else "after scoring",
         numbers.MISSING if job.bits is None else f"{job.bits.achieved_with_scales:.3f}",

@@ -82,11 +82,12 @@ def _baselines(group: Sequence[Result]) -> Iterator[Result]:
 
 
 def _compared_with(other: Result, group: Sequence[Result]) -> list[Result]:
-    """All results; those of a uniform recipe's own study, and of others that start from the same low scheme."""
+    """All results; with the same KV cache, those of a uniform recipe's own study, and of others that start from the
+    same low scheme."""
     if is_baseline(other.recipe):
         return list(group)
-    low = {*other.layer_config.values()}
-    return [result for result in group if result.study_id == other.study_id or low & {*result.layer_config.values()}]
+    low, alike = {*other.layer_config.values()}, [result for result in group if result.kv_cache == other.kv_cache]
+    return [result for result in alike if result.study_id == other.study_id or low & {*result.layer_config.values()}]
 
 
 def against(

@@ -73,8 +73,10 @@ def _rank(row: Row) -> tuple[float, float]:
 
 
 def _beside(row: Row, other: Row) -> bool:
-    """Whether a row belongs beside a chosen one: as large, or the lowest recipe."""
+    """Whether a row belongs beside a chosen one: as large, or the lowest recipe, with the same KV cache."""
     if other.job_id == row.job_id or other.is_baseline or other.bits is None or row.bits is None:
+        return False
+    if other.kv_cache != row.kv_cache:
         return False
     if other.recipe in RECIPES and RECIPES[other.recipe].is_lowest:
         return other.bits.achieved <= row.bits.achieved

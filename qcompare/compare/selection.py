@@ -11,7 +11,7 @@ from functools import cached_property
 from qcompare.errors import NotFound, QCompareError
 from qcompare.store import Store, overall
 from qcompare.study.ids import StudyIds
-from qcompare.study.recipe import RECIPES, is_baseline
+from qcompare.study.recipe import RECIPES, RecipeSpec, is_baseline
 from qcompare.study.records import Job, Status, StudyRecord
 from qcompare.study.result import Result
 from qcompare.study.spec import Study
@@ -134,7 +134,7 @@ def title(recipe: str, avg_bits: float | None = None, several: bool = False) -> 
 
 def row_titles(jobs: Sequence[Job]) -> dict[str, Message]:
     """How the rows of these jobs are called, by job id: the name that the study gives, or the recipe's own; with the
-    budget where there are several, and with the schemes where a recipe has rows of several."""
+    budget where there are several, with the schemes where a recipe has rows of several, and with the KV cache."""
     several = len({job.avg_bits for job in jobs if job.avg_bits is not None}) > 1
     specs = {job.id: job.recipe_spec for job in jobs}
     names = {job.id: _given(specs[job.id].row_title) or title(job.recipe, job.avg_bits, several) for job in jobs}
@@ -142,7 +142,13 @@ def row_titles(jobs: Sequence[Job]) -> dict[str, Message]:
     for job in jobs:
         if times[job.study_id, str(names[job.id])] > 1 and (schemes := specs[job.id].schemes):
             names[job.id] = _with_suffix(names[job.id], "/".join(schemes))
+        names[job.id] = with_cache(names[job.id], specs[job.id])
     return names
+
+
+def with_cache(name: Message, spec: RecipeSpec) -> Message:
+    """The name of a row, with what it does to the KV cache."""
+    return Message("{recipe} + FP8 KV cache", {"recipe": name}) if spec.kv_cache else name
 
 
 def _given(title: str | None) -> Message | None:
@@ -196,7 +202,7 @@ def _repeats(results: Sequence[Result]) -> dict[str, str]:
 def _same(ours: Result, theirs: Result) -> bool:
     fields = (
         *("recipe", "model", "layer_config", "bits", "rounding", "tasks", "add_bos_token", "awq"),
-        *("checkpoint", "served"),
+        *("checkpoint", "served", "kv_cache"),
     )
     return ours.environment.dtype == theirs.environment.dtype and all(
         getattr(ours, field) == getattr(theirs, field) for field in fields

@@ -37,6 +37,7 @@ from qcompare.words import NOTHING, Message
 SAME_FIELDS = (
     *("bits", "size_bytes", "average", "average_stderr", "simulated", "rounding", "calibration", "seconds"),
     *("peak_memory_bytes", "environment", "divergence", "scorer", "awq", "checkpoint", "served", "left_out"),
+    "kv_cache",
 )
 """Fields that a row takes from a result as they are."""
 
@@ -93,6 +94,8 @@ class Row(Frozen):
     left_out: dict[str, EnglishMessage] = {}  # noqa: RUF012  pydantic copies defaults
     """Tasks of the study that it cannot answer, and why."""
     simulated: bool | None = None
+    kv_cache: str | None = None
+    """`fp8`: keys and values were rounded too."""
     rounding: str | None = None
     calibration: str | None = None
     seconds: dict[str, float] = {}  # noqa: RUF012  pydantic copies defaults
@@ -260,7 +263,7 @@ def _row(selection: Selection, job: Job, measured: Measured | None) -> Row:
         recipe=job.recipe,
         title=selection.titles[job.id],
         label=selection.labels.get(job.study_id, NOTHING),
-        named=bool(job.recipe_spec.title),
+        named=bool(job.recipe_spec.title or job.recipe_spec.kv_cache),
         avg_bits=job.avg_bits,
         status=job.status,
         error=job.error,

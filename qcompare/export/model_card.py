@@ -30,7 +30,7 @@ def model_card(
             _layer_table(result, layers),
             _scores(result, changed),
             _check(report),
-            _loading(report, fits_vllm),
+            _loading(report, fits_vllm, result.kv_cache),
             "Versions: " + ", ".join(f"{name} {number}" for name, number in result.environment.libraries.items()),
             "`study.yaml` beside this file repeats the measurement: `python -m qcompare run study.yaml`.\n",
         )
@@ -47,6 +47,11 @@ def _recipe(result: Result, report: ExportReport) -> str:
         f"- Bits per weight, from the files: {report.bits_per_weight:.3f} ({report.size_bytes / 1e6:.1f} MB)",
         f"- Rounding: {result.rounding}",
     ]
+    if result.kv_cache:
+        lines.append(
+            "- KV cache: measured in FP8 with scale 1.0. It is a setting of the server, not part of this checkpoint: "
+            f"vLLM's `--kv-cache-dtype {result.kv_cache}`"
+        )
     if result.calibration:
         lines.append(f"- Calibration: {result.calibration}")
     if result.awq:
@@ -106,10 +111,16 @@ def agreement(report: ExportReport) -> str:
     return text
 
 
-def _loading(report: ExportReport, fits_vllm: bool) -> str:
+def _loading(report: ExportReport, fits_vllm: bool, kv_cache: str | None) -> str:
+    if report.format == "gguf":
+        return """With llama.cpp:
+
+```bash
+llama-server -m FILE.gguf
+```"""
     package = "auto-round" if report.format == "auto_round" else "compressed-tensors"
     vllm = (
-        "```bash\nvllm serve FOLDER\n```"
+        f"```bash\nvllm serve FOLDER{f' --kv-cache-dtype {kv_cache}' if kv_cache else ''}\n```"
         if fits_vllm
         else "vLLM does not load it: q/k/v or gate/up of some blocks hold two schemes, and vLLM fuses them. "
         "Export with `--vllm` to get one that it can fuse."

@@ -6,10 +6,14 @@ from typing import Any
 
 from qcompare.errors import InvalidStudy, unknown
 from qcompare.formats.library import AutoRoundFormat
-from qcompare.models.layers import experts_of
+from qcompare.models.facts import ModelFacts
+from qcompare.models.layers import EMBEDDING, EXPERT_FAMILIES, experts_of
 from qcompare.quantize.rounding import Rounding, compressor
 from qcompare.study.formats import CHECKPOINT_FORMATS, SCHEMES, checkpoint_formats, format_of, quantized
 from qcompare.words import gettext_noop
+
+EXPERTS_PACKED = frozenset({"mixtral", "olmoe", "qwen2_moe", "qwen3_moe"})
+"""Mixtures of experts that auto-round writes so that transformers loads them."""
 
 
 def check_format(layer_config: Mapping[str, str], format: str, written: bool = False) -> None:
@@ -29,8 +33,15 @@ def check_format(layer_config: Mapping[str, str], format: str, written: bool = F
     unpacked = [name for name in schemes if name in SCHEMES and not SCHEMES[name].packed]
     if unpacked:
         raise InvalidStudy("{scheme} can be compared but not stored: no kernel loads it", scheme=unpacked[0])
-    if any(experts_of(name) for name in layer_config):
-        raise InvalidStudy("mixtures of experts can be compared but not stored yet: export a dense model")
+    if format == "llm_compressor" and any(experts_of(name) for name in layer_config):
+        raise InvalidStudy(
+            "transformers cannot load experts that llm_compressor wrote: choose auto_round or gguf, and schemes that "
+            "they hold"
+        )
+    if format != "gguf" and any(EMBEDDING.fullmatch(f"{name}.weight") for name in quantized(layer_config)):
+        raise InvalidStudy(
+            "only GGUF files hold quantized embeddings: choose GGUF types, or measure with quant_embedding: false"
+        )
     exports = ("llm_compressor",) if written else checkpoint_formats(schemes)
     if not exports:
         raise InvalidStudy("{schemes} can be compared but not stored yet", schemes=" + ".join(schemes))
@@ -40,6 +51,20 @@ def check_format(layer_config: Mapping[str, str], format: str, written: bool = F
             schemes=" + ".join(schemes),
             format=format,
             others=", ".join(exports),
+        )
+
+
+def check_experts(facts: ModelFacts, format: str) -> None:
+    """Refuse a mixture of experts that a library cannot write.
+
+    Raises:
+        InvalidStudy: names its family, and what works.
+    """
+    if format == "auto_round" and facts.family in EXPERT_FAMILIES - EXPERTS_PACKED:
+        raise InvalidStudy(
+            "auto-round cannot store experts of {family} here: choose one of {families}",
+            family=facts.family,
+            families=", ".join(sorted(EXPERTS_PACKED)),
         )
 
 

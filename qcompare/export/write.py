@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.errors import JobError
+from qcompare.export.gguf import GgufExport
 from qcompare.export.model_card import model_card
-from qcompare.export.pack import check_format
+from qcompare.export.pack import check_experts, check_format
 from qcompare.export.target import check_target, draft_of, remove_draft
 from qcompare.formats.bits import count
 from qcompare.models.config import read_config
@@ -51,7 +52,9 @@ class Compared:
 
     @classmethod
     def of(cls, ours: Any, theirs: Any) -> "Compared":
-        """Compare arrays of shape (tokens, vocabulary)."""
+        """Compare arrays of shape (tokens, vocabulary); rows of the embedding past the last token may be left out."""
+        size = min(ours.shape[1], theirs.shape[1])
+        ours, theirs = ours[:, :size], theirs[:, :size]
         difference = abs(ours - theirs)
         same = (ours.argmax(-1) == theirs.argmax(-1)).mean()
         return cls(float(difference.max()), float(difference.mean()), float(same))
@@ -118,6 +121,9 @@ class Export:
     def _write(self, folder: Path, work: Path) -> ExportReport:
         with self._stage(Stage.FETCHING):
             self.lab.fetch()
+            check_experts(self.lab.facts, self.format)
+            if self.format == "gguf":
+                self._gguf.check()
         facts = self.lab.facts
         if self.lab.local.revision != self.measured.model.revision:
             raise JobError(
@@ -167,17 +173,28 @@ class Export:
                 )
             shutil.copytree(kept, folder)
             return
-        # in float32 nothing of the stored weights is lost, nor in their own dtype, which widens no other layers
-        config = read_config(self.lab.local.path / "config.json")
-        stored = str(config.get("dtype") or config.get("torch_dtype") or self.dtype)
-        dtype = stored if self.dtype == "float32" else self.dtype
-        model, tokenizer = load(self.lab.local, self.device, dtype, self.settings, False)
+        if self.format == "gguf":
+            folder.mkdir()
+            self._gguf.write(folder / self._gguf.file_name)
+            return
+        model, tokenizer = load(self.lab.local, self.device, self._packed_dtype, self.settings, False)
         if packed_by_auto_round(self.config):
             pack(model, tokenizer, self.config, self.lab.rounding(self.config), self.format, folder, self.device)
             return
         rows = self.lab.calibration_rows(tokenizer) if self.lab.calibrated(self.config) else None
         simulate(model, self.config, activations=False)  # as measured; llm-compressor then finds little to round
         write_compressed(model, tokenizer, self.config, folder, rows=rows)
+
+    @property
+    def _packed_dtype(self) -> str:
+        """In float32 nothing of the stored weights is lost, nor in their own dtype, which widens no other layers."""
+        config = read_config(self.lab.local.path / "config.json")
+        stored = str(config.get("dtype") or config.get("torch_dtype") or self.dtype)
+        return stored if self.dtype == "float32" else self.dtype
+
+    @property
+    def _gguf(self) -> GgufExport:
+        return GgufExport(self.lab.local.path, self.lab.facts, self.config, self._packed_dtype, self.device)
 
     def _reloaded(self, folder: Path, work: Path, expected: dict[str, Any], facts: ModelFacts) -> ExportReport:
         import numpy
@@ -214,9 +231,9 @@ class Export:
 
     def _in_a_fresh_process(self, folder: Path, work: Path) -> dict[str, Any]:
         (work / "prompt.txt").write_text(PROMPT, encoding="utf-8")
-        words = [str(folder), self.device, self.dtype, str(work / "prompt.txt"), str(work / "reloaded")]
+        words = [str(folder), self.study.model, self.device, self.dtype, str(work / "prompt.txt")]
         done = subprocess.run(
-            [sys.executable, "-m", "qcompare.export.reload", *words],
+            [sys.executable, "-m", "qcompare.export.reload", *words, str(work / "reloaded")],
             env=os.environ | self.settings.environment(), cwd=work, capture_output=True, text=True,
         )  # fmt: skip
         print(done.stdout, done.stderr, sep="\n", flush=True)

@@ -89,7 +89,7 @@ def bits_of_size(size: int, layers: Sequence[LinearLayer], schemes: Sequence[str
     ends = sorted(stored_bytes(layers, dict.fromkeys(names(layers), scheme), num_params) for scheme in schemes)
     if not ends[0] <= size:
         raise InvalidStudy(
-            "max_size {size} is out of reach for {names}: choose from {low} to {high} (16-bit embeddings included)",
+            "max_size {size} is out of reach for {names}: choose from {low} to {high} (all other weights included)",
             size=size_text(size), names=" + ".join(schemes), low=size_text(ends[0]), high=size_text(ends[-1]),
         )  # fmt: skip
     weights = sum(layer.numel for layer in layers)

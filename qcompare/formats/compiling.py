@@ -20,22 +20,25 @@ def fused_on_gpu(function: Rounding) -> Rounding:
     """The function, compiled for tensors on a CUDA device where that can be done, else as it is."""
     kernels: list[Rounding] = []
 
-    def rounded(x: "torch.Tensor") -> "torch.Tensor":
+    def rounded(x: "torch.Tensor", *others: "torch.Tensor") -> "torch.Tensor":
         if not (x.is_cuda and can_compile()):
-            return function(x)
+            found: torch.Tensor = function(x, *others)
+            return found
         if not kernels:
             kernels.append(compiled(function))
-        return kernels[0](x)
+        found = kernels[0](x, *others)
+        return found
 
     return rounded
 
 
 def compiled(function: Rounding) -> Rounding:
-    """The function through `torch.compile`, for any number of rows."""
+    """The function through `torch.compile`, for any number of rows; divisions are rounded as without it (triton's own
+    are not, unless asked)."""
     import torch
 
     torch._dynamo.config.cache_size_limit = max(torch._dynamo.config.cache_size_limit, 64)
-    rounding: Rounding = torch.compile(function, dynamic=True)
+    rounding: Rounding = torch.compile(function, dynamic=True, options={"eager_numerics.division_rounding": True})
     return rounding
 
 

@@ -13,6 +13,7 @@ from qcompare.study.layers import LinearLayer
 from qcompare.words import gettext_noop
 
 if TYPE_CHECKING:
+    import numpy
     import torch
 
 BLOCKS = {
@@ -39,6 +40,7 @@ class _Gguf(Format):
     name = "gguf"
     title = gettext_noop("GGUF")
     exports = ("gguf",)
+    holds_embeddings = True
     schemes = tuple(_scheme(name, *block) for name, block in BLOCKS.items())
     choices = (
         SchemeChoice(("Q4_0", "Q8_0"), gettext_noop("Q4_0 + Q8_0\nllama.cpp's blocks of 32, for any model.")),
@@ -64,15 +66,22 @@ class _Gguf(Format):
 
     def weight_rounding(self, scheme: Scheme) -> Rounding:
         import torch
-        from auto_round.export.export_to_gguf.packing import ggml_quant
         from gguf import GGMLQuantizationType
         from gguf.quants import dequantize
 
         def rounded(x: "torch.Tensor") -> "torch.Tensor":
-            packed = ggml_quant(x.float().clone(), scheme.name.lower(), device=x.device)  # which changes what it gets
-            return torch.from_numpy(dequantize(packed, GGMLQuantizationType[scheme.name])).to(x.device, x.dtype)
+            values = dequantize(pack_blocks(x, scheme.name), GGMLQuantizationType[scheme.name])
+            return torch.from_numpy(values).to(x.device, x.dtype)
 
         return rounded
+
+
+def pack_blocks(x: "torch.Tensor", scheme: str) -> "numpy.ndarray":
+    """Weights of shape (…, in_features) as a GGUF file holds them: bytes of shape (…, bytes of a row)."""
+    from auto_round.export.export_to_gguf.packing import ggml_quant
+
+    packed: numpy.ndarray = ggml_quant(x.float().clone(), scheme.lower(), device=x.device)  # it changes what it gets
+    return packed
 
 
 GGUF = _Gguf()

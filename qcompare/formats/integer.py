@@ -39,6 +39,7 @@ class _Integer(AutoRoundFormat):
     name = "int"
     title = gettext_noop("weight-only integers")
     exports = ("auto_round",)
+    holds_embeddings = True
     schemes = (
         *(_scheme(bits, group_size) for group_size in GROUP_SIZES for bits in BITS),
         *(_scheme(bits, group_size, symmetric=False) for group_size in GROUP_SIZES for bits in KERNEL_BITS),
@@ -58,7 +59,7 @@ class _Integer(AutoRoundFormat):
         this is written without complaint and cannot be loaded."""
         for scheme in schemes:
             for layer in layers:
-                if layer.out_features % OUTPUTS:
+                if layer.out_features % OUTPUTS and not layer.is_embedding:
                     raise InvalidStudy(
                         "{scheme} needs outputs in multiples of 32, but {layer} has {outputs}: choose MXFP schemes",
                         scheme=scheme.name,

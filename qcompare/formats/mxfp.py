@@ -6,6 +6,7 @@ Source of the rule: `auto_round/data_type/mxfp.py`; of the format: OCP Microscal
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from qcompare.formats.compiling import fused_on_gpu
@@ -90,11 +91,27 @@ class Microscaling:
         return rounded_mantissa_(scaled, self.mantissa_bits, self.min_exponent)
 
 
+@cache
+def input_rounding(data_type: str, bits: int, group_size: int) -> Rounding | None:
+    """Rounding of inputs as a layer that auto-round loaded does it (`auto_round/experimental/qmodules/mx.py:
+    _mx_qdq`); None for what is not rebuilt here."""
+    from auto_round.data_type.utils import get_quant_func
+
+    function, name = get_quant_func(dtype=data_type, bits=bits, sym=True)
+    found = Microscaling.of(function, name, bits, group_size)
+    return _fast(found) if found else None
+
+
+def _fast(microscaling: Microscaling) -> Rounding:
+    """On CUDA one fused kernel."""
+    return fused_on_gpu(microscaling.round)
+
+
 class _Microscaling(AutoRoundFormat):
     def _rounding(self, function: Any, bits: int, group_size: int, data_type: str) -> Rounding:
-        """Our own rounding, on CUDA as one fused kernel; auto-round's function for what is not rebuilt here."""
+        """Our own rounding; auto-round's function for what is not rebuilt here."""
         if microscaling := Microscaling.of(function, data_type, bits, group_size):
-            return fused_on_gpu(microscaling.round)
+            return _fast(microscaling)
         return super()._rounding(function, bits, group_size, data_type)
 
 

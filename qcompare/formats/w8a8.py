@@ -110,7 +110,8 @@ def scheme_of_inputs(args: Any) -> str | None:
     """The scheme that rounds inputs as these `compressed_tensors.quantization.QuantizationArgs`; None: none does."""
     fields = ("num_bits", "type", "strategy", "symmetric", "dynamic", "group_size")
     wanted = [getattr(args, field) for field in fields]
-    presets = ((scheme.name, library_args(scheme.name).input_activations) for scheme in W8A8.schemes)
+    names = ("NVFP4", *(scheme.name for scheme in W8A8.schemes))
+    presets = ((name, library_args(name).input_activations) for name in names)
     return next((name for name, its in presets if wanted == [getattr(its, field) for field in fields]), None)
 
 

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from qcompare.errors import InvalidStudy, JobError, ModelUnavailable
 from qcompare.evaluate.row_budget import StudyBudget
 from qcompare.jobs.stages import Stages
+from qcompare.quantize.kv_cache import simulate_fp8_cache
 from qcompare.recipes.base import Recipe
 from qcompare.recipes.lab import Lab
 from qcompare.settings import Settings
@@ -121,6 +122,7 @@ class Run:
             awq=self.lab.awq,
             checkpoint=self.lab.checkpoint_report,
             simulated=bool(quantized(config)) and not checkpoint,
+            kv_cache=self.lab.recipe.kv_cache,
             choice=self.lab.choice,
             calibration=self.lab.calibration_text,
             add_bos_token=self.add_bos_token,
@@ -156,6 +158,8 @@ class Run:
         if not self.lab.recipe.is_baseline:
             with self.stages.stage(Stage.QUANTIZING) as self.lab.report:
                 model, tokenizer = self.lab.recipe.build(self.lab, model, tokenizer, config)
+            if self.lab.recipe.kv_cache:
+                simulate_fp8_cache(model)
         return model, tokenizer
 
     def _scoring_mode(self, model: Any, tokenizer: Any) -> "ModeChoice":
@@ -171,13 +175,15 @@ class Run:
         return TypeAdapter(ModeChoice).validate_python(json.loads((entry / "mode.json").read_text(encoding="utf-8")))
 
     def _reference(self, model: Any, tokenizer: Any, report: Any) -> Any:
-        """What the original model makes of the held-out text; None where there is none to be had."""
+        """What the original makes of the held-out text; None without one, or where `auto` finds one too short."""
         from qcompare.evaluate.held_out import original_states, passages
 
         assert self.study.divergence
         try:
             text = passages(self.study.divergence, tokenizer, self.settings, print, self.study.tasks)
-        except ModelUnavailable as error:
+        except (ModelUnavailable, InvalidStudy) as error:
+            if isinstance(error, InvalidStudy) and self.study.divergence.text != "auto":
+                raise
             print(f"no KL divergence: {error}")
             return None
         key = self.lab.cache_key("reference_states", REFERENCE_SOURCES, tokens=text.digest)
@@ -290,6 +296,8 @@ class Run:
             "input_maxima": self.lab.input_maxima,
             "max_length": lm.max_length,
         }
+        if self.lab.recipe.kv_cache:
+            model["kv_cache"] = self.lab.recipe.kv_cache
         if other:
             model |= {"checkpoint": other.revision, "loaded_by": source_digest(*CHECKPOINT_SOURCES)}
         answers = model | {"scorer": f"{lm.mode} generate", "think_end_token": self.study.think_end_token}

@@ -90,6 +90,11 @@ class Checkpoint:
         return f"{self.method} ({kind})" if isinstance(kind, str) else self.method
 
     @property
+    def scales_kv_cache(self) -> bool:
+        """It holds scales for keys and values, by which compressed-tensors rounds them."""
+        return bool(quantization(self.config).get("kv_cache_scheme"))
+
+    @property
     def author(self) -> str | None:
         """Who made it, as far as it is known."""
         return self.source.repo.partition("/")[0] or self._stated("", "quantized_by") or self._stated("", "author")

@@ -8,7 +8,7 @@ from qcompare.errors import InvalidStudy, unknown
 from qcompare.study.layers import LinearLayer
 from qcompare.study.result import SOURCE_NOTES
 from qcompare.study.spec import Study
-from qcompare.words import gettext_noop
+from qcompare.words import Message, gettext_noop
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,22 @@ class ModelFacts:
     """Those that recipes may quantize, in the order of the model."""
     lm_head: LinearLayer | None = None
     """The output head; None where its files name none."""
+    embedding: LinearLayer | None = None
+    """The token embedding; None where it cannot be quantized."""
     tied: bool = False
     """The head is the embedding: one matrix for both."""
+    unusual_cache: Message | None = None
+    """Why it has no KV cache of plain keys and values; None where it has one."""
 
     @property
     def note(self) -> str | None:
         """What must be known to read figures measured on it."""
         return SOURCE_NOTES.get(self.source)
+
+    @property
+    def all_layers(self) -> tuple[LinearLayer, ...]:
+        """Those that recipes may quantize in one study or another."""
+        return tuple(dict.fromkeys(layer for layer in (self.embedding, *self.layers, self.lm_head) if layer))
 
     @property
     def num_quantized_params(self) -> int:
@@ -51,12 +60,13 @@ class ModelFacts:
         return self.num_params + (self.lm_head.numel if self.lm_head in self.layers and self.tied else 0)
 
     def of_study(self, study: Study) -> "ModelFacts":
-        """The same with the layers that a study's recipes may quantize: by its `ignore` and `quant_lm_head`.
+        """The same with the layers that a study's recipes may quantize: by its `ignore`,
+        `quant_lm_head` and `quant_embedding`.
 
         Raises:
-            InvalidStudy: a pattern names no layer, none are left, or there is no head to quantize.
+            InvalidStudy: a pattern names no layer, none are left, or there is no head or embedding to quantize.
         """
-        known = [layer.name for layer in self.layers] + ["lm_head"]
+        known = [layer.name for layer in self.all_layers] + ["lm_head"]
         if missing := next((each for each in study.ignore if not any(_matches(each, name) for name in known)), None):
             raise InvalidStudy(unknown(gettext_noop("layer to ignore"), missing, known[:20]))
         layers = self.layers
@@ -65,7 +75,14 @@ class ModelFacts:
                 raise InvalidStudy(
                     "{model} has no lm_head that could be quantized: leave quant_lm_head out", model=self.title
                 )
-            layers = (*layers, self.lm_head)
+            if not (self.tied and study.quant_embedding):  # one matrix
+                layers = (*layers, self.lm_head)
+        if study.quant_embedding:
+            if self.embedding is None:
+                raise InvalidStudy(
+                    "{model} has no embedding that could be quantized: leave quant_embedding out", model=self.title
+                )
+            layers = (self.embedding, *layers)
         layers = tuple(x for x in layers if not any(_matches(pattern, x.name) for pattern in study.ignore))
         if not layers:
             raise InvalidStudy("ignore names every layer: there is nothing left to quantize")

@@ -6,10 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.errors import ModelUnavailable
+from qcompare.models.attention import unusual_cache
 from qcompare.models.config import NO_BASELINE, check_baseline, check_code, num_blocks, read_config
 from qcompare.models.facts import ModelFacts
 from qcompare.models.headers import Stored, read_headers
-from qcompare.models.layers import EXPERT_FAMILIES, as_loaded, expert_count, linear_layers, num_params, output_head
+from qcompare.models.layers import (
+    EXPERT_FAMILIES,
+    VISION_FAMILIES,
+    as_loaded,
+    embedding,
+    expert_count,
+    linear_layers,
+    num_params,
+    output_head,
+)
 from qcompare.settings import Settings
 from qcompare.words import Message
 
@@ -104,7 +114,9 @@ def make_facts(
         license=license,
         layers=layers,
         lm_head=output_head(loaded, layers, tied),
+        embedding=None if family in VISION_FAMILIES else embedding(loaded),
         tied=tied,
+        unusual_cache=unusual_cache(config),
     )
 
 

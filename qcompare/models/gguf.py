@@ -26,6 +26,9 @@ ALIGNMENT = 32
 """Of the weights, where the file does not say."""
 MAX_DIMENSIONS = 8
 SUFFIX = re.compile(r"\.(weight|bias)$")
+UNREAD = frozenset({"gpt_oss"})
+"""Families whose experts lie in files in an order that is not undone here."""
+EXPERT = re.compile(r"(\.experts)\.\d+\.")
 
 
 @dataclass(frozen=True)
@@ -189,14 +192,30 @@ def nominal_bits(type_name: str) -> int:
 
 def tensor_names(file: GgufFile, names: Iterable[str]) -> dict[str, str]:
     """llama.cpp's name → transformers', of those parameters that the gguf package knows in this architecture."""
+    short_name = _short_names(file.architecture, int(file.value("block_count") or 0))
+    parts = ((name, SUFFIX.sub("", name)) for name in names)
+    return {f"{short}{name[len(stem) :]}": name for name, stem in parts if (short := short_name(stem))}
+
+
+def layer_tensors(architecture: str, num_blocks: int, layers: Iterable[str]) -> dict[str, str]:
+    """Full name of a linear layer → llama.cpp's name of its weights, of layers that the gguf package knows in this
+    architecture. The experts of a block share one tensor for each of their layers."""
+    short_name = _short_names(architecture, num_blocks)
+    return {name: f"{short}.weight" for name in layers if (short := short_name(EXPERT.sub(r"\1.", name)))}
+
+
+def layer_types(file: GgufFile, layers: Iterable[str]) -> dict[str, str]:
+    """Full name of a linear layer → the type of its weights, of layers that the file names."""
+    types = {tensor.name: tensor.type_name for tensor in file.tensors}
+    names = layer_tensors(file.architecture, int(file.value("block_count") or 0), layers)
+    return {layer: types[name] for layer, name in names.items() if name in types}
+
+
+def _short_names(architecture: str, num_blocks: int) -> Callable[[str], str | None]:
     from gguf import MODEL_ARCH_NAMES, get_tensor_name_map
 
-    known = [key for key, name in MODEL_ARCH_NAMES.items() if name == file.architecture]
-    if not known:
-        return {}
-    table = get_tensor_name_map(known[0], int(file.value("block_count") or 0))
-    parts = ((name, SUFFIX.sub("", name)) for name in names)
-    return {f"{short}{name[len(stem) :]}": name for name, stem in parts if (short := table.get_name(stem))}
+    known = [key for key, name in MODEL_ARCH_NAMES.items() if name == architecture]
+    return get_tensor_name_map(known[0], num_blocks).get_name if known else lambda name: None
 
 
 def read_tensors(file: GgufFile, config: Any, dtype: str, report: Callable[[int, int], None]) -> dict[str, Any]:
@@ -211,24 +230,30 @@ def read_tensors(file: GgufFile, config: Any, dtype: str, report: Callable[[int,
     import torch
     from gguf import dequantize
     from transformers import AutoModelForCausalLM
-    from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorProcessor
+    from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, Qwen2MoeTensorProcessor, TensorProcessor
 
     with torch.device("meta"):
         expected = AutoModelForCausalLM.from_config(config).state_dict()
     processor = TENSOR_PROCESSORS.get(file.architecture, TensorProcessor)(config=config.to_dict())
+    experts = Qwen2MoeTensorProcessor(config=config.to_dict())  # transformers knows those of some families only
     names = tensor_names(file, map(processor.preprocess_name, expected))
     for name in expected:
         if name not in names.values():  # fused experts, which llama.cpp splits
             suffix = SUFFIX.search(name)
-            processor.perform_fallback_tensor_mapping(names, suffix[0] if suffix else "", "", name)
+            for each in (processor, experts):
+                each.perform_fallback_tensor_mapping(names, suffix[0] if suffix else "", "", name)
     found: dict[str, Any] = {"tensors": {}}
     content = np.memmap(file.path, mode="r", dtype=np.uint8)
     for done, tensor in enumerate(file.tensors, start=1):
         stored = content[tensor.start : tensor.start + tensor.num_bytes].reshape(*tensor.shape[:-1], -1)
         weights = dequantize(stored, tensor.type).reshape(tensor.shape)
         its = processor.process(weights, tensor.name, tensor_key_mapping=names, parsed_parameters=found)
-        if its.name in names:
-            found["tensors"][names[its.name]] = torch.from_numpy(np.array(its.weights)).to(getattr(torch, dtype))
+        if its.name == tensor.name and "_exps." in tensor.name:
+            its = experts.process(its.weights, its.name, tensor_key_mapping=names, parsed_parameters=found)
+        if name := names.get(its.name):
+            values = torch.from_numpy(np.array(its.weights)).to(getattr(torch, dtype))
+            # a row of a matrix is held as one, or as a vector
+            found["tensors"][name] = values.squeeze().unsqueeze(0) if expected[name].shape[0] == 1 else values
         report(done, len(file.tensors))
     tensors: dict[str, Any] = found["tensors"]
     return tensors

@@ -25,6 +25,9 @@ BARE = {"h": "transformer.", "layers": "model."}
 ORDER = ("q_proj", "k_proj", "v_proj", "qkv", "c_attn", "o_proj", "dense", "c_proj", "gate", "up", "c_fc", "down")
 """Within a block, in the direction the data flows; unknown names come after, by name."""
 
+EMBEDDING = re.compile(r"(.*\.)?(embed_tokens|wte)\.weight")
+"""Token embeddings."""
+
 Shapes = Mapping[str, tuple[int, ...]]
 """Full name of a stored tensor → its shape."""
 EXPERT_FAMILIES = frozenset({"gpt_oss", "mixtral", "olmoe", "qwen2_moe", "qwen3_moe"})
@@ -101,11 +104,21 @@ def expert_count(shapes: Shapes) -> int:
 
 def output_head(shapes: Shapes, layers: Sequence[LinearLayer], tied: bool) -> LinearLayer | None:
     """`lm_head`, by its own shape or, where it is tied, that of the embedding; None where the files name neither."""
-    name = r"(.*\.)?(embed_tokens|wte)\.weight" if tied else r"lm_head\.weight"
-    found = next((shape for stored, shape in shapes.items() if re.fullmatch(name, stored)), None)
+    pattern = EMBEDDING if tied else re.compile(r"lm_head\.weight")
+    found = next((shape for stored, shape in shapes.items() if pattern.fullmatch(stored)), None)
     if found is None or len(found) != 2 or found[1] % GROUP_SIZE:
         return None
     return LinearLayer("lm_head", in_features=found[1], out_features=found[0], block=max(x.block for x in layers) + 1)
+
+
+def embedding(shapes: Shapes) -> LinearLayer | None:
+    """The token embedding; None where the files name none, or its rows do not fill groups of 32."""
+    found = next((name for name in shapes if EMBEDDING.fullmatch(name)), None)
+    if found is None or len(shapes[found]) != 2 or shapes[found][1] % GROUP_SIZE:
+        return None
+    name = found.removesuffix(".weight")
+    name = {"wte": "transformer.wte", "embed_tokens": "model.embed_tokens"}.get(name, name)
+    return LinearLayer(name, in_features=shapes[found][1], out_features=shapes[found][0], block=-1)
 
 
 def num_params(shapes: Shapes, tied: bool) -> int:

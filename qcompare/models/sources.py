@@ -13,7 +13,7 @@ from qcompare.models.config import check_code
 from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.models.folder import describe_folder, folder_revision
 from qcompare.models.headers import Stored
-from qcompare.models.layers import linear_layers, num_params, output_head
+from qcompare.models.layers import embedding, linear_layers, num_params, output_head
 from qcompare.models.loading import load
 from qcompare.settings import Settings
 from qcompare.words import Message, gettext_noop
@@ -136,6 +136,7 @@ def _describe_demo() -> ModelFacts:
         license=manifest.license,
         layers=layers,
         lm_head=output_head(stored.shapes, layers, tied=True),
+        embedding=embedding(stored.shapes),
         tied=True,
     )
 

@@ -11,7 +11,7 @@ from qcompare.models.sources import describe
 from qcompare.plan.capacity import of_device
 from qcompare.plan.estimates import BASIS, Estimates, Past, history
 from qcompare.plan.memory import gpus_needed
-from qcompare.recipes.base import BuildContext, Recipe
+from qcompare.recipes.base import BuildContext, Recipe, check_kv_cache
 from qcompare.settings import Settings
 from qcompare.study.records import Cost, Range
 from qcompare.study.result import Bits
@@ -108,6 +108,7 @@ def plan_for(facts: ModelFacts, study: Study, settings: Settings, past: Sequence
     check_tasks(study, settings)
     rows = tuple(_rows(study, facts, settings))
     for recipe, context, _ in rows:
+        check_kv_cache(recipe, facts)
         recipe.check(context)
     devices = job_devices(settings.device)
     past = history(facts, settings) if past is None else past

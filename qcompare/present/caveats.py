@@ -25,6 +25,8 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
         notes.append(gettext("{questions} a recipe.", questions=questions(comparison.questions)))
     if any(row.simulated and not row.is_baseline for row in comparison.rows):
         notes.append(gettext("Simulated formats: accuracy is faithful, speed is not measured."))
+    if any(row.kv_cache for row in comparison.rows):
+        notes.append(gettext("FP8 KV cache: scale 1.0, as vLLM’s kv_cache_dtype=fp8; simulated."))
     for row in comparison.rows:
         if row.awq:
             notes.append(f"{translate(row.title)}: {_mappings(row.awq)}.")

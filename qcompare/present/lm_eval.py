@@ -79,6 +79,11 @@ def _by_leaf(store: Store, result: Result) -> dict[str, list[Sample]]:
     return found
 
 
+def _cache(result: Result) -> dict[str, str]:
+    """As vLLM names it."""
+    return {"kv_cache_dtype": result.kv_cache} if result.kv_cache else {}
+
+
 def _results(study: Study, created: float, result: Result, samples: dict[str, list[Sample]]) -> dict[str, Any]:
     results: dict[str, dict[str, Any]] = {}
     parts: dict[str, list[str]] = {}
@@ -107,7 +112,7 @@ def _results(study: Study, created: float, result: Result, samples: dict[str, li
         "n-samples": {leaf: {"original": len(lines), "effective": len(lines)} for leaf, lines in samples.items()},
         "config": {
             "model": "hf",
-            "model_args": {"pretrained": study.model, "recipe": result.recipe},
+            "model_args": {"pretrained": study.model, "recipe": result.recipe} | _cache(result),
             "model_num_parameters": result.model.num_params,
             "model_dtype": result.environment.dtype,
             "model_sha": result.model.revision,

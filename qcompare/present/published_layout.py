@@ -110,7 +110,11 @@ def _lines(columns: Sequence[Comparison], keys: Sequence[Key]) -> tuple[tuple[st
     lines = []
     for recipe, bits, name in keys:
         rows = [
-            {translate(row.label): row for row in each.rows if (row.recipe, row.avg_bits) == (recipe, bits)}
+            {
+                translate(row.label): row
+                for row in each.rows
+                if (row.recipe, row.avg_bits, row.kv_cache) == (recipe, bits, None)
+            }
             for each in columns
         ]
         for label in dict.fromkeys(label for found in rows for label in found):

@@ -40,6 +40,7 @@ CSV_COLUMNS = (
     "error",
     "server",
     *(f"{name}_at_{batch}" for batch in SERVER_BATCHES for name in SPEEDS),
+    "kv_cache",
 )
 
 
@@ -105,6 +106,7 @@ def _csv_lines(comparison: Comparison, row: Row) -> list[dict[str, object]]:
         "status": row.status.value,
         "error": row.error,
         "server": row.served and row.served.url,
+        "kv_cache": row.kv_cache,
     }
     per_task = [
         common | score.model_dump(include={*CSV_COLUMNS}) | _task_difference(row, score.task) for score in row.tasks

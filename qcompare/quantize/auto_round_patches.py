@@ -4,7 +4,7 @@ Each replaces one name for the time of a `with` block. `tests/quantize/test_auto
 version is installed, so that they are read again.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -74,6 +74,43 @@ def our_roundings() -> Iterator[None]:
         return _ours_where_plain(function), data_type
 
     with patch.object(wrapper, "get_quant_func", ours):
+        yield
+
+
+@contextmanager
+def unknown_architectures() -> Iterator[None]:
+    """Let llama.cpp's converter, of which auto-round has a copy, be imported with the newest gguf package, 0.19.0.
+
+    It names architectures that the package does not know, in the same files as Qwen and Gemma. Theirs are None.
+    """
+    import gguf
+
+    known = gguf.MODEL_ARCH
+
+    class Architectures:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(known, name, None)
+
+    with patch.object(gguf, "MODEL_ARCH", Architectures()):
+        yield
+
+
+@contextmanager
+def gguf_blocks_packed_by(pack: Callable[[Any, str], Any], types: Container[str]) -> Iterator[None]:
+    """Let llama.cpp's converter, of which auto-round has a copy, write types that the gguf package cannot pack.
+
+    Args:
+        pack: from an array of weights of shape (…, in_features) and the name of a type to bytes.
+        types: names of those that it packs; others are left to the package.
+    """
+    from gguf import GGMLQuantizationType, quants
+
+    quantize = quants.quantize
+
+    def ours(weights: Any, kind: GGMLQuantizationType) -> Any:
+        return pack(weights, kind.name) if kind.name in types else quantize(weights, kind)
+
+    with patch.object(quants, "quantize", ours):
         yield
 
 

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from qcompare.formats.w8a8 import library_args, scheme_of_inputs
-from qcompare.quantize.simulate import SharedInput, round_inputs
+from qcompare.formats.w8a8 import library_args
 from qcompare.study.formats import quantized
 from qcompare.study.result import AwqReport
 
@@ -62,32 +61,6 @@ def write_compressed(
     for module in model.modules():  # frees the weights, whoever still refers to the model
         module._parameters, module._buffers = {}, {}
     return awq.done() if awq else None
-
-
-def speed_up_reloaded(model: Any) -> None:
-    """Let a reloaded compressed-tensors model compute the same in far less time.
-
-    Its weights are decompressed at the first call and rounded already: they are not rounded anew at every call.
-    Inputs are rounded by `simulate`'s hooks, to the same values and once for all layers that share them, where a
-    scheme of ours rounds them alike.
-    """
-    import torch
-    from compressed_tensors.quantization import QuantizationStatus
-
-    with torch.inference_mode():
-        model(torch.tensor([[0]], device=model.device))
-    shared = SharedInput()
-    for module in model.modules():
-        scheme = getattr(module, "quantization_scheme", None)
-        if scheme is None or not isinstance(module, torch.nn.Linear):
-            continue
-        module.quantization_status = QuantizationStatus.COMPRESSED
-        inputs = scheme.input_activations
-        ours = inputs and scheme_of_inputs(inputs)
-        if (ours or not inputs) and not scheme.output_activations:
-            module.forward = torch.nn.Linear.forward.__get__(module)
-        if ours:
-            round_inputs(module, shared, ours)
 
 
 def _longest(rows: Any) -> int:

@@ -11,7 +11,8 @@ from typing import Any
 from qcompare.formats.library import library_scheme
 from qcompare.models.loading import placed
 from qcompare.quantize.auto_round_patches import reported_progress, torch_as_before
-from qcompare.study.formats import quantized
+from qcompare.quantize.simulate import give_original_head, keep_original_head, take_original_head
+from qcompare.study.formats import UNQUANTIZED, quantized
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,17 @@ def allows_bfloat16(model: Any) -> bool:
 
 def compressor(model: Any, tokenizer: Any, layer_config: Mapping[str, str], rounding: Rounding, device: str) -> Any:
     """auto-round's compressor for a layer config; nothing runs yet."""
+    import torch
     from auto_round import AutoRound
 
     most = Counter(quantized(layer_config).values()).most_common(1)[0][0]
+    modules = dict(model.named_modules())
+    keep_original_head(model, [modules[name] for name in quantized(layer_config)])
     others = {name: dict(library_scheme(scheme)) for name, scheme in layer_config.items() if scheme != most}
+    left = (name for name, module in modules.items() if isinstance(module, torch.nn.Linear))
+    others |= {name: dict(library_scheme(UNQUANTIZED)) for name in left if name not in layer_config}
     own_text = {} if rounding.dataset is None else {"dataset": rounding.dataset}
+    has_head = take_original_head(model) is not None
     return AutoRound(
         model,
         tokenizer,
@@ -65,6 +72,8 @@ def compressor(model: Any, tokenizer: Any, layer_config: Mapping[str, str], roun
         device_map="auto" if device == "cuda" else device,
         seed=rounding.seed,
         amp=allows_bfloat16(model),
+        quant_lm_head=has_head,
+        low_cpu_mem_usage=not has_head,  # which saves block by block, and the head as it was
         **own_text,
     )
 
@@ -82,4 +91,6 @@ def round_in_memory(
 
     with reported_progress(orchestrator, report), torch_as_before():
         found, _ = compressor(model, tokenizer, layer_config, rounding, device).quantize()
+    if head := take_original_head(model):
+        give_original_head(found, head)
     return placed(found, device).eval()

@@ -6,7 +6,7 @@ rounding. The accuracy is that of the format; speed and memory are not.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from types import MappingProxyType
@@ -39,7 +39,7 @@ def simulate(
             calibrate them.
 
     Raises:
-        JobError: a named layer does not exist in the model or is not linear.
+        JobError: a named layer does not exist in the model, or is neither linear nor an embedding.
     """
     import torch
 
@@ -47,20 +47,19 @@ def simulate(
     modules = dict(model.named_modules())
     shared = SharedInput()
     settings = shared_settings(modules, layer_config)
+    keep_original_head(model, [modules[name] for name in layer_config if name in modules])
     with torch.inference_mode():
         for done, (name, scheme) in enumerate(layer_config.items(), start=1):
             layer = modules.get(name)
-            if not isinstance(layer, torch.nn.Linear):
+            if not isinstance(layer, torch.nn.Linear | torch.nn.Embedding):
                 raise JobError(
                     "layer {name} is not a linear layer of this model: the recipe is for another model", name=name
                 )
-            if layer is model.get_output_embeddings():
-                keep_original_head(model)
             weight = stored_weight(layer)
             rounded = weight_rounding(scheme)(weight.to(device_of(layer)), **settings.get(name, {}))
             weight.copy_(rounded)
-            if activations and rounds_activations(scheme):
-                round_inputs(layer, shared, scheme, input_maxima.get(name))
+            if activations and (rounding := activation_rounding(scheme, input_maxima.get(name))):
+                round_inputs(layer, shared, rounding)
             report(done, len(layer_config))
 
 
@@ -84,26 +83,44 @@ def device_of(layer: Any) -> Any:
     return layer._hf_hook.execution_device if layer.weight.is_meta else layer.weight.device
 
 
-def keep_original_head(model: Any) -> None:
-    """Before an output head is rounded: remember it as it is, and part it from an embedding that it is tied to."""
+def keep_original_head(model: Any, rounded: Collection[Any]) -> None:
+    """Before layers are rounded: remember the output head as it is, where it is one of them, or tied to an embedding
+    that is. A tied head that is rounded itself is parted from its embedding.
+
+    Args:
+        rounded: the modules that will be.
+    """
     import torch
 
-    head = model.get_output_embeddings()
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    tied = head is not None and head.weight is embedding.weight
+    if not any(module is head or (tied and module is embedding) for module in rounded):
+        return
     original = torch.nn.Linear(*head.weight.shape[::-1], bias=False, device="meta")
     original.weight, original.bias = head.weight, head.bias
-    head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
-    model.__dict__[ORIGINAL_HEAD] = original  # a module of the model would be rounded and saved with it
+    copy = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
+    if any(module is head for module in rounded):
+        head.weight = copy
+        model.config.get_text_config().tie_word_embeddings = False  # else it would be tied again when loaded
+    else:
+        original.weight = copy
+    give_original_head(model, original)
 
 
 def give_original_head(model: Any, head: Any) -> None:
-    """Let a model that was loaded from a checkpoint remember the output head of the original."""
-    model.__dict__[ORIGINAL_HEAD] = head
+    """Let a model that was made of another one remember the output head of the original."""
+    model.__dict__[ORIGINAL_HEAD] = head  # a module of the model would be rounded and saved with it
+
+
+def take_original_head(model: Any) -> Any:
+    """The head that a model remembers; None where it is not rounded."""
+    return model.__dict__.get(ORIGINAL_HEAD)
 
 
 @contextmanager
 def original_head(model: Any) -> Iterator[None]:
     """Let a model compute logits with the output head that it had before it was rounded."""
-    if (original := model.__dict__.get(ORIGINAL_HEAD)) is None:
+    if (original := take_original_head(model)) is None:
         yield
         return
     rounded = model.get_output_embeddings()
@@ -123,29 +140,21 @@ class SharedInput(threading.local):
     def __init__(self) -> None:
         self._source: torch.Tensor | None = None
         self._version = 0
-        self._rounded: dict[tuple[str, float | None], torch.Tensor] = {}
+        self._rounded: dict[Rounding, torch.Tensor] = {}
 
-    def rounded(self, x: "torch.Tensor", scheme: str, maximum: float | None = None) -> "torch.Tensor":
-        """`x` as the scheme's activations: shape (..., features), same dtype."""
+    def rounded(self, x: "torch.Tensor", rounding: Rounding) -> "torch.Tensor":
+        """`x` of shape (..., features) as it is rounded in rows; same shape and dtype."""
         version = 0 if x.is_inference() else x._version
         if x is not self._source or version != self._version:
             self._source, self._version, self._rounded = x, version, {}
-        key = scheme, maximum
-        if key not in self._rounded:
-            rows = x.reshape(-1, x.shape[-1])
-            rounding = activation_rounding(scheme) if maximum is None else activation_rounding(scheme, maximum)
-            self._rounded[key] = x if rounding is None else rounding(rows).reshape(x.shape)
-        return self._rounded[key]
+        if rounding not in self._rounded:
+            self._rounded[rounding] = rounding(x.reshape(-1, x.shape[-1])).reshape(x.shape)
+        return self._rounded[rounding]
 
 
-def round_inputs(layer: Any, shared: SharedInput, scheme: str, maximum: float | None = None) -> None:
-    """Let a linear layer round its inputs at every call."""
-    layer.register_forward_pre_hook(lambda module, inputs: (shared.rounded(inputs[0], scheme, maximum),))
-
-
-def rounds_activations(scheme: str) -> bool:
-    """Whether a scheme is more than a format of weights."""
-    return activation_rounding(scheme) is not None
+def round_inputs(layer: Any, shared: SharedInput, rounding: Rounding) -> None:
+    """Let a linear layer round its inputs at every call; the layers that share them are given the same function."""
+    layer.register_forward_pre_hook(lambda module, inputs: (shared.rounded(inputs[0], rounding),))
 
 
 @cache

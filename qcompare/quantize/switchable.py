@@ -5,7 +5,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import JobError
-from qcompare.quantize.simulate import SharedInput, rounds_activations, shared_settings, weight_rounding
+from qcompare.quantize.simulate import (
+    SharedInput,
+    activation_rounding,
+    keep_original_head,
+    shared_settings,
+    weight_rounding,
+)
 from qcompare.study.formats import UNQUANTIZED
 
 if TYPE_CHECKING:
@@ -32,7 +38,7 @@ class SwitchableModel:
         """
         Args:
             model: a loaded transformers model, from now on in the hands of this object; unquantized at first.
-            names: full names of its linear layers.
+            names: full names of its linear layers, and of its embedding.
             schemes: that they may get.
             input_maxima: as for `simulate`.
         """
@@ -43,6 +49,7 @@ class SwitchableModel:
         self.layers = {name: modules[name] for name in names}
         self.schemes = tuple(schemes)
         self.config: dict[str, str] = dict.fromkeys(self.layers, UNQUANTIZED)
+        keep_original_head(model, list(self.layers.values()))
         self._original = {name: layer.weight.data for name, layer in self.layers.items()}
         if offloaded := next((name for name, weight in self._original.items() if weight.is_meta), None):
             raise JobError(
@@ -99,9 +106,8 @@ class SwitchableModel:
 
     def input(self, x: "torch.Tensor", name: str, scheme: str) -> "torch.Tensor":
         """A layer's input, shape (..., in_features), as the scheme rounds it; `x` itself where it does not."""
-        if scheme == UNQUANTIZED or not rounds_activations(scheme):
-            return x
-        return self._shared.rounded(x, scheme, self._maxima.get(name))
+        rounding = activation_rounding(scheme, self._maxima.get(name))
+        return x if rounding is None else self._shared.rounded(x, rounding)
 
     def _rounded_input(self, name: str, x: "torch.Tensor") -> "tuple[torch.Tensor]":
         import torch

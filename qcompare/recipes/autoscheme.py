@@ -52,11 +52,13 @@ def layer_losses(
     cache: Cache,
     key: Callable[..., CacheKey],
     report: Callable[[int, int], None] = lambda done, total: None,
+    quant_lm_head: bool = False,
 ) -> LayerLosses:
     """Losses of every scheme but BF16: those kept for this model, or scored now and kept, scheme by scheme.
 
     Args:
         load_model: gives a fresh (model, tokenizer); called once for each scheme that was not scored before.
+        quant_lm_head: score the output head too, which must not be tied.
         key: of the entry of a scheme: kind, sources and what it depends on → `CacheKey` (`Lab.cache_key`).
     """
     scored = [scheme for scheme in schemes if scheme != UNQUANTIZED]
@@ -65,10 +67,11 @@ def layer_losses(
 
         def make(folder: Path, scheme: str = scheme, number: int = number) -> None:
             part = partial(_report_part, report, number, len(scored))
-            losses = _score(load_model, scheme, scoring, device, folder, part)
+            losses = _score(load_model, scheme, scoring, device, folder, part, quant_lm_head)
             (folder / LOSSES).write_text(json.dumps(losses), encoding="utf-8")
 
-        its_key = key("layer_scores", SOURCES, scheme=scheme_definitions([scheme]), **scoring.inputs)
+        inputs = {"quant_lm_head": quant_lm_head, **scoring.inputs}
+        its_key = key("layer_scores", SOURCES, scheme=scheme_definitions([scheme]), **inputs)
         found[scheme] = json.loads((cache.entry(its_key, make) / LOSSES).read_text(encoding="utf-8"))
     return found
 
@@ -85,13 +88,14 @@ def _score(
     device: str,
     folder: Path,
     report: Callable[[int, int], None],
+    quant_lm_head: bool,
 ) -> dict[str, float]:
     from auto_round.auto_scheme import delta_loss
 
     model, tokenizer = load_model()
     budget = SCHEMES[scheme].bits  # of one option there is no other
     with _environment(folder), reported_progress(delta_loss, report), our_roundings(), captured_scores() as captured:
-        autoscheme_compressor(model, tokenizer, [scheme], scoring, budget, True, device).post_init()
+        autoscheme_compressor(model, tokenizer, [scheme], scoring, budget, True, device, quant_lm_head).post_init()
     found: dict[str, float] = {}
     for options in captured[-1].values():
         for _, _, loss, names in options:
@@ -107,6 +111,7 @@ def autoscheme_compressor(
     avg_bits: float,
     ignore_scale_bits: bool,
     device: str,
+    quant_lm_head: bool = False,
 ) -> Any:
     """auto-round's compressor with an AutoScheme; its `post_init` scores and computes `layer_config`."""
     from auto_round import AutoRound, AutoScheme
@@ -132,6 +137,7 @@ def autoscheme_compressor(
         device_map="auto" if device == "cuda" else device,
         seed=scoring.seed,
         amp=allows_bfloat16(model),
+        quant_lm_head=quant_lm_head,
         **own_text,
     )
 

@@ -4,6 +4,7 @@ A recipe is one file in this folder with a subclass of `Recipe`, and one line in
 layers follow from their sizes alone implement `config_from_sizes`; those that look at the weights implement `choose`.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -74,8 +75,40 @@ def check_rounding(study: Study) -> None:
     """
     formats = {name: format_of(name) for name in study.schemes}
     plain = [name for name, format in formats.items() if format and not isinstance(format, AutoRoundFormat)]
+    if study.quant_embedding and study.rounding != "rtn":
+        raise InvalidStudy("embeddings are rounded to nearest only: set rounding to rtn")
     if plain and study.rounding != "rtn":
         raise InvalidStudy("{scheme} is rounded to nearest only: set rounding to rtn", scheme=plain[0])
+
+
+def check_kv_cache(recipe: RecipeSpec, facts: ModelFacts) -> None:
+    """Refuse a KV cache in 8 bits of a model that caches something else.
+
+    Raises:
+        InvalidStudy: says what.
+    """
+    if recipe.kv_cache and facts.unusual_cache:
+        raise InvalidStudy(
+            "kv_cache: {model} cannot have an FP8 KV cache here ({reason}): leave kv_cache out",
+            model=facts.title,
+            reason=facts.unusual_cache,
+        )
+
+
+def check_embedding(layers: Sequence[LinearLayer], schemes: Iterable[str]) -> None:
+    """Refuse an embedding among the layers in a scheme that rounds inputs too.
+
+    Raises:
+        InvalidStudy: names the scheme, and what works.
+    """
+    formats = {name: format_of(name) for name in schemes}
+    refused = [name for name, format in formats.items() if format and not format.holds_embeddings]
+    if refused and any(layer.is_embedding for layer in layers):
+        raise InvalidStudy(
+            "{scheme} rounds inputs too, and an embedding has none: choose GGUF types or weight-only integers "
+            "(W4A16), or set quant_embedding to false",
+            scheme=refused[0],
+        )
 
 
 class Recipe(RecipeSpec):
@@ -109,12 +142,13 @@ class Recipe(RecipeSpec):
         """
         if self.simulates:
             check_sizes(context.layers, context.study.schemes)
+            check_embedding(context.layers, context.study.schemes)
             check_rounding(context.study)
         if self.writes:
             check_sizes(context.layers, [self.written_scheme(context)])
-            if context.study.quant_lm_head:
+            if context.study.quant_embedding:
                 raise InvalidStudy(
-                    "{recipe} leaves lm_head as it is: set its quant_lm_head to false", recipe=self.name
+                    "{recipe} leaves the embedding as it is: set its quant_embedding to false", recipe=self.name
                 )
             if any(experts_of(layer.name) for layer in context.layers):
                 raise InvalidStudy(

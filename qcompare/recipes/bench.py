@@ -77,7 +77,8 @@ class Bench:
         def make(folder: Path) -> None:
             (folder / LOSSES).write_text(json.dumps(score()), encoding="utf-8")
 
-        key = self.lab.cache_key(f"{scorer}_scores", (*SOURCES, "qcompare.recipes.scores"), **inputs, **self.inputs)
+        inputs |= {"layers": [layer.name for layer in self.lab.facts.layers], **self.inputs}
+        key = self.lab.cache_key(f"{scorer}_scores", (*SOURCES, "qcompare.recipes.scores"), **inputs)
         losses: LayerLosses = json.loads((self.lab.cache.entry(key, make) / LOSSES).read_text(encoding="utf-8"))
         return losses
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from qcompare.errors import InvalidValue, ModelUnavailable
+from qcompare.errors import InvalidStudy, InvalidValue, ModelUnavailable
 from qcompare.models.checkpoint import describe_checkpoint, find_checkpoint
 from qcompare.models.sources import is_path
 from qcompare.recipes.base import BuildContext, Recipe
@@ -54,7 +54,12 @@ class Checkpoint(Recipe):
 
     def check(self, context: BuildContext) -> None:
         assert context.facts and context.settings, "a plan knows both"
-        describe_checkpoint(self.source, context.facts, context.settings)
+        found = describe_checkpoint(self.source, context.facts, context.settings)
+        if self.kv_cache and found.scales_kv_cache:
+            raise InvalidStudy(
+                "{name} has scales of its own for the KV cache, and is measured with these: leave kv_cache out",
+                name=found.source.title,
+            )
 
     def fetch(self, lab: Lab) -> None:
         lab.fetch_checkpoint(self.source)

@@ -17,10 +17,11 @@ from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.models.hub import hub_reachable
 from qcompare.models.loading import turn_to_load
 from qcompare.models.sources import describe, fetch, load
-from qcompare.quantize.fp8 import speed_up_reloaded, write_compressed
+from qcompare.quantize.fp8 import write_compressed
 from qcompare.quantize.input_maxima import input_maxima
+from qcompare.quantize.reloaded import speed_up_reloaded
 from qcompare.quantize.rounding import Rounding, round_in_memory
-from qcompare.quantize.simulate import give_original_head, simulate
+from qcompare.quantize.simulate import give_original_head, keep_original_head, simulate, take_original_head
 from qcompare.recipes.autoscheme import Scoring, layer_losses
 from qcompare.recipes.base import BuildContext, Recipe
 from qcompare.recipes.bench import Bench
@@ -122,16 +123,19 @@ class Lab:
 
     def autoscheme_scores(self) -> LayerLosses:
         """auto-round's sensitivity of each layer at each scheme of the study, computed once per model and text."""
-        dataset = self.calibration()
+        dataset, has_head = self.calibration(), self.facts.lm_head in self.facts.layers
 
         def load_checked() -> tuple[Any, Any]:
             model, tokenizer = self.load()
+            if has_head:
+                keep_original_head(model, [model.get_output_embeddings()])
             check_local(dataset, self.study.calibration, tokenizer)
             return model, tokenizer
 
         return layer_losses(
             *(load_checked, self.study.schemes, self.scoring(dataset), self.device, self.cache, self.cache_key),
             self.report,
+            has_head,
         )
 
     def scoring(self, dataset: str | None) -> Scoring:
@@ -225,6 +229,9 @@ class Lab:
             rows = self.calibration_rows(tokenizer, whole=False)
             total = sum(map(len, rows["input_ids"]))
             self.calibration_text = f"{self.calibration_text} at most per row, {total} in all"
+        modules = dict(model.named_modules())
+        keep_original_head(model, [modules[name] for name in layer_config])
+        original = take_original_head(model)
         self.checkpoint = self.folder / "checkpoint"
         self.awq = write_compressed(
             model, tokenizer, layer_config, self.checkpoint, self.report, rows=rows, n_grid=n_grid, gptq=gptq
@@ -232,6 +239,8 @@ class Lab:
         compressed = LocalModel(self.checkpoint, self.local.name, "folder", self.local.revision)
         loaded, tokenizer = load(compressed, self.device, self.dtype, self.settings, self.study.hub_kernels)
         speed_up_reloaded(loaded)
+        if original:
+            give_original_head(loaded, original)
         return loaded, tokenizer
 
     def fetch_checkpoint(self, source: str) -> None:
@@ -256,8 +265,7 @@ class Lab:
         model.get_decoder().to("meta")  # frees its memory; the output head is still needed, to compare with
         options = (self.device, self.dtype, self.settings, self.study.hub_kernels, self.report)
         self.loaded = load_checkpoint(self.other, self.local, tokenizer, *options)
-        if self.other.method == "compressed-tensors":
-            speed_up_reloaded(self.loaded.model)
+        speed_up_reloaded(self.loaded.model)
         give_original_head(self.loaded.model, model.get_output_embeddings())
         return self.loaded.model, self.loaded.tokenizer
 
@@ -319,4 +327,4 @@ class Lab:
 
 def stored_size(folder: Path) -> int:
     """Bytes of a checkpoint's weight files."""
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".safetensors", ".gguf"))

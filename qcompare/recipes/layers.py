@@ -8,7 +8,7 @@ from pydantic import BeforeValidator
 
 from qcompare.errors import InvalidStudy, InvalidValue, unknown
 from qcompare.formats.bits import check_sizes
-from qcompare.recipes.base import BuildContext, Recipe
+from qcompare.recipes.base import BuildContext, Recipe, check_embedding
 from qcompare.study.formats import SCHEMES, quantized
 from qcompare.study.layers import LayerConfig
 from qcompare.words import gettext_noop
@@ -53,6 +53,7 @@ class Layers(Recipe):
         for scheme in dict.fromkeys(quantized(self.layer_config).values()):
             named = [layers[name] for name, its in self.layer_config.items() if its == scheme]
             check_sizes(named, (SCHEMES[scheme].name,))
+            check_embedding(named, (scheme,))
 
     def config_from_sizes(self, context: BuildContext) -> LayerConfig:
         return dict(self.layer_config)

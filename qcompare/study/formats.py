@@ -66,6 +66,8 @@ class Format:
     """Checkpoint formats that hold its schemes; see `CHECKPOINT_FORMATS`."""
     choices: ClassVar[tuple[SchemeChoice, ...]] = ()
     """Mixes that the screen offers; a study file may name others."""
+    holds_embeddings: ClassVar[bool] = False
+    """An embedding may be in its schemes: they round weights only."""
     calibrates_inputs: ClassVar[bool] = False
     """Activations are rounded on a scale from calibration text, stored with the checkpoint."""
 
@@ -114,8 +116,8 @@ FORMATS: Registry[Format] = Registry(
         "gguf": "qcompare.formats.gguf:GGUF",
     },
 )
-CHECKPOINT_FORMATS = ("auto_round", "llm_compressor")
-"""auto-round's own, and compressed-tensors."""
+CHECKPOINT_FORMATS = ("auto_round", "llm_compressor", "gguf")
+"""auto-round's own, compressed-tensors, and one file for llama.cpp."""
 HOLDS_SEVERAL = ("llm_compressor",)
 """Those that describe each group of layers apart, and so hold schemes of several formats at once."""
 _BF16 = Scheme(UNQUANTIZED, "", 16, 1, 0, gettext_noop("Layers stay as they are."))

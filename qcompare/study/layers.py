@@ -11,14 +11,19 @@ LayerConfig = dict[str, str]
 
 @dataclass(frozen=True)
 class LinearLayer:
-    """A linear layer that recipes may quantize."""
+    """A linear layer that recipes may quantize, or the token embedding."""
 
     name: str
     """Full name in the model, e.g. `model.layers.0.self_attn.q_proj`."""
     in_features: int
     out_features: int
     block: int
-    """Index of the decoder block, 0 nearest the embedding."""
+    """Index of the decoder block, 0 nearest the embedding; that itself is at -1, the output head after the last."""
+
+    @property
+    def is_embedding(self) -> bool:
+        """The token embedding: a matrix of that shape (tokens, hidden features), but no linear layer."""
+        return self.block < 0
 
     @property
     def numel(self) -> int:

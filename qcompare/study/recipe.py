@@ -27,6 +27,7 @@ from qcompare.study.size import Sizes
 from qcompare.words import Message, gettext_noop
 
 RoundingKind = Literal["rtn", "opt_rtn", "tuned"]
+KVCache = Literal["fp8"]
 AvgBits = Annotated[float, Field(gt=0, le=32)]
 Iters = Annotated[int, Field(ge=1, le=10_000)]
 
@@ -66,9 +67,25 @@ class RecipeSpec(Frozen):
     avg_bits: tuple[AvgBits, ...] | None = None
     max_size: Sizes | None = None
     quant_lm_head: bool | None = None
+    quant_embedding: bool | None = None
     ignore: tuple[str, ...] | None = None
     rounding: RoundingKind | None = None
     iters: Iters | None = None
+    kv_cache: KVCache | None = None
+    """`fp8`: keys and values are rounded too, as vLLM's `kv_cache_dtype=fp8` with scale 1.0; None: they are not."""
+
+    @field_validator("kv_cache")
+    @classmethod
+    def _computes_here(cls, value: KVCache | None) -> KVCache | None:
+        if value and cls.is_baseline:
+            raise InvalidValue(
+                "{recipe} is the baseline, which nothing rounds: for the original with an FP8 KV cache add the row "
+                "{{recipe: checkpoint, from: MODEL, kv_cache: fp8}}",
+                recipe=cls.name,
+            )
+        if value and cls.served:
+            raise InvalidValue("the KV cache of a server is the server's own setting: leave kv_cache out")
+        return value
 
     @field_validator("avg_bits", "schemes", "max_size", "ignore", mode="before")
     @classmethod

@@ -201,7 +201,7 @@ class ExportReport(Frozen):
     """A checkpoint that was written, loaded again in a fresh process, and compared with what was measured."""
 
     format: str
-    """`auto_round` or `llm_compressor`."""
+    """A name in `CHECKPOINT_FORMATS`."""
     folder: str
     layers: int
     """Quantized layers, counted in the reloaded model."""
@@ -299,6 +299,8 @@ class Result(Frozen):
     """Rows of checkpoints that somebody made only. Their bits and bytes are those of the files."""
     simulated: bool = True
     """Weights and activations were rounded in memory; accuracy is faithful, speed is not measured."""
+    kv_cache: str | None = None
+    """`fp8`: keys and values were rounded too, in every forward pass; None: they stayed as they are."""
     choice: Choice | None = None
     """How layers were chosen; the recipe `best` only."""
     calibration: str | None = None

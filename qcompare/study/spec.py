@@ -17,7 +17,7 @@ from qcompare.study.task import TASKS, is_file
 STORED = "stored"
 """Validation context of studies that were accepted once: their tasks are not looked up again."""
 
-OF_RECIPES = ("schemes", "avg_bits", "max_size", "quant_lm_head", "ignore", "rounding", "iters")
+OF_RECIPES = ("schemes", "avg_bits", "max_size", "quant_lm_head", "quant_embedding", "ignore", "rounding", "iters")
 """Parameters of every recipe that stand in place of the study's."""
 
 
@@ -55,6 +55,9 @@ class Study(Frozen):
     quant_lm_head: bool = False
     """Quantize the output head too, and count its bits; where it is tied to the embedding, it becomes a matrix of its
     own."""
+    quant_embedding: bool = False
+    """Quantize the token embedding too, and count its bits. A head that is tied to it is the same matrix and rounded
+    with it, whatever `quant_lm_head` says."""
     ignore: tuple[str, ...] = ()
     """Layers that stay at 16 bits and are not counted: full names, or `re:` and a regular expression, as in
     llm-compressor."""

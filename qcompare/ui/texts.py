@@ -8,6 +8,7 @@ PITCH = gettext_noop("Compress a model in every way, ask the same questions, see
 FORMAT_TEXTS: dict[str, str] = {
     "auto_round": gettext_noop("auto-round's own; transformers loads it. MXFP, W2 to W8."),
     "llm_compressor": gettext_noop("compressed-tensors, for vLLM. MXFP, NVFP4, FP8, INT8 and mixes of them."),
+    "gguf": gettext_noop("One .gguf file, for llama.cpp. Q2_K to Q8_0 and mixes of them."),
 }
 
 

@@ -27,6 +27,7 @@ from qcompare.study.result import ExportReport
 from qcompare.study.spec import Study
 from tests.jobs.conftest import ours, process_of, until
 from tests.jobs.test_running import wait
+from tests.models.test_experts import FAMILIES
 from tests.synthetic import finished_study
 
 
@@ -140,6 +141,82 @@ def test_weight_only_mixes_are_written(measure: Callable[..., Measured], tiny_ll
     assert report.mean_difference < 0.05  # the kernel computes in half precision
     with pytest.raises(InvalidStudy, match="cannot be stored as llm_compressor: choose auto_round"):
         queue_export(measured.store, measured.job, "llm_compressor", tmp_path / "no", measured.settings)
+
+
+@pytest.mark.demo
+def test_a_mix_of_gguf_types_is_written_as_one_file_that_a_study_can_name(
+    measure: Callable[..., Measured], demo_settings: Settings, tmp_path: Path
+) -> None:
+    from qcompare.demo.bundle import bundle_at
+
+    model = bundle_at(demo_settings).model
+    held_out = tmp_path / "held_out.jsonl"
+    held_out.write_text(json.dumps({"text": "The capital of France is Paris, and it is famous for its food. " * 8}))
+    options = {"divergence": {"text": str(held_out), "num_samples": 2, "max_seq_length": 32}}
+    mix = {"schemes": ("Q4_0", "Q8_0"), "avg_bits": (5.0,), "quant_embedding": True}
+    measured = measure(model, recipes=("head",), **mix, **options)
+    out = tmp_path / "out"
+    report = exported(measured, "head", "gguf", out)
+    assert report.layers == 211  # the embedding, to which the head is tied
+    assert (report.max_difference, report.top1_agreement) == (0.0, 1.0)
+    (file,) = out.glob("*.gguf")
+    assert report.size_bytes == file.stat().st_size
+    assert "llama-server -m" in (out / "README.md").read_text()
+    again = measure(model, recipes=({"recipe": "checkpoint", "from": str(file)},), **options)
+    row, its = (each.store.folder(each.job.id).result() for each in (measured, again))
+    assert row.divergence and its.divergence
+    assert its.divergence.kl == row.divergence.kl > 0
+
+
+def test_a_tokenizer_that_llama_cpp_does_not_know_is_refused_before_the_work(
+    measure: Callable[..., Measured], tiny_llama: Path, tmp_path: Path
+) -> None:
+    measured = measure(tiny_llama, recipes=("head",), schemes=("Q4_0", "Q8_0"), avg_bits=(5.0,))
+    job = find_job(measured.store, measured.study_id, "head")
+    queued = queue_export(measured.store, job, "gguf", tmp_path / "out" / "x", measured.settings)
+    state = ended(measured.store, job, "gguf")
+    assert "does not know the tokenizer of tiny-llama" in str(state.error)
+    assert "== writing" not in measured.store.folder(queued.id).log_tail()
+    assert list((tmp_path / "out").iterdir()) == []
+    with pytest.raises(InvalidStudy, match="cannot be stored as auto_round: choose gguf"):
+        queue_export(measured.store, measured.job, "auto_round", tmp_path / "no", measured.settings)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("format", ["auto_round", "llm_compressor"])
+def test_a_quantized_head_is_stored_as_a_matrix_of_its_own(
+    format: str, tied: bool, measure: Callable[..., Measured], make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = make_model("LlamaConfig", num_hidden_layers=2, tie_word_embeddings=tied)
+    measured = measure(model, recipes=("uniform",), quant_lm_head=True)
+    report = exported(measured, "uniform", format, tmp_path / "out")
+    assert report.layers == 15
+    difference = report.max_difference if report.weights_difference is None else report.weights_difference
+    assert difference <= (0.0 if format == "auto_round" else 0.1)
+
+
+@pytest.mark.parametrize("family", ["mixtral", "qwen3_moe"])
+def test_experts_are_written_by_auto_round(
+    family: str, measure: Callable[..., Measured], make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    config_class, changes = FAMILIES[family]
+    measured = measure(make_model(config_class, **changes), recipes=("uniform",))
+    report = exported(measured, "uniform", "auto_round", tmp_path / "out")
+    assert (report.layers, report.max_difference) == (32, 0.0)
+    with pytest.raises(InvalidStudy, match="cannot load experts that llm_compressor wrote"):
+        queue_export(measured.store, measured.job, "llm_compressor", tmp_path / "no", measured.settings)
+
+
+def test_experts_that_cannot_be_written_are_refused_before_the_work(
+    measure: Callable[..., Measured], make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    config_class, changes = FAMILIES["gpt_oss"]
+    measured = measure(make_model(config_class, **changes), recipes=("uniform",))
+    queued = queue_export(measured.store, measured.job, "auto_round", tmp_path / "out" / "x", measured.settings)
+    state = ended(measured.store, measured.job, "auto_round")
+    assert "auto-round cannot store experts of gpt_oss here: choose one of mixtral" in str(state.error)
+    assert "== writing" not in measured.store.folder(queued.id).log_tail()
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_model_that_changed_since_leaves_no_target(tiny_llama: Path, settings: Settings, tmp_path: Path) -> None:

@@ -43,3 +43,18 @@ def test_the_scoring_mode_is_tried_once_and_the_original_is_read_once(
     assert uniform.kl > 0
     assert all(result.generations[0].tokens for result in results)
     assert not torch.backends.cuda.cudnn_sdp_enabled()  # it plans for every new shape
+
+
+def test_own_texts_too_short_for_a_divergence_leave_their_scores(
+    tiny_llama: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submit, "ensure_running", lambda settings: None)
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text('{"text": "Paris."}\n{"text": "Rome."}\n')
+    study = Study(model=str(tiny_llama), tasks=(str(texts),), recipes=("bf16",), prompts=(), divergence=HeldOut())
+    store, record = Store(settings.home), submit.submit(study, settings)
+    (job,) = store.jobs(record.id)
+    run_job(store, job, settings)
+    result = store.folder(job.id).result()
+    assert result.divergence is None
+    assert result.tasks

@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from qcompare.models.facts import LocalModel
 from qcompare.models.loading import load
-from qcompare.quantize.fp8 import speed_up_reloaded, write_compressed
+from qcompare.quantize.fp8 import write_compressed
+from qcompare.quantize.reloaded import speed_up_reloaded
 from qcompare.recipes.calibration import token_rows
 from qcompare.settings import Settings
 from qcompare.study.recipe import RECIPES

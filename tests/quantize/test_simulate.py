@@ -1,6 +1,7 @@
 """Simulated formats behave as auto-round's own fake-quantized models."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,8 @@ def test_layers_that_share_an_input_round_it_once(tiny_llama: Path, monkeypatch:
     model, tokenizer = load(tiny_llama)
     calls: list[torch.Size] = []
 
-    def counting(scheme: str) -> Any:
+    @cache
+    def counting(scheme: str, maximum: float | None) -> Any:
         return lambda x: calls.append(x.shape) or x
 
     monkeypatch.setattr(simulation, "activation_rounding", counting)

@@ -50,6 +50,13 @@ def test_checkpoints_are_recipes_and_come_back_from_the_study(settings: Settings
     assert shown["visible"]
 
 
+def test_an_fp8_cache_is_asked_for_in_every_row_that_may_have_one(settings: Settings) -> None:
+    asked = replace(DEFAULT, fp8_cache=True, checkpoints=["org/name-AWQ", "http://localhost:8000/v1"])
+    found = {recipe.name: recipe.kv_cache for recipe in asked.study().recipes}
+    assert {name for name, cache in found.items() if cache is None} == {"bf16", "endpoint"}
+    assert form.StudyForm.like(asked.study(), settings) == asked
+
+
 def test_what_is_typed_or_dropped_to_compare_with_is_chosen(
     settings: Settings, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,9 @@
 """Attention for packed rows, registered with transformers under the name ``qcompare_packed``.
 
 A model whose attention goes through ``ALL_ATTENTION_FUNCTIONS`` calls ``packed_attention`` in every layer with the
-flat row's queries, keys and values; what is being served says who sees whom. Sliding windows and logit soft-capping
-are exact. Anything else an attention asks for (sinks, position biases, bidirectional) raises UnsupportedAttention.
+flat row's queries, keys and values; what is being served says who sees whom. Sliding windows, logit soft-capping and
+a simulated FP8 KV cache are exact. Anything else an attention asks for (sinks, position biases, bidirectional) raises
+UnsupportedAttention.
 """
 
 import threading
@@ -13,6 +14,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+
+from qcompare.quantize.kv_cache import reading_fp8, without_fp8_cache
 
 from .rows import Bucket, Row
 from .shards import OnDevices
@@ -90,8 +93,11 @@ def packed_model(model: Any) -> Iterator[None]:
     from transformers import AttentionInterface
 
     before = model.config._attn_implementation
+    own, reads_fp8 = without_fp8_cache(before)
     # transformers' sdpa ignores soft-capping (5.17, Gemma 2): a model given with sdpa is scored as it computes
-    name, function = (f"{NAME}_uncapped", _uncapped) if before == "sdpa" else (NAME, packed_attention)
+    name, function = (f"{NAME}_uncapped", _uncapped) if own == "sdpa" else (NAME, packed_attention)
+    if reads_fp8:
+        name, function = f"{name}_fp8", reading_fp8(function)
     AttentionInterface.register(name, function)
     try:
         model.set_attn_implementation(name)

@@ -20,20 +20,24 @@ class OnDevices(Generic[T]):
     def on(self, device: torch.device) -> T:
         """The object with its tensors on a device."""
         if device not in self._copies:
-            self._copies[device] = _moved(self._original, device, top=True)
+            self._copies[device] = moved(self._original, device, top=True)
         return self._copies[device]
 
 
-def _moved(thing: Any, device: torch.device, top: bool = False) -> Any:
-    """A copy with its tensors, and those of its lists, tables and data classes, on a device; others are shared."""
+def moved(thing: Any, device: torch.device, top: bool = False) -> Any:
+    """A copy with its tensors, and those of its lists, tables and data classes, on a device; all else is shared.
+
+    Args:
+        top: copy the thing itself whatever it is.
+    """
     if isinstance(thing, torch.Tensor):
         return thing.to(device)
     if isinstance(thing, list):
-        return [_moved(each, device) for each in thing]
+        return [moved(each, device) for each in thing]
     if isinstance(thing, dict):
-        return {key: _moved(each, device) for key, each in thing.items()}
+        return {key: moved(each, device) for key, each in thing.items()}
     if top or (is_dataclass(thing) and not isinstance(thing, type)):
         found = copy.copy(thing)
-        found.__dict__.update({name: _moved(each, device) for name, each in vars(thing).items()})
+        found.__dict__.update({name: moved(each, device) for name, each in vars(thing).items()})
         return found
     return thing

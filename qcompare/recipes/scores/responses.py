@@ -50,10 +50,10 @@ def responses(
                 head = hidden.detach().requires_grad_()
                 logits = logits_of(model.model, head)
             for direction in directions(number, logits.detach()):
-                (at_head,) = torch.autograd.grad(logits, head, direction.to(logits.dtype), retain_graph=True)
                 changes.products = torch.zeros(
                     len(passage), len(model.layers), len(model.schemes), device=model.model.device
                 )
+                (at_head,) = torch.autograd.grad(logits, head, direction.to(logits.dtype), retain_graph=True)
                 torch.autograd.backward(hidden, at_head, retain_graph=True)
                 yield changes.products.cpu()
             changes.forget()
@@ -81,7 +81,8 @@ class _OutputChanges:
     def __init__(self, model: SwitchableModel) -> None:
         self.model = model
         self._rank = {name: rank for rank, name in enumerate(model.layers)}
-        self._changes: dict[str, dict[int, torch.Tensor]] = {}
+        self._changes: dict[Any, dict[int, torch.Tensor]] = {}
+        """By module."""
 
     def forget(self) -> None:
         """Free what was kept of the last passage."""
@@ -93,7 +94,10 @@ class _OutputChanges:
         # no weight has a gradient, so the embeddings must ask for it
         embeddings = model.model.get_input_embeddings()
         handles = [embeddings.register_forward_hook(lambda module, ids, output: output.requires_grad_())]
-        for name, layer in model.layers.items():
+        head = model.model.get_output_embeddings()
+        is_tied = head is not None and head.weight is embeddings.weight
+        tied = [(name, head) for name, layer in model.layers.items() if is_tied and layer is embeddings]
+        for name, layer in (*model.layers.items(), *tied):
             handles.append(layer.register_forward_pre_hook(self._keep_input, prepend=True))  # as it was not rounded
             handles.append(layer.register_forward_hook(self._compare(name)))
         try:
@@ -107,25 +111,37 @@ class _OutputChanges:
 
     def _compare(self, name: str) -> Any:
         import torch
-        from torch.nn.functional import linear
 
         model = self.model
 
         def compare(layer: Any, inputs: "tuple[torch.Tensor]", output: "torch.Tensor") -> None:
+            if not output.requires_grad:
+                return
             with torch.no_grad():
-                self._changes[name] = {
-                    place: linear(model.input(self._input, name, scheme), model.weight(name, scheme), layer.bias)
-                    - output
+                self._changes[layer] = {
+                    place: _output(layer, model.input(self._input, name, scheme), model.weight(name, scheme)) - output
                     for place, scheme in enumerate(self.schemes)
                     if scheme != model.config[name]
                 }
-            output.register_hook(lambda gradient: self._multiply(name, gradient))
+            output.register_hook(lambda gradient: self._multiply(name, layer, gradient))
 
         return compare
 
-    def _multiply(self, name: str, gradient: "torch.Tensor") -> None:
+    def _multiply(self, name: str, layer: Any, gradient: "torch.Tensor") -> None:
         import torch
 
-        for place, change in self._changes[name].items():
+        for place, change in self._changes[layer].items():
             per_token = (gradient * change).sum(-1, dtype=torch.float32).flatten()
-            self.products[: len(per_token), self._rank[name], place] = per_token
+            self.products[: len(per_token), self._rank[name], place] += per_token  # a tied head's to the embedding's
+
+
+def _output(layer: Any, x: "torch.Tensor", weight: "torch.Tensor") -> "torch.Tensor":
+    """What a layer makes of an input with other weights; some embeddings scale their rows."""
+    import torch
+
+    if isinstance(layer, torch.nn.Linear):
+        return torch.nn.functional.linear(x, weight, layer.bias)
+    own, layer.weight.data = layer.weight.data, weight
+    found: torch.Tensor = layer.forward(x)
+    layer.weight.data = own
+    return found

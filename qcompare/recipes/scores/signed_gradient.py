@@ -7,6 +7,7 @@ the layer. As FIT and ModelOpt's gradient scores, but signed, on KL divergence a
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from qcompare.quantize.simulate import original_head
 from qcompare.recipes.scores import LayerScorer
 from qcompare.recipes.scores.responses import by_scheme, responses
 from qcompare.study.layers import LayerLosses
@@ -37,7 +38,7 @@ class _SignedGradient(LayerScorer):
             originals = [hidden_states(model.model, torch.tensor([list(ids)], device=device))[0] for ids in text]
 
         def divergence(number: int, logits: "torch.Tensor") -> "Iterator[torch.Tensor]":
-            with torch.no_grad():
+            with torch.no_grad(), original_head(model.model):
                 p = logits_of(model.model, originals[number]).float().softmax(-1)
             yield logits.float().softmax(-1) - p
 

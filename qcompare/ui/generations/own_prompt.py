@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from qcompare.compare.selection import with_cache
 from qcompare.errors import InvalidStudy, QCompareError
 from qcompare.jobs.submit import submit
 from qcompare.settings import Settings
@@ -15,7 +16,7 @@ from qcompare.study.prompts import Prompt, turns
 from qcompare.study.reading import parse_study
 from qcompare.study.spec import Study
 from qcompare.ui.parts import PageState, Panel, study_exists, warn
-from qcompare.words import gettext
+from qcompare.words import Message, gettext, translate, verbatim
 
 NAME_LETTERS = 40
 """Of a prompt, in the name of its study."""
@@ -67,7 +68,9 @@ def _offered(state: PageState) -> list[Any]:
     if not study_exists(state):
         return [gr.update(visible=False), gr.skip(), gr.skip()]
     spec = state.store.study(state.study_id).spec
-    choices = [(recipe.row_title or gettext(recipe.label), str(index)) for index, recipe in enumerate(spec.recipes)]
+    names = [verbatim(recipe.row_title) if recipe.row_title else Message(recipe.label) for recipe in spec.recipes]
+    titles = [translate(with_cache(*pair)) for pair in zip(names, spec.recipes, strict=True)]
+    choices = [(title, str(index)) for index, title in enumerate(titles)]
     talks = [(" › ".join(map(_shortened, turns(prompt))), str(number)) for number, prompt in enumerate(spec.prompts)]
     return [
         gr.update(visible=True),

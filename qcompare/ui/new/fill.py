@@ -18,7 +18,7 @@ from qcompare.ui.new.task_picker import task_choices
 from qcompare.words import gettext, translate
 
 TASKS_FIELD = 5
-FIELDS = 9
+FIELDS = 10
 """Widgets of the form, in the order of `StudyForm`."""
 
 

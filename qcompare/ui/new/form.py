@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from qcompare.errors import InvalidStudy
 from qcompare.models.sources import resolve
@@ -11,7 +11,7 @@ from qcompare.study.formats import SCHEMES
 from qcompare.study.presets import PUBLISHED_BUDGETS, SIZES, Size
 from qcompare.study.prompts import from_lines, to_lines
 from qcompare.study.reading import parse_study
-from qcompare.study.recipe import recipe_from_text
+from qcompare.study.recipe import RECIPES, RecipeSpec, recipe_from_text
 from qcompare.study.spec import Study
 from qcompare.words import gettext_noop
 
@@ -34,6 +34,8 @@ class StudyForm:
     tasks: list[str]
     limit: float | None
     prompts: str | None
+    fp8_cache: bool = False
+    """An FP8 KV cache for every row but the baseline and servers."""
     checkpoints: list[str] = field(default_factory=list)
     """Models that exist already, as typed: checkpoints, and servers by their address."""
 
@@ -51,6 +53,7 @@ class StudyForm:
             tasks=list(study.tasks),
             limit=study.limit,
             prompts=to_lines(study.prompts),
+            fp8_cache=any(recipe.kv_cache for recipe in study.recipes),
             checkpoints=[text for recipe in study.recipes if (text := recipe.as_text)],
         )
 
@@ -71,12 +74,23 @@ class StudyForm:
             "model": self.model,
             "schemes": self.schemes.split(","),
             "avg_bits": [] if self.budget is None else [round(self.budget, 3)],
-            "recipes": [*self.recipes, *map(recipe_from_text, self.checkpoints)],
+            "recipes": [
+                *(self._row(name) for name in self.recipes),
+                *(self._row(recipe_from_text(each)) for each in self.checkpoints),
+            ],
             "tasks": self.tasks,
             "limit": None if self.limit is None else int(self.limit),
             "prompts": from_lines(self.prompts or ""),
         }
         return parse_study(values, source=None)
+
+    def _row(self, recipe: str | RecipeSpec) -> Any:
+        """A recipe as a study names it, with the KV cache that is asked for."""
+        kind = RECIPES.get(recipe) if isinstance(recipe, str) else recipe
+        if not self.fp8_cache or kind is None or kind.is_baseline or kind.served:
+            return recipe
+        parameters = {} if isinstance(recipe, str) else recipe.parameters
+        return {"recipe": kind.name, **parameters, "kv_cache": "fp8"}
 
 
 def size_named(name: str) -> Size | None:

@@ -58,7 +58,7 @@ def build_new(context: TabContext) -> list[Panel]:
         with gr.Column(elem_classes="qc-card", scale=4, min_width=280):
             facts, picks, model_inputs = _model_card(settings)
         with gr.Column(elem_classes="qc-card", scale=6, min_width=280):
-            ticks, compress_inputs = _compress_card(default)
+            ticks, compress_inputs, fp8_cache = _compress_card(default)
             checkpoints = build_compare_with(settings, *model_inputs)
         with gr.Column(elem_classes="qc-card", scale=5, min_width=280):
             size, measure_inputs = _measure_card(default, settings)
@@ -76,7 +76,7 @@ def build_new(context: TabContext) -> list[Panel]:
         cost = markup(page("estimate", error="", found=None), elem_id="qc-estimate", scale=1)
         build_walk()
         start = gr.Button(gettext(START), variant="primary", scale=0, min_width=160, elem_id="qc-go")
-    inputs = [*model_inputs, *compress_inputs, *measure_inputs, checkpoints]
+    inputs = [*model_inputs, *compress_inputs, *measure_inputs, fp8_cache, checkpoints]
     follow = [facts, compress_inputs[1], ticks, size, command, study_file, cost, start]
     context.form_inputs = inputs
     _follow_changes(context, inputs, follow, picks)
@@ -133,7 +133,7 @@ def _name_field(source: str) -> Any:
     return gr.update(visible=source != form.DEMO, label=label, placeholder=placeholder)
 
 
-def _compress_card(default: Study) -> tuple[gr.HTML, list[gr.components.Component]]:
+def _compress_card(default: Study) -> tuple[gr.HTML, list[gr.components.Component], gr.Checkbox]:
     markup(page("heading", text=gettext("Compress"), lead=gettext(COMPRESS)))
     choices = [choice for format in FORMATS.values() for choice in format.choices]
     schemes = gr.Radio(
@@ -155,9 +155,13 @@ def _compress_card(default: Study) -> tuple[gr.HTML, list[gr.components.Componen
         value=[recipe.name for recipe in default.recipes], label=gettext("Recipes"),
         elem_classes=["qc-choices", "qc-pairs"],
     )  # fmt: skip
+    fp8_cache = gr.Checkbox(
+        label=gettext("FP8 KV cache"),
+        info=gettext("Keys and values are rounded to 8 bits too, in every row but BF16 and servers."),
+    )
     schemes.input(form.budget_within, [schemes, budget], budget, **EVENT)
     ticks.pick(_picked_budget, None, budget, queue=False, show_progress="hidden", api_visibility="private")
-    return ticks, [schemes, budget, recipes]
+    return ticks, [schemes, budget, recipes], fp8_cache
 
 
 def _picked_budget(event: gr.EventData) -> float:
@@ -222,8 +226,8 @@ def _follow_changes(
     context: TabContext, inputs: list[gr.components.Component], follow: list[gr.blocks.Block], picks: gr.HTML
 ) -> None:
     """Recompute the estimate when a value changes; of many changes in a row only the last counts."""
-    source, name, schemes, budget, recipes, tasks, limit, prompts, checkpoints = inputs
-    triggers = [widget.change for widget in (source, schemes, budget, recipes, tasks, limit, prompts, checkpoints)]
+    name = inputs[1]
+    triggers = [widget.change for widget in inputs if widget is not name]
 
     def follow_up(*values: Any) -> list[Any]:
         return shown(estimate(form.StudyForm(*values), context.settings))

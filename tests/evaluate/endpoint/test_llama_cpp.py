@@ -50,7 +50,7 @@ def test_it_writes_as_the_loaded_model_and_its_shifted_logprobs_are_refused(
             client, None, local.path, OPTIONS, num_concurrent=1, max_length=None, kept=tmp_path / "answers.sqlite"
         )
         assert not lm.tokenized_requests  # it wants text
-        with pytest.raises(Unanswerable, match="not those with which it writes"):
+        with pytest.raises(Unanswerable, match="differ from those it generates with"):
             lm.loglikelihood([SimpleNamespace(args=("The capital of France is", " Paris"), task_name=None)])
         asked = [("The capital of Italy is", {"until": ["."], "max_gen_toks": 4})]
         asked.append(("Water consists of hydrogen and", {"until": [","], "max_gen_toks": 2}))
