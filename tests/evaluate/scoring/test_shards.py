@@ -19,7 +19,8 @@ from qcompare.errors import JobError
 from qcompare.evaluate.divergence import Passages, divergence, reference_states
 from qcompare.evaluate.generate import generate
 from qcompare.evaluate.scoring import attention
-from qcompare.evaluate.scoring.attention import PrefixStore, attend_row, packed_model, serving
+from qcompare.evaluate.scoring.attention import How, PrefixStore, attend_row, packed_model, serving
+from qcompare.evaluate.scoring.greedy import Places, _Step
 from qcompare.evaluate.scoring.head import hidden_states, logits_of, split_model
 from qcompare.evaluate.scoring.lm import PackedLM
 from qcompare.evaluate.scoring.memory import Budget
@@ -124,3 +125,14 @@ def test_tensors_of_two_devices_never_meet(name: str, monkeypatch: pytest.Monkey
         assert [kept[layer][0].device.type for layer in range(3)] == ["cpu", "meta", "meta"]
         model.lm_head = deepcopy(model.lm_head).to(second)
         assert logits_of(model, hidden).shape == (len(row.tokens[0]), 320)
+
+
+def test_steps_of_answers_attend_on_the_device_of_each_layer() -> None:
+    places = Places(2, 64)
+    step = _Step(places, [0, 4], [3, 1], torch.device("cpu"))
+    for layer, device in enumerate(("cpu", "meta", "cpu")):
+        query = torch.ones(1, 4, 4, 16, device=device)
+        key, value = (torch.ones(1, 2, 4, 16, device=device) for _ in range(2))
+        out = step.attend(layer, query, key, value, How(1.0, None, None))
+        assert (out.device.type, out.shape) == (device, (1, 4, 4, 16))
+        assert all(part.device.type == device for part in places.layer(layer, key[0], value[0]))
