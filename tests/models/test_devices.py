@@ -19,6 +19,7 @@ from qcompare.models.devices import (
 )
 from qcompare.models.probe import runs_on
 from qcompare.plan.capacity import of_device
+from qcompare.plan.doctor import _gpus
 from tests.fake_cuda import EIGHT, Gpu, Machine
 
 COUNT = "import torch; n = torch.cuda.device_count(); print(n, torch.cuda.get_device_properties(0).uuid if n else '')"
@@ -132,3 +133,12 @@ def test_a_build_of_torch_serves_its_generations_and_later_ones_by_ptx() -> None
     assert [runs_on(list(each), archs) for each in ((7, 0), (7, 5), (8, 9), (9, 0), (12, 1))] == [
         False, True, True, True, True,
     ]  # fmt: skip
+
+
+def test_doctor_lists_the_gpus_or_says_why_they_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    Machine(EIGHT[:2]).use(monkeypatch)
+    (found,) = _gpus()
+    assert (found.ok, found.text) == (True, "cuda:0 (Fake H100, 80 GB), cuda:1 (Fake H100, 80 GB)")
+    Machine(EIGHT, cuda=None).use(monkeypatch)
+    (found,) = _gpus()
+    assert not found.ok and "install one with CUDA" in found.text
