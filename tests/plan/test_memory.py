@@ -15,6 +15,7 @@ from qcompare.plan.memory import gpus_needed, item_bytes, needs
 from qcompare.study.layers import LinearLayer
 from qcompare.study.result import ModelRef
 from qcompare.study.spec import Study
+from tests.fake_cuda import EIGHT, Machine
 from tests.synthetic import ENVIRONMENT, add_study, make_result
 
 CARDS = (8, 12, 16, 24, 48, 80, 141)
@@ -156,3 +157,18 @@ def test_a_model_larger_than_a_gpu_gets_several() -> None:
     assert [gpus("70B", gib, 8) for gib in (24, 48, 80, 141)] == [7, 4, 2, 1]
     assert gpus("70B", 24, 4) == 4  # all there are; the rest goes to the CPU
     assert [gpus(name, 80, 8) for name in ("0.5B", "8B", "32B")] == [1, 1, 1]
+
+
+def test_answers_on_a_gpu_take_a_step_for_every_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An 8 B model in eager mode takes some 25 ms and more per step, however fast the GPU multiplies."""
+    from qcompare.plan.estimates import Estimates
+    from qcompare.recipes.base import Recipe
+    from qcompare.study.recipe import recipe_of
+
+    Machine(EIGHT[:1]).use(monkeypatch)
+    study = Study(prompts=("Why?",), max_new_tokens=100, tasks=(), divergence=None)
+    baseline, simulated = recipe_of("bf16"), recipe_of("uniform")
+    assert isinstance(baseline, Recipe) and isinstance(simulated, Recipe)
+    estimates = Estimates(SHAPES["8B"].facts(), study, f"cuda:{EIGHT[0].uuid}", ())
+    plain, rounded = (estimates.cost(each, None).stages["answering prompts"] for each in (baseline, simulated))
+    assert 2.5 < plain < 6 and rounded > 1.5 * plain
