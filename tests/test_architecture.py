@@ -94,6 +94,7 @@ NAME_RECIPES = {
     "study/recipe.py": "the registry",
     "compare/published.py": "rows of published tables",
     "models/machine.py": "a processor's unit that is called bf16",
+    "plan/memory.py": "the same",
 }
 
 
