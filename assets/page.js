@@ -98,3 +98,13 @@ document.addEventListener("click", (event) => {
   const dark = document.body.classList.toggle("dark");
   window.qcompare.note("__theme", dark ? "dark" : "light");
 });
+// Arrow keys move between the choices of a group, and choose: Gradio draws each one anew, so a browser does not.
+document.addEventListener("keydown", (event) => {
+  const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
+  if (!step || !event.target.matches?.('.gradio-container input[type="radio"]')) return;
+  const group = [...(event.target.closest("fieldset, .wrap, [role='radiogroup']") ?? document.body).querySelectorAll('input[type="radio"]:not(:disabled)')];
+  const next = group[(group.indexOf(event.target) + step + group.length) % group.length];
+  event.preventDefault();
+  next.focus();
+  next.click();
+});

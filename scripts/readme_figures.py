@@ -10,9 +10,7 @@ from textwrap import fill
 
 from qcompare.compare.table import Comparison, read_comparison
 from qcompare.present import numbers
-from qcompare.present.markup import markdown
 from qcompare.present.render import render
-from qcompare.present.verdict import verdict
 from qcompare.store import Store
 from qcompare.store.packing import unpack
 from qcompare.ui.recording import RECORDING
@@ -46,7 +44,7 @@ def figures() -> str:
         jobs = store.jobs(study_id)
         seconds = max(job.finished or 0 for job in jobs) - min(job.started or 0 for job in jobs)
         _, table, *notes = render(comparison, "md").split("\n\n")
-    texts = [_asked(comparison), table, *notes, _said(comparison), _run(comparison, seconds)]
+    texts = [_asked(comparison), table, *notes, _run(comparison, seconds)]
     return "\n\n".join(text if text == table else fill(text, WIDTH, break_on_hyphens=False) for text in texts)
 
 
@@ -58,10 +56,6 @@ def _asked(comparison: Comparison) -> str:
         f"{comparison.study.limit} questions per task, KL over {thousands(tokens)} tokens of held-out stories. "
         f"{comparison.model.note or ''}"
     )
-
-
-def _said(comparison: Comparison) -> str:
-    return f"The app says of it: “{markdown(verdict(comparison).plain.text)}”"
 
 
 def _run(comparison: Comparison, seconds: float) -> str:

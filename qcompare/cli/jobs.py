@@ -54,6 +54,16 @@ def resume(
 
 
 @commands.command()
+def more(
+    ctx: typer.Context, study_id: StudyId, questions: Annotated[int, typer.Argument(help="How many in all.")]
+) -> None:
+    """Let a study go on with more questions; only the new ones are computed. Prints the new study's id."""
+    from qcompare.jobs.submit import ask_more
+
+    print(ask_more(study_id, questions, ctx.obj).id)
+
+
+@commands.command()
 def pause(ctx: typer.Context, study_id: StudyId) -> None:
     """Stop a study for now and free its devices; 'resume' continues it."""
     from qcompare.jobs.control import pause as pause_study

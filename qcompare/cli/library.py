@@ -36,6 +36,17 @@ def tag(
 
 
 @commands.command()
+def margin(
+    ctx: typer.Context, study_id: StudyId, points: Annotated[float, typer.Argument(help="0 to 100; at first 1.")]
+) -> None:
+    """Set how many points of accuracy a recipe may lack and still count as good, when one is picked."""
+    from qcompare.jobs.library import set_margin
+
+    study = set_margin(study_id, points, ctx.obj)
+    print(f"{study.id}  {study.spec.margin:g} points")
+
+
+@commands.command()
 def delete(ctx: typer.Context, study_id: StudyId, yes: Yes = False) -> None:
     """Delete a study with its results; says first how much disk that frees."""
     from qcompare.jobs.library import delete as delete_study

@@ -35,7 +35,7 @@ def plan_table(plan: Plan) -> Any:
     from rich.table import Table
 
     table = Table(
-        "recipe", title=f"{plan.facts.title} on {_device(plan.device)}: {plan.questions} questions a recipe"
+        "recipe", title=f"{plan.facts.title} on {_device(plan.device)}: {plan.questions} questions per recipe"
     )
     for heading in ("bits asked", "achieved", "with scales", "size", "memory", "time"):
         table.add_column(heading, justify="right")

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from qcompare.compare.choice import choose
 from qcompare.compare.kl import KLDifference, kl_difference
-from qcompare.compare.ranking import rank
 from qcompare.compare.statistics import PairedDifference
 from qcompare.compare.table import Comparison, Row
 from qcompare.study.recipe import RECIPES
@@ -84,12 +84,12 @@ def _beside(row: Row, other: Row) -> bool:
 
 
 def _others(comparison: Comparison, row: Row) -> tuple[Versus, ...]:
-    ranking = rank(comparison, row)
-    paired = {rival.row.job_id: rival.paired for rival in (*ranking.beaten, *ranking.open)}
+    choice = choose(comparison)
+    paired = choice.differences if choice else {}
     return tuple(
         Versus(
             other,
-            paired.get(other.job_id),
+            paired.get((row.job_id, other.job_id)),
             kl_difference(row.divergence, other.divergence) if row.divergence and other.divergence else None,
         )
         for other in comparison.scored

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from math import hypot, sqrt
+from statistics import NormalDist
 
 import numpy as np
 
-from qcompare.compare.chance import LEVEL, Z95
+from qcompare.compare.chance import LEVEL
 from qcompare.study.result import Divergence
 
 
@@ -16,7 +17,7 @@ class KLDifference:
     difference: float
     """Ours − theirs, in nats per token."""
     half: float
-    """Half of its 95 % interval."""
+    """Half of its interval."""
     paired: bool
     """Compared passage by passage. If not, a result of version 0.1 lacks them: the errors were taken as independent,
     which overstates the error, since both recipes read the same text."""
@@ -27,20 +28,24 @@ class KLDifference:
         return abs(self.difference) > self.half
 
 
-def kl_difference(ours: Divergence, theirs: Divergence) -> KLDifference | None:
+def kl_difference(ours: Divergence, theirs: Divergence, level: float = LEVEL) -> KLDifference | None:
     """Compare two KL divergences, passage by passage where both results hold the same passages.
 
     The mean per token is a ratio of sums over passages, and its error that of a ratio estimator (Cochran, Sampling
     Techniques, 3rd ed., 6.4), with Student's t for the number of passages.
 
+    Args:
+        level: of the interval.
+
     Returns:
         None when neither pairing nor both standard errors are to be had.
     """
     if _same_passages(ours, theirs):
-        return _paired(ours, theirs)
+        return _paired(ours, theirs, level)
     if ours.kl_stderr is None or theirs.kl_stderr is None:
         return None
-    return KLDifference(ours.kl - theirs.kl, Z95 * hypot(ours.kl_stderr, theirs.kl_stderr), paired=False)
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    return KLDifference(ours.kl - theirs.kl, z * hypot(ours.kl_stderr, theirs.kl_stderr), paired=False)
 
 
 def _same_passages(ours: Divergence, theirs: Divergence) -> bool:
@@ -51,7 +56,7 @@ def _same_passages(ours: Divergence, theirs: Divergence) -> bool:
     )
 
 
-def _paired(ours: Divergence, theirs: Divergence) -> KLDifference:
+def _paired(ours: Divergence, theirs: Divergence, level: float) -> KLDifference:
     from scipy.special import stdtrit
 
     tokens = np.array([each.tokens for each in ours.passages])
@@ -59,4 +64,4 @@ def _paired(ours: Divergence, theirs: Divergence) -> KLDifference:
     mean = float((tokens * differences).sum() / tokens.sum())
     count = len(tokens)
     stderr = sqrt(((tokens * (differences - mean)) ** 2).sum() * count / (count - 1)) / tokens.sum()
-    return KLDifference(mean, float(stdtrit(count - 1, (1 + LEVEL) / 2)) * stderr, paired=True)
+    return KLDifference(mean, float(stdtrit(count - 1, (1 + level) / 2)) * stderr, paired=True)

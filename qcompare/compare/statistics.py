@@ -23,6 +23,9 @@ from qcompare.compare.resampling import Counts, averages, resample
 from qcompare.compare.tally import tally
 from qcompare.study.frozen import Frozen
 
+MEANINGLESS_RATIO = 10.0
+"""An interval of a share that reaches so far says nothing: draws of a few questions have next to none right."""
+
 
 class TaskDifference(Frozen):
     """One recipe against another on one task."""
@@ -64,6 +67,7 @@ class PairedDifference(Frozen):
     percent: float | None
     """This one's average in percent of the other's; None where that is zero."""
     percent_low: float | None
+    """None, as the other end, where the questions are too few to give any: it could be ten times the other's."""
     percent_high: float | None
     questions: int
     lost: int
@@ -130,7 +134,8 @@ def _paired(
     draws = resample(counts)
     low, high = draws.interval(level)
     ours, theirs = averages(counts)
-    ends = [100 * end for end in draws.ratio_interval(level)] if theirs else [None, None]
+    ratio_low, ratio_high = draws.ratio_interval(level)
+    ends = [100 * ratio_low, 100 * ratio_high] if theirs and ratio_high < MEANINGLESS_RATIO else [None, None]
     return PairedDifference(
         difference=ours - theirs,
         low=low,

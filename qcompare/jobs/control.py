@@ -49,7 +49,10 @@ def resume(name: str, settings: Settings, changes: Mapping[str, Any] | None = No
     jobs = jobs_of(store, name)
     study = store.study(jobs[0].study_id)
     if study.imported:
-        raise InvalidStudy("study {study} was imported and is read-only: clone it to run it here", study=study.id)
+        raise InvalidStudy(
+            "study {study} was imported and is read-only: copy its settings to a new study to run it here",
+            study=study.id,
+        )
     again = [job for job in jobs if job.status.ended and not _complete(store, job)]
     for job in again:
         store.folder(job.id).discard_result()

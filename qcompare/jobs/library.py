@@ -46,6 +46,21 @@ def tag(name: str, tags: Sequence[str], settings: Settings) -> StudyRecord:
     return store.study(study.id)
 
 
+def set_margin(name: str, points: float, settings: Settings) -> StudyRecord:
+    """Set by how many points of average accuracy a recipe of a study may be worse and still count as good.
+
+    Raises:
+        NotFound: there is no such study.
+        InvalidStudy: it is out of range.
+    """
+    store = Store(settings.home)
+    study = store.study(name)
+    if not 0 <= points <= 100:
+        raise InvalidStudy("the margin is 0 to 100 points of accuracy, got {points}", points=f"{points:g}")
+    store.set_margin(study.id, points)
+    return store.study(study.id)
+
+
 def _clean(text: str) -> str:
     """One line that can be stored: what no text can hold (half of a surrogate pair) becomes a question mark."""
     return " ".join(text.encode("utf-8", "replace").decode().split())

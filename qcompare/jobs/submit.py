@@ -1,9 +1,12 @@
 """Queue a study and make sure that somebody runs it."""
 
+from itertools import count
 from pathlib import Path
 
+from qcompare.errors import InvalidStudy
 from qcompare.jobs.executors.background import ensure_running
 from qcompare.models.sources import absolute
+from qcompare.plan.more import name_with_questions, with_questions
 from qcompare.plan.plan import make_plan
 from qcompare.plan.preflight import check
 from qcompare.recipes.calibration import LOCAL_ENDINGS
@@ -13,11 +16,14 @@ from qcompare.study.records import StudyRecord
 from qcompare.study.spec import Study
 
 
-def submit(study: Study, settings: Settings, name: str | None = None, anyway: bool = False) -> StudyRecord:
+def submit(
+    study: Study, settings: Settings, name: str | None = None, anyway: bool = False, asked_of: str | None = None
+) -> StudyRecord:
     """Check a study, store it, queue its jobs, and start a supervisor where none runs. Returns at once.
 
     Args:
         anyway: also when it does not seem to fit this machine.
+        asked_of: the study whose rows it asks a further prompt.
 
     Raises:
         DoesNotFit: it needs more than this machine has; nothing was stored.
@@ -31,9 +37,30 @@ def submit(study: Study, settings: Settings, name: str | None = None, anyway: bo
         budgets = [x.avg_bits for x in plan.jobs if x.avg_bits and not (x.recipe.avg_bits or x.recipe.max_size)]
         study = study.model_copy(update={"avg_bits": tuple(dict.fromkeys(budgets)) or study.avg_bits})
     jobs = [(job.recipe, job.avg_bits, job.cost) for job in plan.jobs]
-    record = Store(settings.home).add_study(study, name or study_name(study, plan.facts.title), jobs)
+    store = Store(settings.home)
+    record = store.add_study(study, unused(store, name or study_name(study, plan.facts.title)), jobs, asked_of)
     ensure_running(settings)
     return record
+
+
+def ask_more(name: str, questions: int, settings: Settings) -> StudyRecord:
+    """Let a study go on with so many questions in all: a new one of the same rows, which computes only the new ones.
+
+    The study itself stays as it is, so what it found can be read while the new one runs.
+
+    Raises:
+        NotFound: there is no such study.
+        InvalidStudy: it asks all questions already, or ran in another home, which has its scores.
+        QCompareError: as `submit`.
+    """
+    record = Store(settings.home).study(name)
+    if record.imported:
+        raise InvalidStudy(
+            "study {study} was imported and is read-only: copy its settings to a new study to run it here",
+            study=record.id,
+        )
+    more = with_questions(record.spec, questions)
+    return submit(more, settings, name_with_questions(record, more))
 
 
 def _with_absolute_paths(study: Study, settings: Settings) -> Study:
@@ -45,6 +72,13 @@ def _with_absolute_paths(study: Study, settings: Settings) -> Study:
         text = str(Path(study.divergence.text).expanduser().absolute())
         changes["divergence"] = study.divergence.model_copy(update={"text": text})
     return study.model_copy(update=changes)
+
+
+def unused(store: Store, name: str) -> str:
+    """The name, with a number where another study has it: `SmolLM2 · MXFP4/MXFP8 · 5 bits (2)`."""
+    taken = {study.name for study in store.studies()}
+    names = (name if n == 1 else f"{name} ({n})" for n in count(1))
+    return next(each for each in names if each not in taken)
 
 
 def study_name(study: Study, title: str) -> str:

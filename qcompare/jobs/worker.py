@@ -3,6 +3,7 @@
 It writes to its job's folder and ends with exit code 0 (result published) or 1 (the last line on stderr says why).
 """
 
+import logging
 import os
 import sys
 import traceback
@@ -21,9 +22,19 @@ from qcompare.store import Store
 from qcompare.study.records import Job, Status
 from qcompare.study.samples import write_samples
 
+UNUSED_ALLOCATION = ("AutoScheme final avg_bits", "AutoScheme quantized-layer avg_bits")
+"""Beginnings of lines on the allocation that auto-round makes while it scores layers. Only the scores are used: the
+bits it names are none of the study's."""
+
+
+def about_this_study(record: logging.LogRecord) -> bool:
+    """A filter of auto-round's log lines."""
+    return not str(record.msg).startswith(UNUSED_ALLOCATION)
+
 
 def main(job_id: str) -> int:
     """Run a job to its end and note the outcome in the index."""
+    logging.getLogger("autoround").addFilter(about_this_study)
     settings = Settings()
     store = Store(settings.home)
     with exclusive(store.folder(job_id).path / "lock"):  # never two processes for one job

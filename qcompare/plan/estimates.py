@@ -108,12 +108,6 @@ class Estimates:
             stages={stage: round(value, 2) for stage, value in stages.items()},
         )
 
-    @property
-    def tasks_timed(self) -> bool:
-        """Every task of the study was timed here before, on this model: its time is no rule of thumb."""
-        timed = {stage for past in self._past if not past.result.reused_requests for stage in past.seconds}
-        return bool(timed) and timed >= set(self._study.tasks)
-
     def _grade(self, recipe: Recipe) -> str:
         if any(past.result.recipe == recipe.name for past in self._past):
             return "own"

@@ -1,6 +1,6 @@
 """From a study to its jobs, before anything runs: what each will be, and what it will cost."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from qcompare.evaluate.tasks.check import check_tasks
@@ -31,6 +31,8 @@ class PlannedJob:
     size_bytes: int | None
     cost: Cost
     """What it is expected to take."""
+    layer_config: Mapping[str, str] | None = None
+    """Full layer name → scheme; None where only the run can tell."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,6 @@ class Plan:
     questions: int
     """Questions every recipe answers."""
     device: str
-    tasks_timed: bool = False
-    """Every task was timed on this machine before, so the time is more than a rule of thumb."""
 
     devices: int = 1
     """GPUs among which its jobs are divided."""
@@ -129,7 +129,6 @@ def plan_for(facts: ModelFacts, study: Study, settings: Settings, past: Sequence
         questions=question_count(study),
         device=devices[0],
         devices=len(devices),
-        tasks_timed=estimates.tasks_timed,
     )
 
 
@@ -157,4 +156,5 @@ def _planned(recipe: Recipe, context: BuildContext, facts: ModelFacts, estimates
         bits=None if config is None else count(facts.layers, config, context.avg_bits),
         size_bytes=size,
         cost=estimates.cost(recipe, context.avg_bits),
+        layer_config=config,
     )

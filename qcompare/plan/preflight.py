@@ -11,10 +11,12 @@ from qcompare.plan.capacity import Capacity, free_disk, of_device, ram
 from qcompare.plan.plan import Plan, PlannedJob
 from qcompare.settings import Settings
 from qcompare.study.records import Range
-from qcompare.words import Message, verbatim
+from qcompare.words import Message, gettext_noop, verbatim
 
 BUNDLE_BYTES = 1_000_000_000
 """What fetching the demo bundle takes at most, its wheels and drafts included."""
+END = 0.005
+"""Bits: a budget this near to the end of its range leaves no layer to choose."""
 SPARE_BYTES = 300_000_000
 """Disk that must stay free."""
 
@@ -68,8 +70,30 @@ def memory_fit(plan: Plan) -> tuple[Fit, Capacity]:
     return (Fit.YES if ample else Fit.PERHAPS), device
 
 
+def coinciding(plan: Plan) -> Iterator[Message]:
+    """Rows that will be the same model, so that comparing them tells nothing."""
+    low, high = plan.bit_range
+    alike: dict[frozenset[tuple[str, str]], list[PlannedJob]] = {}
+    for job in plan.jobs:
+        if job.layer_config:
+            alike.setdefault(frozenset(job.layer_config.items()), []).append(job)
+    for jobs in alike.values():
+        bits = next((job.avg_bits for job in jobs if job.avg_bits is not None), None)
+        chosen = [job for job in plan.jobs if job.layer_config is None and job.avg_bits is not None]
+        at_end = bits is not None and (bits - low < END or high - bits < END)
+        same = [*jobs, *(job for job in chosen if at_end and job.avg_bits == bits)]
+        if bits is None or len(same) < 2:
+            continue
+        text = gettext_noop(
+            "at {bits} bits {recipes} are the same model: choose a budget further from {low} and {high}"
+        )
+        recipes = tuple(Message(job.recipe.label) for job in same)
+        yield Message(text, {"bits": f"{bits:g}", "recipes": recipes, "low": f"{low:g}", "high": f"{high:g}"})
+
+
 def notes(plan: Plan) -> Iterator[Message]:
-    """What will be tight or slow: others hold memory that the study may need; GPUs that are here cannot be used."""
+    """What a user should know: rows that will be the same, memory that others hold, GPUs that cannot be used."""
+    yield from coinciding(plan)
     if plan.device == "cpu" and (problem := accelerators().problem):
         yield Message("it runs on the CPU: {problem}", {"problem": problem})
     device = of_device(plan.device)

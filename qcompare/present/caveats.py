@@ -22,9 +22,9 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
     if comparison.model and comparison.model.note:
         notes.append(f"{comparison.model.name}: {gettext(comparison.model.note)}")
     if comparison.questions:
-        notes.append(gettext("{questions} a recipe.", questions=questions(comparison.questions)))
+        notes.append(gettext("{questions} per recipe.", questions=questions(comparison.questions)))
     if any(row.simulated and not row.is_baseline for row in comparison.rows):
-        notes.append(gettext("Simulated formats: accuracy is faithful, speed is not measured."))
+        notes.append(gettext("Accuracy is true to the format; speed was not measured."))
     if any(row.kv_cache for row in comparison.rows):
         notes.append(gettext("FP8 KV cache: scale 1.0, as vLLM’s kv_cache_dtype=fp8; simulated."))
     for row in comparison.rows:

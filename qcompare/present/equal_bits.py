@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from qcompare.compare.equal_bits import EqualBits, equal_bits
 from qcompare.compare.table import Comparison, Row
+from qcompare.present.answer import listed
 from qcompare.words import gettext, gettext_noop, translate
 
 
@@ -42,7 +43,4 @@ def _kl(found: EqualBits) -> tuple[str, ...]:
 
 
 def _listed(rows: Sequence[Row]) -> str:
-    names = [translate(row.title) for row in rows]
-    if len(names) == 1:
-        return names[0]
-    return gettext("{some} and {last}", some=gettext(", ").join(names[:-1]), last=names[-1])
+    return listed([translate(row.title) for row in rows])

@@ -21,19 +21,10 @@ from qcompare.words import gettext, gettext_noop, translate
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-LOSS_TO_GAIN = [[0.0, palette.VERMILION], [0.5, "rgba(134, 140, 150, 0.15)"], [1.0, palette.BLUE]]
+LOSS_TO_GAIN = [[0.0, palette.LOSS], [0.5, "rgba(134, 140, 150, 0.15)"], [1.0, palette.GAIN]]
 """Orange to blue: distinguishable for colour-blind readers; every cell also shows its number."""
 SMALLEST_BUBBLE, LARGEST_BUBBLE = 8, 44
 """Pixels of a bubble that stands for no distance, and what the furthest adds to it."""
-STAGE_COLOURS = (
-    palette.BLUE,
-    palette.ORANGE,
-    palette.GREEN,
-    palette.PURPLE,
-    palette.SKY,
-    palette.VERMILION,
-    palette.GREY,
-)
 
 
 @dataclass(frozen=True)
@@ -141,6 +132,7 @@ def size_bubbles(comparison: Comparison) -> "Figure":
             marker={
                 "size": [SMALLEST_BUBBLE + LARGEST_BUBBLE * sqrt(_distance(row) / furthest)],
                 "color": palette.colour(row.recipe),
+                "symbol": palette.marker(row.recipe),
                 "opacity": 0.75,
                 "line": {"width": 1, "color": palette.TEXT},
             },
@@ -192,13 +184,13 @@ def time_by_stage(comparison: Comparison) -> "Figure":
     names = [translate(row.title) for row in rows]
     figure = go.Figure()
     for n, stage in enumerate(stages):
-        again, colour = divmod(n, len(STAGE_COLOURS))
+        again, colour = divmod(n, len(palette.STAGES))
         figure.add_bar(
             name=gettext(short_name(stage)),
             orientation="h",
             y=names,
             x=[row.seconds.get(stage) for row in rows],
-            marker={"color": STAGE_COLOURS[colour], "pattern": {"shape": "/" if again else ""}},
+            marker={"color": palette.STAGES[colour], "pattern": {"shape": "/" if again else ""}},
             hovertemplate=f"%{{y}}, {gettext(short_name(stage))}: %{{x:.0f}} s<extra></extra>",
         )
     style(figure, comparison)

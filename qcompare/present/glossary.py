@@ -95,7 +95,7 @@ TERMS: tuple[tuple[str, str], ...] = (
         ),
     ),
     (
-        gettext_noop("simulated|Simulated formats"),
+        gettext_noop("simulated"),
         gettext_noop(
             "The weights are rounded just as the format would, but computed as usual: true accuracy, no true speed."
         ),

@@ -6,14 +6,15 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from qcompare.compare.choice import choose
 from qcompare.compare.questions import Change, Questions
 from qcompare.compare.table import Comparison, Row
 from qcompare.present import numbers, palette
+from qcompare.present.answer import answer
 from qcompare.present.caveats import caveats
 from qcompare.present.equal_bits import choosing_paid
 from qcompare.present.glossary import explained, term
 from qcompare.present.render import difference, flips
-from qcompare.present.verdict import verdict
 from qcompare.study.result import SERVER_BATCHES
 from qcompare.study.task import TASKS
 from qcompare.words import gettext, gettext_noop, lookup, lookup_plural, translate
@@ -39,7 +40,7 @@ FILTERS = (
     *(numbers.score, numbers.percent, numbers.points, numbers.bits, numbers.size, numbers.count, numbers.clock),
     *(numbers.about, numbers.divergence, numbers.probability, numbers.equals, numbers.questions),
     *(numbers.metric, numbers.metric_error, numbers.change, numbers.rate, numbers.latency),
-    *(palette.colour, difference, flips, explained, term, translate),
+    *(palette.colour, palette.marker, difference, flips, explained, term, translate),
 )
 HINTS: dict[str, str] = {
     "bits": gettext_noop("Average bits of a quantized weight, scales not counted; with scales in small print."),
@@ -109,9 +110,9 @@ def fragment(name: str, **values: object) -> str:
 
 
 def headline_html(comparison: Comparison) -> str:
-    """The verdict in both wordings, and what limits it."""
+    """What to ship, in both wordings, and what limits that."""
     paid = choosing_paid(comparison)
-    return fragment("headline", verdict=verdict(comparison), paid=paid, caveats=caveats(comparison))
+    return fragment("headline", answer=answer(comparison), paid=paid, caveats=caveats(comparison))
 
 
 def table_html(comparison: Comparison) -> str:
@@ -124,6 +125,7 @@ def table_html(comparison: Comparison) -> str:
         "table",
         groups=groups,
         model=comparison.model.name if comparison.model else comparison.study.model,
+        pick=choice.pick.job_id if (choice := choose(comparison)) and choice.pick and choice.not_worse else "",
         highest={row.job_id for row in comparison.highest},
         hints=HINTS,
         words=WORDS,

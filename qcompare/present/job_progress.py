@@ -43,7 +43,7 @@ class JobProgress:
     fraction: float
     """Of the job, 0 to 1."""
     elapsed: float | None
-    """Seconds since its start; None before."""
+    """Seconds that it took so far, earlier attempts included; None before its start."""
     remaining: float | None
     """Estimated seconds to its end; None when nothing can be said."""
     error: str | None
@@ -64,12 +64,13 @@ def read_job_progress(store: Store, study_id: str, now: float | None = None) -> 
     jobs = store.jobs(study_id)
     titles = row_titles(jobs)
     moment = time.time() if now is None else now
-    return tuple(_read(store, job, moment, titles[job.id]) for job in jobs)
+    paused = bool(jobs) and store.study(study_id).paused
+    return tuple(_read(store, job, moment, titles[job.id], paused) for job in jobs)
 
 
-def _read(store: Store, job: Job, now: float, title: Message) -> JobProgress:
+def _read(store: Store, job: Job, now: float, title: Message, paused: bool) -> JobProgress:
     if job.status is not Status.RUNNING:
-        return job_progress(job, None, now, title)
+        return job_progress(job, None, now, title, paused=paused)
     folder, began = store.folder(job.id), job.started or 0
     progress, pulse = folder.progress(), folder.pulse()
     # what an earlier process of this job left says nothing of this one
@@ -78,7 +79,12 @@ def _read(store: Store, job: Job, now: float, title: Message) -> JobProgress:
 
 
 def job_progress(
-    job: Job, progress: Progress | None, now: float, title: Message | None = None, pulse: Pulse | None = None
+    job: Job,
+    progress: Progress | None,
+    now: float,
+    title: Message | None = None,
+    pulse: Pulse | None = None,
+    paused: bool = False,
 ) -> JobProgress:
     """Where a job stands.
 
@@ -87,16 +93,19 @@ def job_progress(
         now: seconds since 1970.
         title: of its row, from `row_titles`.
         pulse: its newest sign of life.
+        paused: its study waits for `resume`.
     """
     fraction = 1.0 if job.status is Status.SUCCESS else (progress.fraction if progress else 0.0)
-    elapsed = None if job.started is None else max(0.0, (job.finished or now) - job.started)
+    elapsed = job.spent or None
+    if job.started is not None:
+        elapsed = job.spent + max(0.0, (job.finished or now) - job.started)
     vitals, silent = vital_signs(job, progress, pulse, now)
     return JobProgress(
         job_id=job.id,
         recipe=job.recipe,
         title=translate(title or row_titles([job])[job.id]),
         status=job.status,
-        words=_words(job, progress),
+        words=_words(job, progress, paused),
         fraction=fraction,
         elapsed=elapsed,
         remaining=_remaining(job, fraction, elapsed),
@@ -143,7 +152,9 @@ def vital_signs(job: Job, progress: Progress | None, pulse: Pulse | None, now: f
     return " · ".join(parts), False
 
 
-def _words(job: Job, progress: Progress | None) -> str:
+def _words(job: Job, progress: Progress | None, paused: bool) -> str:
+    if job.status is Status.QUEUED and paused:
+        return gettext("paused, resume goes on where it stopped") if job.started else gettext("paused")
     if job.status is Status.QUEUED:
         return (
             gettext("continues soon: {reason}", reason=translate(job.interrupted))

@@ -1,16 +1,26 @@
-"""Colours of recipes: the same everywhere, distinct for colour-blind eyes (Okabe & Ito 2008), fit for light and dark.
+"""Colours and markers of recipes: the same everywhere, fit for light and dark.
 
-Colour is never the only sign: every mark also has the recipe's name.
+The ten colours of `PALETTE` stay apart by at least 14 CIEDE2000 for normal sight, deuteranopes and protanopes
+(Machado et al. 2009); `tests/present/test_palette.py` measures it. Recipes that share one have other markers. Neither
+is ever the only sign: every mark also has the recipe's name.
 """
 
 from collections.abc import Sequence
 
-from qcompare.study.recipe import RECIPES
+from qcompare.study.recipe import MARKERS, RECIPES
 
-GREY, ORANGE, SKY, GREEN, YELLOW = "#868C96", "#E69F00", "#56B4E9", "#009E73", "#F0E442"
-BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
-
-OTHERS: Sequence[str] = (BLUE, VERMILION, YELLOW)
+PALETTE: Sequence[str] = (
+    *("#868C96", "#E69F00", "#56B4E9", "#009E73", "#5A00F0"),
+    *("#A50F00", "#874B78", "#B46900", "#5A78F0", "#2D694B"),
+)
+GREY = PALETTE[0]
+"""Of the original, and of lines that belong to no recipe."""
+OTHERS: Sequence[str] = PALETTE[1:]
+"""For recipes of other packages that name no colour of the palette."""
+LOSS, GAIN = "#D55E00", "#0072B2"
+"""Distinguishable for colour-blind readers (Okabe & Ito 2008)."""
+STAGES: Sequence[str] = ("#DDE3F1", "#B9C4E0", "#8E9CC4", "#65749F", "#455280", "#252E52")
+"""Of the stages of a job, light to dark: no recipe's."""
 
 TEXT = "#737982"
 """Readable on white and on near-black (about 4.4:1 on both): for figures that do not know where they are shown."""
@@ -23,3 +33,8 @@ LOW_SCHEME = "rgba(134, 140, 150, 0.30)"
 def colour(recipe: str) -> str:
     """The colour of a recipe, as #RRGGBB; a recipe of no fixed colour gets one by its name."""
     return RECIPES[recipe].colour if recipe in RECIPES else OTHERS[sum(recipe.encode()) % len(OTHERS)]
+
+
+def marker(recipe: str) -> str:
+    """The marker of a recipe, one of `MARKERS`; a recipe of no fixed marker gets one by its name."""
+    return RECIPES[recipe].marker if recipe in RECIPES else MARKERS[sum(recipe.encode()) % len(MARKERS)]

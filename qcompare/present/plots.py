@@ -136,7 +136,7 @@ def _against_bits(comparison: Comparison, points: Sequence[Point], rising: bool)
 def _mark(point: Point, where: str) -> object:
     import plotly.graph_objects as go
 
-    colour = palette.colour(point.row.recipe)
+    colour, symbol = palette.colour(point.row.recipe), palette.marker(point.row.recipe)
     return go.Scatter(
         x=[point.bits],
         y=[point.value],
@@ -144,7 +144,7 @@ def _mark(point: Point, where: str) -> object:
         mode="markers+text",
         text=[translate(point.row.title)],
         textposition=where,
-        marker={"size": 12, "color": colour, "line": {"width": 1, "color": palette.TEXT}},
+        marker={"size": 13, "color": colour, "symbol": symbol, "line": {"width": 1, "color": palette.TEXT}},
         error_y={"type": "data", "array": [point.half], "color": colour, "thickness": 2, "width": 6},
         customdata=[_hover(point.row)],
         hovertemplate="%{customdata}<extra></extra>",

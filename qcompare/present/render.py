@@ -8,6 +8,7 @@ from qcompare.compare.statistics import PairedDifference, TaskDifference
 from qcompare.compare.table import Comparison, Row
 from qcompare.errors import QCompareError, unknown
 from qcompare.present import numbers
+from qcompare.present.answer import answer_lines
 from qcompare.present.caveats import served_notes
 from qcompare.present.markup import latex_table, markdown, markdown_table, one_line
 from qcompare.study.ids import format_ids
@@ -74,13 +75,15 @@ def _terminal(comparison: Comparison) -> str:
     console = Console(file=io.StringIO(), width=TERMINAL_WIDTH, color_system=None, legacy_windows=False)
     console.print(table)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
-    return "\n".join([*(line.rstrip() for line in text.rstrip().splitlines()), *problems(comparison)])
+    said = [*answer_lines(comparison), ""]
+    return "\n".join([*said, *(line.rstrip() for line in text.rstrip().splitlines()), *problems(comparison)])
 
 
 def _markdown(comparison: Comparison) -> str:
     header, *lines = _cells(comparison)
     notes = [markdown(problem) for problem in problems(comparison)]
-    return "\n\n".join([markdown(_heading(comparison)), markdown_table(header, lines), *notes])
+    said = [markdown(" ".join(answer_lines(comparison)))]
+    return "\n\n".join([markdown(_heading(comparison)), markdown_table(header, lines), *said, *notes])
 
 
 def _csv(comparison: Comparison) -> str:

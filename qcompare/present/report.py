@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qcompare.compare.answers import read_all_answers
+from qcompare.compare.asked import with_asked
 from qcompare.compare.questions import Change, read_questions
 from qcompare.compare.selection import Selection, read_selection
 from qcompare.compare.sensitivity import read_layer_scores
@@ -77,14 +78,14 @@ def report(store: Store, study_ids: StudyIds) -> str:
         table=table_html(comparison),
         figures=_figures(store, comparison, selection),
         lost=_lost(store, comparison),
-        generations=fragment("generations", prompts=side_by_side(selection)),
+        generations=fragment("generations", prompts=side_by_side(with_asked(store, selection)), waiting=()),
         study_files=[(study.name, study.spec.to_yaml()) for study in selection.studies],
     )
 
 
 def _figures(store: Store, comparison: Comparison, selection: Selection) -> list[Drawn]:
     drawn = []
-    if comparison.scored:
+    if comparison.best:
         for kind in KINDS:
             words = kind.describe(comparison)
             if words:

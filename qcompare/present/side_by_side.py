@@ -86,6 +86,8 @@ def in_words(found: Agreement) -> str:
     """In words: `same for 41 words`."""
     if found.identical:
         return gettext("word for word the same")
+    if not found.same_words:
+        return gettext("differs from the first word")
     if found.word:
         return ngettext("same for {n} word", "same for {n} words", found.same_words)
     return ngettext("same for {n} word, then ends", "same for {n} words, then ends", found.same_words)

@@ -54,7 +54,8 @@ class Best(Recipe):
     name = "best"
     label = gettext_noop("Best mixed")
     text = gettext_noop("Layers are chosen by predicted KL divergence to the original, then by measuring it.")
-    colour = "#EE3377"
+    colour = "#5A00F0"
+    marker = "star"
     reads_weights = True
 
     scores: Annotated[str, AfterValidator(_known_scorer)] = "kl_fisher"

@@ -25,7 +25,7 @@ class Checkpoint(Recipe):
     name = "checkpoint"
     label = gettext_noop("Checkpoint")
     text = gettext_noop("A quantized version that exists already: from the hub, a folder, or a GGUF file.")
-    colour = "#882255"
+    colour = "#A50F00"
     takes_budget = False
     offered = False
     simulates = False

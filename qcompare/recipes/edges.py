@@ -24,7 +24,7 @@ MAX_STEPS = 1_000_000
 def edge_config(
     groups: Sequence[Group], schemes: Sequence[str], avg_bits: float, ignore_scale_bits: bool, end: str
 ) -> LayerConfig:
-    """Layer config of `head` (blocks nearest lm_head high) or `tail` (blocks nearest the embedding high).
+    """Layer config of `head` (blocks nearest lm_output end high) or `tail` (blocks nearest the embedding high).
 
     Of more than two schemes, the first and the last are used. The layers of a group are raised together. The
     achieved average is at most `avg_bits`, which must lie in the schemes' range.
@@ -91,17 +91,19 @@ class _Edge(Recipe):
 
 class Head(_Edge):
     name = "head"
-    label = gettext_noop("Head high")
+    label = gettext_noop("Output end high")
     text = gettext_noop("The last blocks, near the output, get the high scheme.")
     colour = "#56B4E9"
+    marker = "triangle-up"
     published_as = "Head layers {high}"
     end = "head"
 
 
 class Tail(_Edge):
     name = "tail"
-    label = gettext_noop("Tail high")
+    label = gettext_noop("Input end high")
     text = gettext_noop("The first blocks, near the input, get the high scheme.")
-    colour = "#CC79A7"
+    colour = "#874B78"
+    marker = "triangle-down"
     published_as = "Tail layers {high}"
     end = "tail"

@@ -44,7 +44,8 @@ class Endpoint(Recipe):
     name = "endpoint"
     label = gettext_noop("Server")
     text = gettext_noop("A model behind an OpenAI-compatible server.")
-    colour = "#332288"
+    colour = "#868C96"
+    marker = "square"
     takes_budget = False
     offered = False
     simulates = False

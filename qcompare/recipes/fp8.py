@@ -48,7 +48,8 @@ class RtnFp8Dynamic(Fp8):
     name = "rtn_fp8_dynamic"
     label = gettext_noop("FP8")
     text = gettext_noop("Every layer in 8-bit floats, plainly rounded.")
-    colour = "#44AA99"
+    colour = "#B46900"
+    marker = "hexagon"
     writes = "FP8_DYNAMIC"
     published_as = "FP8_DYNAMIC without AWQ"
 
@@ -57,7 +58,8 @@ class AwqFp8Dynamic(AwqFp8):
     name = "awq_fp8_dynamic"
     label = gettext_noop("AWQ + FP8")
     text = gettext_noop("FP8 after AWQ has scaled the weights.")
-    colour = "#0072B2"
+    colour = "#5A78F0"
+    marker = "pentagon"
     writes = "FP8_DYNAMIC"
     published_as = "FP8_DYNAMIC"
 
@@ -66,7 +68,7 @@ class RtnFp8Block(Fp8):
     name = "rtn_fp8_block"
     label = gettext_noop("FP8 blocks")
     text = gettext_noop("FP8 with a scale for each 128 × 128 block.")
-    colour = "#9C5A3C"
+    colour = "#B46900"
     writes = "FP8_BLOCK"
     published_as = "FP8_BLOCK without AWQ"
 
@@ -75,6 +77,7 @@ class AwqFp8Block(AwqFp8):
     name = "awq_fp8_block"
     label = gettext_noop("AWQ + FP8 blocks")
     text = gettext_noop("The same after AWQ has scaled the weights.")
-    colour = "#D55E00"
+    colour = "#5A78F0"
+    marker = "square"
     writes = "FP8_BLOCK"
     published_as = "FP8_BLOCK"

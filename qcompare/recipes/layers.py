@@ -37,7 +37,8 @@ class Layers(Recipe):
     name = "layers"
     label = gettext_noop("Own layers")
     text = gettext_noop("Your own choice: each layer gets the scheme that a file names.")
-    colour = "#F0E442"
+    colour = "#E69F00"
+    marker = "cross"
     takes_budget = False
     offered = False
     simulates = False

@@ -46,6 +46,7 @@ class Mixed(Recipe):
     label = gettext_noop("Mixed")
     text = gettext_noop("The layers that matter most get the high scheme (AutoScheme).")
     colour = "#009E73"
+    marker = "diamond"
     published_as = "Ours"
     by_default = True
     reads_weights = True

@@ -10,6 +10,7 @@ class Uniform(Recipe):
     label = gettext_noop("Uniform")
     text = gettext_noop("Every layer at the low scheme: smallest, usually least accurate.")
     colour = "#E69F00"
+    marker = "square"
     published_as = "Pure {low}"
     is_lowest = True
     takes_budget = False

@@ -37,7 +37,8 @@ class GptqW4A16(_W4A16):
     name = "gptq_w4a16"
     label = gettext_noop("GPTQ")
     text = gettext_noop("Every layer in 4-bit integers, rounded by GPTQ.")
-    colour = "#AA4499"
+    colour = "#2D694B"
+    marker = "hexagon"
 
     def build(self, lab: Lab, model: Any, tokenizer: Any, layer_config: LayerConfig) -> tuple[Any, Any]:
         return lab.compress(model, tokenizer, layer_config, gptq=True)
@@ -50,7 +51,8 @@ class AwqW4A16(_W4A16):
     name = "awq_w4a16"
     label = gettext_noop("AWQ")
     text = gettext_noop("Every layer in 4-bit integers after AWQ has scaled the weights.")
-    colour = "#117733"
+    colour = "#A50F00"
+    marker = "pentagon"
 
     n_grid: Annotated[int, Field(ge=4, le=100)] | None = None
     """Scales that AWQ tries per mapping; None: the study's `awq_n_grid`."""

@@ -40,14 +40,18 @@ class Store(Queue):
         self.home = home
         super().__init__(Database(home / "index.sqlite"))
 
-    def add_study(self, spec: Study, name: str, jobs: Iterable[NewJob]) -> StudyRecord:
-        """Store a study and queue its jobs in that order."""
+    def add_study(self, spec: Study, name: str, jobs: Iterable[NewJob], asked_of: str | None = None) -> StudyRecord:
+        """Store a study and queue its jobs in that order.
+
+        Args:
+            asked_of: the study whose rows it asks a further prompt.
+        """
         now = time.time()
         study_id = f"{datetime.fromtimestamp(now):%Y%m%d}-{secrets.token_hex(3)}"
         with self._database.change() as db:
             db.execute(
-                "INSERT INTO study (id, name, created, spec) VALUES (?, ?, ?, ?)",
-                (study_id, name, now, spec.model_dump_json()),
+                "INSERT INTO study (id, name, created, spec, asked_of) VALUES (?, ?, ?, ?, ?)",
+                (study_id, name, now, spec.model_dump_json(), asked_of),
             )
             for position, (recipe, avg_bits, *cost) in enumerate(jobs):
                 job_id = self._new_id(study_id, recipe, avg_bits)
@@ -114,10 +118,17 @@ class Store(Queue):
         return tuple(found)
 
     def newest(self) -> str | None:
-        """The id of the study that was added last."""
+        """The id of the study that was added last, those aside that ask another one a further prompt."""
         with self._database.open() as db:
-            row = db.execute("SELECT id FROM study ORDER BY created DESC LIMIT 1").fetchone()
+            row = db.execute("SELECT id FROM study WHERE asked_of IS NULL ORDER BY created DESC LIMIT 1").fetchone()
         return row["id"] if row else None
+
+    def asked_of(self, study_id: str) -> list[StudyRecord]:
+        """The studies that ask this one's rows further prompts, oldest first."""
+        with self._database.open() as db:
+            query = f"{STUDIES} WHERE study.asked_of = ? GROUP BY study.id ORDER BY study.created"
+            rows = db.execute(query, (study_id,)).fetchall()
+        return [study for row in rows if (study := _readable(row))]
 
     def note(self, study_id: str, **values: str | int) -> None:
         """Change what can be changed of a study: name, tags (a JSON list), priority, paused."""
@@ -127,19 +138,29 @@ class Store(Queue):
             for column, value in values.items():
                 db.execute(f"UPDATE study SET {column} = ? WHERE id = ?", (value, study_id))
 
+    def set_margin(self, study_id: str, points: float) -> None:
+        """Change how much accuracy a recipe of a study may lack and still count as good; nothing measured changes."""
+        spec = self.study(study_id).spec.model_copy(update={"margin": points})
+        with self._database.change() as db:
+            db.execute("UPDATE study SET spec = ? WHERE id = ?", (spec.model_dump_json(), study_id))
+
     def delete(self, study_id: str) -> None:
-        """Remove a study, its jobs and their files.
+        """Remove a study, its jobs and their files, and the prompts that were asked of it since.
 
         Raises:
             InvalidStudy: one of its jobs is running.
         """
+        ids = [study_id, *(study.id for study in self.asked_of(study_id))]
         with self._database.change() as db:
-            query = "SELECT 1 FROM job WHERE study_id = ? AND status = 'running'"
-            if db.execute(query, (study_id,)).fetchone():
-                raise InvalidStudy("study {study} is running: cancel it first", study=study_id)
-            db.execute("DELETE FROM job WHERE study_id = ?", (study_id,))
-            db.execute("DELETE FROM study WHERE id = ?", (study_id,))
-        self.remove_files(study_id)
+            for each in ids:
+                query = "SELECT 1 FROM job WHERE study_id = ? AND status = 'running'"
+                if db.execute(query, (each,)).fetchone():
+                    raise InvalidStudy("study {study} is running: cancel it first", study=each)
+            for each in ids:
+                db.execute("DELETE FROM job WHERE study_id = ?", (each,))
+                db.execute("DELETE FROM study WHERE id = ?", (each,))
+        for each in ids:
+            self.remove_files(each)
 
     def remove_files(self, study_id: str) -> None:
         """Remove the folder of a study."""

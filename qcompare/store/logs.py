@@ -1,6 +1,7 @@
 """Logs of any length: what is new since an offset, lines that hold a word, the whole in pieces; never all at once."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ AT_ONCE = 64_000
 CHUNK = 1_000_000
 LINE_BYTES = 2_000
 """Of a found line that are given."""
+ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+"""Escape sequences of terminals (ECMA-48): colours, cursor movements, titles."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class Piece:
     """Part of a log."""
 
     lines: str
-    """Whole lines, carriage returns of progress bars resolved."""
+    """Whole lines, carriage returns of progress bars resolved, without a terminal's colours."""
     rest: str
     """The line that is still being written."""
     next: int
@@ -99,7 +102,7 @@ def in_pieces(log: Path, size: int) -> Iterator[bytes]:
 
 
 def _text(data: bytes) -> str:
-    return resolve_carriage_returns(data.decode("utf-8", errors="replace"))
+    return resolve_carriage_returns(ANSI.sub("", data.decode("utf-8", errors="replace")))
 
 
 def resolve_carriage_returns(text: str) -> str:

@@ -17,6 +17,8 @@ NEXT = f"""
 SELECT job.id FROM job JOIN study ON study.id = job.study_id
 WHERE job.status = 'queued' AND (job.export IS NOT NULL OR NOT study.paused) ORDER BY {IN_ORDER} LIMIT 1
 """
+SPENT = "spent = spent + coalesce(max(0, finished - started), 0)"
+"""Adds what an attempt that was stopped took."""
 
 
 class Queue:
@@ -83,7 +85,7 @@ class Queue:
             if row is None or job_id not in (None, row["id"]):
                 return None
             db.execute(
-                "UPDATE job SET status = 'running', device = ?, started = ?, finished = NULL,"
+                f"UPDATE job SET {SPENT}, status = 'running', device = ?, started = ?, finished = NULL,"
                 " executor = NULL, handle = NULL, attempts = attempts + 1 WHERE id = ?",
                 (device, time.time(), row["id"]),
             )
@@ -98,7 +100,7 @@ class Queue:
                 " VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?)"
                 " ON CONFLICT (id) DO UPDATE SET status = 'queued', created = excluded.created,"
                 " export = excluded.export, error = NULL, failure = NULL, interrupted = NULL, attempts = 0,"
-                " started = NULL, finished = NULL WHERE status NOT IN ('queued', 'running')",
+                " started = NULL, finished = NULL, spent = 0 WHERE status NOT IN ('queued', 'running')",
                 (*values, json.dumps(measured.params), time.time(), request.model_dump_json()),
             )
         return self.job(request.id) if done.rowcount else None
@@ -175,9 +177,9 @@ class Queue:
         """Let a job whose process died wait again, in its old place."""
         with self._database.change() as db:
             db.execute(
-                "UPDATE job SET status = 'queued', interrupted = ?, handle = NULL"
+                "UPDATE job SET status = 'queued', interrupted = ?, handle = NULL, finished = ?"
                 " WHERE id = ? AND status = 'running'",
-                (message_column(cause), job_id),
+                (message_column(cause), time.time(), job_id),
             )
 
     def queue_again(self, job_ids: Iterable[str], changes: Mapping[str, Any] | None = None) -> None:
@@ -185,8 +187,8 @@ class Queue:
         values = None if changes is None else json.dumps(dict(changes))
         with self._database.change() as db:
             db.executemany(
-                "UPDATE job SET status = 'queued', error = NULL, failure = NULL, interrupted = NULL, attempts = 0,"
-                " started = NULL, finished = NULL, changes = coalesce(?, changes)"
+                f"UPDATE job SET {SPENT}, status = 'queued', error = NULL, failure = NULL, interrupted = NULL,"
+                " attempts = 0, started = NULL, finished = NULL, changes = coalesce(?, changes)"
                 " WHERE id = ? AND status NOT IN ('queued', 'running')",
                 [(values, job_id) for job_id in job_ids],
             )

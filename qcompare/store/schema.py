@@ -42,6 +42,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE job ADD COLUMN handle TEXT",  # in place of pid and pid_started
     ),
     ("ALTER TABLE job ADD COLUMN export TEXT",),
+    ("ALTER TABLE job ADD COLUMN spent REAL NOT NULL DEFAULT 0", "ALTER TABLE study ADD COLUMN asked_of TEXT"),
 )
 """Statements that lead from one version of the index to the next; its `user_version` counts those done."""
 

@@ -30,6 +30,8 @@ RoundingKind = Literal["rtn", "opt_rtn", "tuned"]
 KVCache = Literal["fp8"]
 AvgBits = Annotated[float, Field(gt=0, le=32)]
 Iters = Annotated[int, Field(ge=1, le=10_000)]
+MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "pentagon", "hexagon", "star", "cross")
+"""Shapes of recipes in figures and beside names."""
 
 
 class RecipeSpec(Frozen):
@@ -41,7 +43,9 @@ class RecipeSpec(Frozen):
     text: ClassVar[str]
     """One plain sentence for the screen."""
     colour: ClassVar[str]
-    """#RRGGBB, from a palette safe for colour-blind eyes (Okabe & Ito 2008; Tol 2021)."""
+    """#RRGGBB, from `present.palette.PALETTE`, which is safe for colour-blind eyes."""
+    marker: ClassVar[str] = "circle"
+    """One of `MARKERS`; together with the colour no other recipe's."""
     takes_budget: ClassVar[bool] = True
     """One row per budget; otherwise one row."""
     offered: ClassVar[bool] = True

@@ -93,6 +93,8 @@ class Job(Frozen):
     created: float
     started: float | None = None
     finished: float | None = None
+    spent: float = 0.0
+    """Seconds that earlier attempts took, which were paused, cancelled or interrupted: work goes on from theirs."""
     error: StoredMessage | None = None
     """One line: why it failed."""
     failure: FailureKind | None = None
@@ -140,6 +142,8 @@ class StudyRecord(Frozen):
     """Came from another home as one file: to be read only."""
     size_bytes: int = 0
     """Of the files of its ended jobs."""
+    asked_of: str | None = None
+    """The study that it asks a further prompt of: its answers are shown there, and it goes with that one."""
 
 
 class Range(Frozen):

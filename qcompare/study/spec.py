@@ -106,6 +106,8 @@ class Study(Frozen):
     add_bos_token: bool | None = None
     """Begin every request with the BOS token. null: yes for Llama, as the published tables did; else the
     tokenizer's own default."""
+    margin: Annotated[float, Field(ge=0, le=100)] = 1.0
+    """Points of average accuracy that a recipe may lack and still count as good as another, for what to ship."""
     hub_kernels: bool = False
     """Let transformers replace layers by kernels from the hub. The published tables did not."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 42

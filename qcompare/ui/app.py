@@ -33,7 +33,7 @@ def _build(settings: Settings, store: Store) -> SpeakingBlocks:
     app = SpeakingBlocks(title=PRODUCT, analytics_enabled=False)
     with app:
         study_id, job_id, acted = (gr.Textbox("", visible=False) for _ in range(3))
-        header = build_header()
+        header = build_header(settings, study_id)
         panels = [header.panel]
         with gr.Tabs(elem_id="qc-tabs") as tabs:
             context = TabContext(app, tabs, settings, store, study_id, job_id, acted)
@@ -103,7 +103,9 @@ def _open_address(context: TabContext) -> None:
 
 
 def study_of(store: Store, asked: str) -> str:
-    """The id of the study that an address asks for; the newest where it names none or an unknown one.
+    """The id of the study that an address asks for; the newest where it names none.
+
+    Empty, after a message, where there is no such study: another one is not what the address means.
 
     Of several studies: their ids with commas between.
     """
@@ -115,4 +117,5 @@ def study_of(store: Store, asked: str) -> str:
             return format_ids(tuple(store.study(name).id for name in ids))
     except NotFound as error:
         warn(error)
+        return ""
     return store.newest() or ""

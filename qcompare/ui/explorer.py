@@ -21,8 +21,8 @@ from qcompare.study.ids import format_ids
 from qcompare.study.reading import parse_study
 from qcompare.study.recipe import RECIPES, is_baseline
 from qcompare.study.spec import Study
-from qcompare.ui.pages import empty, page
-from qcompare.ui.parts import PageState, Panel, job_states, markup, warn
+from qcompare.ui.pages import empty, opening, page
+from qcompare.ui.parts import PageState, Panel, job_states, markup, nothing_open, warn
 from qcompare.ui.tabs import Tab, TabContext
 from qcompare.words import gettext, gettext_noop, translate
 
@@ -33,7 +33,7 @@ WEIGHTS_SHARE = 0.85
 
 def build_explorer(context: TabContext) -> list[Panel]:
     """Lay out the tab in the current page."""
-    shown = markup(empty(), elem_id="qc-explorer")
+    shown = markup(opening(), elem_id="qc-explorer")
     with gr.Row(visible=False, elem_id="qc-evaluate") as row:
         asked = gr.Textbox("", visible=False)
         evaluate = gr.Button(gettext("Evaluate this budget"), variant="primary", scale=0, min_width=240)
@@ -86,7 +86,7 @@ def _start(settings: Settings, study_id: str, wanted: str) -> Any:
 def _show(state: PageState) -> list[Any]:
     hidden = gr.update(visible=False)
     if not state.study_ids:
-        return [empty(), hidden]
+        return [nothing_open(state), hidden]
     try:
         selection = read_selection(state.store, state.study_ids)
     except QCompareError as error:

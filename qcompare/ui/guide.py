@@ -13,9 +13,7 @@ STEPS = (
     (gettext_noop("Model"), gettext_noop("Choose the model to make smaller. The demo is small and always works.")),
     (
         gettext_noop("Compress"),
-        gettext_noop(
-            "Choose how small it should get and which recipes to compare. The ticked ones are a good start."
-        ),
+        gettext_noop("Choose how small it should get and which recipes to compare. The defaults are fine."),
     ),
     (
         gettext_noop("Measure"),

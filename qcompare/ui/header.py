@@ -6,11 +6,14 @@ from typing import Any
 
 import gradio as gr
 
+from qcompare.jobs.library import rename as rename_study
 from qcompare.present import numbers
+from qcompare.settings import Settings
+from qcompare.store import Store
 from qcompare.study.ids import format_ids
 from qcompare.study.records import Status
 from qcompare.ui.pages import page
-from qcompare.ui.parts import PageState, Panel, markup
+from qcompare.ui.parts import QUIET, WITH_MESSAGES, PageState, Panel, markup, study_exists, warn_on_error
 from qcompare.ui.texts import PRODUCT, STATUS_WORDS
 from qcompare.words import gettext
 
@@ -26,8 +29,8 @@ class Header:
     panel: Panel
 
 
-def build_header() -> Header:
-    """Lay out the header in the current page."""
+def build_header(settings: Settings, study_id: gr.Textbox) -> Header:
+    """Lay out the header in the current page; the name of the open study can be changed in its place."""
     with gr.Row(elem_id="qc-header", equal_height=True):
         markup(page("brand", product=PRODUCT), elem_id="qc-brand", scale=0, min_width=200)
         picker = gr.Dropdown(
@@ -40,8 +43,34 @@ def build_header() -> Header:
             scale=1,
             min_width=200,
         )
+        name = gr.Textbox(
+            label=gettext("Name"), visible=False, show_label=False, container=False, max_lines=1, elem_id="qc-name",
+            scale=1, min_width=200,
+        )  # fmt: skip
+        rename = gr.Button(gettext("Rename"), visible=False, size="sm", scale=0, min_width=0, elem_id="qc-rename")
         running = markup(page("header", running=0, waiting=0), elem_id="qc-status", scale=0, min_width=120)
-    return Header(picker, Panel("header", [picker, running], _token, _show))
+    rename.click(lambda study: _named(settings, study), study_id, [name, picker], **QUIET).then(
+        None, None, None, js="() => document.querySelector('#qc-name :is(input, textarea)')?.focus()", **QUIET
+    )
+    gr.on(
+        [name.submit, name.blur], lambda study, text: _renamed(settings, study, text), [study_id, name],
+        [name, picker], **WITH_MESSAGES,
+    )  # fmt: skip
+    return Header(picker, Panel("header", [picker, rename, running], _token, _show))
+
+
+def _named(settings: Settings, study_id: str) -> list[Any]:
+    """The field with the name of the open study, in place of the picker."""
+    return warn_on_error(
+        lambda: [gr.update(value=Store(settings.home).study(study_id).name, visible=True), gr.update(visible=False)],
+        [gr.skip(), gr.skip()],
+    )
+
+
+def _renamed(settings: Settings, study_id: str, name: str) -> list[Any]:
+    """The picker again, with the new name."""
+    done = warn_on_error(lambda: rename_study(study_id, name, settings), None)
+    return [gr.update(visible=done is None), gr.update(visible=done is not None)]
 
 
 def _token(state: PageState) -> Hashable:
@@ -49,7 +78,7 @@ def _token(state: PageState) -> Hashable:
 
 
 def _show(state: PageState) -> list[Any]:
-    studies = state.store.studies()
+    studies = [study for study in state.store.studies() if not study.asked_of]
     shown = studies[:PICKED_FROM] + [study for study in studies[PICKED_FROM:] if study.id == state.study_id]
     choices = [
         (f"{s.name} · {numbers.day(s.created)} · {gettext(STATUS_WORDS[s.status.value])}", s.id) for s in shown
@@ -61,5 +90,6 @@ def _show(state: PageState) -> list[Any]:
     chosen = shown_now if shown_now in [value for _, value in choices] else None
     return [
         gr.update(choices=choices, value=chosen, visible=bool(studies)),
+        gr.update(visible=study_exists(state)),
         page("header", running=counts[Status.RUNNING], waiting=counts[Status.QUEUED]),
     ]

@@ -23,6 +23,11 @@ def empty(text: str = "") -> str:
     return page("empty", text=text or gettext(NO_STUDY), start=not text)
 
 
+def opening() -> str:
+    """What stands until a page knows what it shows."""
+    return empty(gettext("Opening …"))
+
+
 @cache
 def _environment() -> Environment:
     found = environment(TEMPLATES)

@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
+from qcompare.compare.table import Comparison, read_comparison
 from qcompare.errors import NotFound, QCompareError
 from qcompare.store import Store
 from qcompare.study.ids import StudyIds
+from qcompare.ui.pages import empty
 from qcompare.ui.shared import Memory
-from qcompare.words import language, translate
+from qcompare.words import gettext, language, translate
 
 T = TypeVar("T")
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -91,6 +93,23 @@ def warn_on_error(act: Callable[[], T], otherwise: T) -> T:
         return otherwise
 
 
+def comparison_of(state: PageState) -> Comparison:
+    """The comparison of the studies that are looked at; the parts of a page and all its visitors share it.
+
+    Raises:
+        QCompareError: as `read_comparison`.
+    """
+    key = ("comparison", state.store.home, answer_states(state))
+    return DRAWN.answer(key, lambda: read_comparison(state.store, state.study_ids))
+
+
+def nothing_open(state: PageState) -> str:
+    """What stands where no study is open: the way to one."""
+    if state.store.newest() is None:
+        return empty()
+    return empty(gettext("No study is open: choose one at the top of the page, or in History."))
+
+
 def study_exists(state: PageState) -> bool:
     """The study that the address names is in the store."""
     try:
@@ -103,6 +122,11 @@ def job_states(state: PageState) -> Hashable:
     """A token that changes when a job of the study, or of one of the studies, begins or ends."""
     jobs = (job for study_id in state.study_ids for job in state.store.jobs(study_id))
     return state.study_ids, tuple((job.id, job.status) for job in jobs)
+
+
+def answer_states(state: PageState) -> Hashable:
+    """As `job_states`; changes also with the margin, on which the answer depends."""
+    return job_states(state), tuple(state.store.study(study_id).spec.margin for study_id in state.study_ids)
 
 
 def markup(html: str = "", **options: Any) -> gr.HTML:

@@ -3,7 +3,7 @@
 from qcompare.words import gettext_noop
 
 PRODUCT = "qcompare"
-PITCH = gettext_noop("Compress a model in every way, ask the same questions, see which one to ship.")
+PITCH = gettext_noop("Compress a model several ways, ask the same questions, see which one to ship.")
 
 FORMAT_TEXTS: dict[str, str] = {
     "auto_round": gettext_noop("auto-round's own; transformers loads it. MXFP, W2 to W8."),

@@ -29,11 +29,13 @@ def test_a_chosen_recipe_stands_beside_those_of_its_size_and_the_lowest(home: Pa
 def test_what_is_significant_is_said_and_nothing_else(home: Path) -> None:
     (sentence,) = choosing_paid(measured(home, limit=100))
     assert sentence == (
-        "At 5 bits Mixed answers more questions right than Uniform, Head high and Tail high. "
+        "At 5 bits Mixed answers more questions right than Uniform, Output end high and Input end high. "
         "Its predictions are closer to the original’s than all of theirs."
     )
     (few,) = choosing_paid(measured(home, limit=4))
-    assert few.startswith("At 5 bits the questions show no significant gain of Mixed over Uniform, Head high and")
+    assert few.startswith(
+        "At 5 bits the questions show no significant gain of Mixed over Uniform, Output end high and"
+    )
 
 
 def test_without_a_chosen_recipe_nothing_is_said(home: Path) -> None:

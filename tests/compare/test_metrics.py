@@ -11,9 +11,9 @@ from qcompare.compare.questions import Change, read_questions
 from qcompare.compare.selection import read_selection
 from qcompare.compare.table import Comparison, compare
 from qcompare.evaluate.metrics import Aggregation, resampled
+from qcompare.present.answer import answer
 from qcompare.present.html import questions_html, table_html
 from qcompare.present.render import render
-from qcompare.present.verdict import verdict
 from qcompare.store import Store
 from qcompare.study.result import TaskScore
 from qcompare.study.samples import Sample
@@ -84,7 +84,7 @@ def test_a_study_of_perplexities_alone_says_where_to_look(home: Path) -> None:
     _, found = comparison(home, (), {"bf16": 0.0, "uniform": 0.2})
     assert found.rows[1].unpaired_because is None
     assert found.rows[1].metric("wikitext") is not None
-    assert "the table shows their metrics" in verdict(found).plain.claim
+    assert "the table shows their metrics" in answer(found).plain.claim
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.005])

@@ -56,7 +56,7 @@ def test_search_looks_in_question_and_options_whatever_the_case(home: Path) -> N
 def test_every_recipe_says_how_likely_it_found_each_option(home: Path) -> None:
     store, job_id = job(home)
     found = read_questions(store, job_id, "piqa", Change.LOST)
-    assert tuple(map(str, found.recipes)) == ("BF16", "Uniform", "Head high", "Tail high", "Mixed")
+    assert tuple(map(str, found.recipes)) == ("BF16", "Uniform", "Output end high", "Input end high", "Mixed")
     question = found.shown[0]
     assert [option.is_answer for option in question.options] == [True, False, False, False]
     assert question.right[:2] == (True, False)

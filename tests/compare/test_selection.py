@@ -10,13 +10,13 @@ from qcompare.compare.selection import read_selection
 from qcompare.compare.sensitivity import read_layer_scores
 from qcompare.compare.table import Comparison, read_comparison
 from qcompare.errors import NotFound, QCompareError
+from qcompare.present.answer import answer
 from qcompare.present.caveats import caveats
 from qcompare.present.html import table_html
 from qcompare.present.layer_map import layer_maps
 from qcompare.present.render import render
 from qcompare.present.report import report
 from qcompare.present.side_by_side import side_by_side
-from qcompare.present.verdict import verdict
 from qcompare.store import Store
 from qcompare.study.ids import StudyIds
 from qcompare.study.records import StudyRecord
@@ -40,7 +40,7 @@ def finished_with(home: Path, spec: Study, **changes: object) -> StudyRecord:
 
 def test_rows_of_both_stand_in_one_table_and_what_is_the_same_stands_once(home: Path) -> None:
     found, _ = both(home, Study(recipes=("bf16", "uniform", "mixed")), Study(recipes=("bf16", "uniform", "tail")))
-    assert [str(row.title) for row in found.rows] == ["BF16", "Uniform", "Mixed", "Tail high"]
+    assert [str(row.title) for row in found.rows] == ["BF16", "Uniform", "Mixed", "Input end high"]
     assert [*map(str, found.set_apart)] == [""]
     assert "The same in several studies, shown once: BF16, Uniform." in caveats(found)
 
@@ -63,7 +63,7 @@ def test_other_schemes_are_named_in_rows_and_verdict(home: Path) -> None:
     newer = finished_with(home, other, layer_config={"model.layers.0.a": "W4A16"})
     found = read_comparison(Store(home), (older.id, newer.id))
     assert [str(row.title) for row in found.rows] == ["BF16", "Mixed · MXFP4/MXFP8", "Mixed · W4A16/W8A16"]
-    assert "the mixed recipe (MXFP4/MXFP8)" in verdict(found).plain.text
+    assert "Mixed · MXFP4/MXFP8" in answer(found).plain.text
 
 
 def test_rows_that_only_their_study_tells_apart_bear_its_id(home: Path) -> None:
@@ -120,14 +120,14 @@ def test_answers_maps_and_questions_are_those_of_all_studies(home: Path) -> None
     store = Store(home)
     selection = read_selection(store, names)
     answers = side_by_side(selection)
-    assert [[column.title for column in each.columns] for each in answers] == [["BF16", "Mixed", "Tail high"]] * len(
-        answers
-    )
+    assert [[column.title for column in each.columns] for each in answers] == [
+        ["BF16", "Mixed", "Input end high"]
+    ] * len(answers)
     maps = layer_maps(selection, read_layer_scores(store, selection))
-    assert [each.title for each in maps] == ["Mixed", "Tail high"]
+    assert [each.title for each in maps] == ["Mixed", "Input end high"]
     tail = next(job for job in selection.jobs if job.recipe == "tail")
     found = read_questions(store, tail.id, "piqa", among=names)
-    assert [*map(str, found.recipes)] == ["BF16", "Mixed", "Tail high"]
+    assert [*map(str, found.recipes)] == ["BF16", "Mixed", "Input end high"]
 
 
 def test_the_report_and_all_text_forms_hold_all_studies(home: Path) -> None:
@@ -135,7 +135,7 @@ def test_the_report_and_all_text_forms_hold_all_studies(home: Path) -> None:
     page = report(Store(home), names)
     assert page.count("Study file: ") == 2
     for text in (page, *(render(found, format) for format in ("table", "md", "latex", "json"))):
-        assert "Tail high" in text and "Mixed" in text
+        assert "Input end high" in text and "Mixed" in text
 
 
 def test_only_questions_of_rows_that_are_compared_are_counted(home: Path) -> None:
@@ -143,8 +143,8 @@ def test_only_questions_of_rows_that_are_compared_are_counted(home: Path) -> Non
     found, _ = both(home, *specs)
     assert {row.group for row in found.rows} == {0, 1}
     assert (found.questions, found.tasks) == (50, ("piqa",))
-    assert "50 questions a recipe." in caveats(found)
-    assert "300" not in verdict(found).plain.text
+    assert "50 questions per recipe." in caveats(found)
+    assert "300" not in answer(found).plain.text
 
 
 def test_several_studies_are_one_in_the_stored_form(home: Path) -> None:
@@ -152,7 +152,7 @@ def test_several_studies_are_one_in_the_stored_form(home: Path) -> None:
     stored = json.loads(render(found, "json"))
     assert stored["study_id"] == ",".join(names)
     assert stored["name"].endswith(" and 1 other")
-    assert [row["title"] for row in stored["rows"]] == ["BF16", "Mixed", "Tail high"]
+    assert [row["title"] for row in stored["rows"]] == ["BF16", "Mixed", "Input end high"]
 
 
 def test_messages_are_translated_where_they_are_shown(home: Path) -> None:

@@ -21,7 +21,13 @@ def read(home: Path) -> Comparison:
 
 def test_rows_stand_in_the_order_of_the_jobs(home: Path) -> None:
     finished_study(home)
-    assert [str(row.title) for row in read(home).rows] == ["BF16", "Uniform", "Head high", "Tail high", "Mixed"]
+    assert [str(row.title) for row in read(home).rows] == [
+        "BF16",
+        "Uniform",
+        "Output end high",
+        "Input end high",
+        "Mixed",
+    ]
 
 
 def test_several_budgets_are_named_in_the_titles(home: Path) -> None:
@@ -108,8 +114,8 @@ def test_unknown_study_is_not_found(home: Path) -> None:
 def test_caveats_name_simulation_and_demo_data(home: Path) -> None:
     finished_study(home)
     text = " ".join(caveats(read(home)))
-    assert "100 questions a recipe" in text
-    assert "Simulated" in text
+    assert "100 questions per recipe" in text
+    assert "Accuracy is true to the format; speed was not measured." in text
     assert "demo bundle" in text
 
 

@@ -58,3 +58,27 @@ def test_own_texts_too_short_for_a_divergence_leave_their_scores(
     result = store.folder(job.id).result()
     assert result.divergence is None
     assert result.tasks
+
+
+def test_a_study_that_goes_on_with_more_questions_computes_only_the_new_ones(
+    tiny_llama: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submit, "ensure_running", lambda settings: None)
+    questions = tmp_path / "mine.csv"
+    lines = [f"What is {n} plus {n}?,{2 * n},{n},7{n},A" for n in range(12)]
+    questions.write_text("\n".join(["question,A,B,C,answer", *lines]) + "\n", encoding="utf-8")
+    study = Study(
+        model=str(tiny_llama), tasks=(str(questions),), limit=4, recipes=("bf16", "uniform"), prompts=(),
+        divergence=None,
+    )  # fmt: skip
+    store, record = Store(settings.home), submit.submit(study, settings, name="mine")
+    for job in store.jobs(record.id):
+        run_job(store, job, settings)
+    more = submit.ask_more(record.id, 10, settings)
+    assert (more.name, more.spec.limit) == ("mine · 10 questions", 10)
+    for job in store.jobs(more.id):
+        run_job(store, job, settings)
+    for before, after in zip(store.results(record.id), store.results(more.id), strict=True):
+        assert (before.tasks[0].n, after.tasks[0].n) == (4, 10)
+        assert (before.reused_requests, after.reused_requests) == (0, 12)
+    assert submit.ask_more(more.id, 12, settings).name == "mine · 12 questions"

@@ -1,5 +1,6 @@
 """What a job's process is like for the libraries that run in it."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from qcompare.jobs.worker import about_this_study
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.spec import Study
@@ -50,3 +52,9 @@ def test_a_batch_is_encoded_by_several_threads_and_a_forked_child_still_encodes(
     assert words[-4::2] == ["threads", "child"], done.stderr
     assert int(words[-3]) >= 1
     assert words[-1] == "0"
+
+
+def test_lines_on_bits_that_are_not_the_studys_are_left_out_of_the_log() -> None:
+    lines = ("AutoScheme final avg_bits: quant layers=%.4f (target=%.4f)", "quantized 7/7 layers")
+    records = [logging.LogRecord("autoround", logging.INFO, "", 0, line, None, None) for line in lines]
+    assert [about_this_study(record) for record in records] == [False, True]

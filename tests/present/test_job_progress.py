@@ -37,6 +37,14 @@ def test_every_status_has_words(status: Status, words: str) -> None:
     assert job_progress(job(status), None, now=0.0).words == words
 
 
+def test_a_paused_job_says_so_and_keeps_its_time() -> None:
+    assert job_progress(job(Status.QUEUED), None, now=0.0, paused=True).words == "paused"
+    stopped = job_progress(job(Status.QUEUED, started=10.0, finished=40.0), None, now=99.0, paused=True)
+    assert (stopped.words, stopped.elapsed) == ("paused, resume goes on where it stopped", 30.0)
+    again = job_progress(job(Status.RUNNING, started=100.0, spent=30.0), None, now=105.0)
+    assert again.elapsed == 35.0
+
+
 def test_a_finished_job_stops_its_clock() -> None:
     assert job_progress(job(Status.SUCCESS, started=10.0, finished=15.0), None, now=99.0).elapsed == 5.0
 
@@ -57,7 +65,8 @@ def test_overview_counts_what_matters() -> None:
         ("a b c", "a b d", "same for 2 words", "d"),
         ("a b c", "a b", "same for 2 words, then ends", ""),
         ("a", "a b", "same for 1 word", "b"),
-        ("a", "", "same for 0 words, then ends", ""),
+        ("a b", "c b", "differs from the first word", "c"),
+        ("a", "", "differs from the first word", ""),
     ],
 )
 def test_agreement_in_words(baseline: str, text: str, said: str, word: str) -> None:

@@ -24,9 +24,9 @@ def finished(home: Path) -> Comparison:
     return read_comparison(Store(home), (study.id,))
 
 
-def test_every_recipe_has_a_colour_of_its_own() -> None:
-    colours = [palette.colour(recipe) for recipe in ALL_RECIPES]
-    assert len(set(colours)) == len(colours)
+def test_every_recipe_has_a_colour_and_marker_of_its_own() -> None:
+    looks = [(palette.colour(recipe), palette.marker(recipe)) for recipe in ALL_RECIPES]
+    assert len(set(looks)) == len(looks)
     assert palette.colour("brand_new") in palette.OTHERS
 
 
@@ -38,7 +38,13 @@ def test_bars_bear_recipe_colours_and_intervals(finished: Comparison) -> None:
 
 def test_bits_plot_marks_the_budget_and_bf16(finished: Comparison) -> None:
     figure = accuracy_against_bits(finished)
-    assert [trace.name for trace in figure.data] == ["best trade-offs", "Uniform", "Head high", "Tail high", "Mixed"]
+    assert [trace.name for trace in figure.data] == [
+        "best trade-offs",
+        "Uniform",
+        "Output end high",
+        "Input end high",
+        "Mixed",
+    ]
     texts = {note.text for note in figure.layout.annotations}
     assert "budget 5" in texts
     assert any(text.startswith("BF16") for text in texts)
@@ -109,7 +115,7 @@ def test_an_older_study_says_that_its_scores_were_not_stored(home: Path) -> None
 
 def test_bubbles_grow_with_the_distance_from_bf16(finished: Comparison) -> None:
     sizes = {trace.name: trace.marker.size[0] for trace in size_bubbles(finished).data}
-    assert sizes["BF16"] < sizes["Mixed"] < sizes["Tail high"] < sizes["Head high"] < sizes["Uniform"]
+    assert sizes["BF16"] < sizes["Mixed"] < sizes["Input end high"] < sizes["Output end high"] < sizes["Uniform"]
 
 
 def test_layer_maps_show_only_recipes_that_mix(home: Path) -> None:
@@ -123,7 +129,7 @@ def test_layer_maps_show_only_recipes_that_mix(home: Path) -> None:
 def test_layer_map_says_in_words_where_the_high_scheme_lies(home: Path) -> None:
     study = finished_study(home)
     head = maps_of(home, study)[0]
-    assert head.text.startswith("Head high: 56 of 210 layers at MXFP8, in blocks 22 to 29")
+    assert head.text.startswith("Output end high: 56 of 210 layers at MXFP8, in blocks 22 to 29")
 
 
 def test_layer_map_figure_has_a_panel_a_recipe(home: Path) -> None:

@@ -37,7 +37,7 @@ def half_done(home: Path) -> Comparison:
 
 def test_table_has_a_line_a_recipe_with_percent_bits_and_size(finished: Comparison) -> None:
     lines = render(finished, "table").splitlines()
-    mixed = next(line for line in lines if "Mixed" in line)
+    mixed = next(line for line in lines if line.strip().startswith("Mixed "))
     assert "%)" in mixed and "4.99" in mixed and "5.24" in mixed and "MB" in mixed and "±" in mixed
     assert "(100%)" in next(line for line in lines if "BF16 " in line and "±" in line)
 

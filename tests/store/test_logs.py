@@ -78,3 +78,10 @@ def test_the_whole_log_is_what_it_was_when_asked_for(log: Path) -> None:
     pieces = in_pieces(log, size)
     append(log, "later\n")
     assert b"".join(pieces) == log.read_bytes()[:size]
+
+
+def test_colours_of_a_terminal_are_left_out(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text("\x1b[33;1mWARNING\x1b[0m tuned \x1b[2K\x1b]0;title\x07done\n", encoding="utf-8")
+    assert read_since(log, 0).lines == "WARNING tuned done\n"
+    assert find_lines(log, "tuned").lines == ("WARNING tuned done",)

@@ -1,5 +1,6 @@
 """The store: queue order, claims by several processes, results published whole or not at all."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -104,3 +105,18 @@ def test_log_tail_is_the_end_in_whole_lines(store: Store) -> None:
 
 def test_progress_bars_in_logs_show_their_last_state() -> None:
     assert resolve_carriage_returns("a 1%\ra 2%\nb\r\n") == "a 2%\nb\n"
+
+
+def test_time_that_earlier_attempts_took_is_kept_over_pause_and_resume(home: Path) -> None:
+    store = Store(home)
+    (job, *_) = store.jobs(add(store))
+    for then in (Status.QUEUED, Status.CANCELLED):
+        claimed = store.claim("cpu")
+        assert claimed and claimed.id == job.id
+        time.sleep(0.05)
+        store.ask_to_stop([job.id], then)
+        store.stopped(job.id)
+    store.queue_again([job.id])
+    again = store.claim("cpu")
+    assert again and again.finished is None
+    assert 0.1 <= again.spent < 5

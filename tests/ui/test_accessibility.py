@@ -55,7 +55,7 @@ def test_the_verdict_and_a_score_are_reached_by_keyboard(study_page: str, open_p
     expect(page.locator(".qc-cell").first).to_be_visible()
     page.locator("#qc-plain").focus()
     page.keyboard.press("ArrowRight")
-    expect(page.get_by_text("Holm over 4")).to_be_visible()
+    expect(page.get_by_text("Holm-corrected over 4").first).to_be_visible()
     page.locator(".qc-cell").nth(5).focus()
     page.keyboard.press("Enter")
     expect(page.locator(".qc-question").first).to_be_visible()

@@ -68,7 +68,7 @@ def test_a_budget_that_cannot_be_reached_is_one_line(app: str, open_page: Open) 
 def test_the_study_file_follows_the_widgets(app: str, open_page: Open) -> None:
     page = open_page(app)
     page.get_by_role("button", name="6 bits").click()
-    page.get_by_role("checkbox", name="Tail high").uncheck()
+    page.get_by_role("checkbox", name="Input end high").uncheck()
     page.get_by_role("radio", name="Standard").check()
     page.get_by_text("Study file and command").click()
     for line in ("- 6.0", "limit: 100"):
@@ -99,13 +99,13 @@ def test_a_dropped_file_that_is_no_study_is_refused_in_one_line(app: str, open_p
 def test_results_show_headline_table_and_plots(app: str, shared_home: Path, open_page: Open) -> None:
     study = finished_study(shared_home, Study(limit=100))
     page = open_page(f"{app}?study={study.id}&tab=results")
-    expect(page.locator("#qc-verdict h2:visible")).to_contain_text("keeps about 93 of 100 correct answers")
+    expect(page.locator("#qc-verdict h2:visible")).to_contain_text("If you ship one: Mixed, 5 bits")
     rows = page.locator("#qc-table tbody tr")
     expect(rows).to_have_count(5)
     expect(rows.nth(4)).to_contain_text("0.5950 (93.0%)")
     expect(page.locator("#qc-table tr.qc-best")).to_contain_text("Mixed")
     expect(page.locator(".js-plotly-plot")).to_have_count(7)
-    expect(page.locator("#qc-verdict")).to_contain_text("speed is not measured")
+    expect(page.locator("#qc-verdict")).to_contain_text("speed was not measured")
 
 
 def test_a_cell_opens_its_questions_which_can_be_filtered_and_searched(
@@ -144,16 +144,16 @@ def test_the_report_is_downloaded_and_opens_without_the_app(
     saved = tmp_path / download.value.suggested_filename
     download.value.save_as(saved)
     page.goto(saved.as_uri())
-    expect(page.locator("h2:visible").first).to_contain_text("keeps about 93 of 100")
+    expect(page.locator("h2:visible").first).to_contain_text("If you ship one: Mixed, 5 bits")
     expect(page.locator(".js-plotly-plot svg.main-svg").first).to_be_visible()
 
 
 def test_the_verdict_changes_its_wording(app: str, shared_home: Path, open_page: Open) -> None:
     study = finished_study(shared_home, Study(limit=100))
     page = open_page(f"{app}?study={study.id}&tab=results")
-    expect(page.get_by_text("Holm over 4")).to_be_hidden()
+    expect(page.get_by_text("Holm-corrected over 4").first).to_be_hidden()
     page.get_by_text("Expert", exact=True).click()
-    expect(page.get_by_text("Holm over 4")).to_be_visible()
+    expect(page.get_by_text("Holm-corrected over 4").first).to_be_visible()
 
 
 def test_generations_are_text_and_marked_where_they_differ(app: str, shared_home: Path, open_page: Open) -> None:
@@ -168,26 +168,30 @@ def test_generations_are_text_and_marked_where_they_differ(app: str, shared_home
     assert page.title() == "qcompare"
 
 
-def test_an_own_prompt_becomes_a_study_of_that_prompt_alone(app: str, shared_home: Path, open_page: Open) -> None:
+def test_an_own_prompt_joins_the_study_that_it_is_asked_of(app: str, shared_home: Path, open_page: Open) -> None:
     study = finished_study(shared_home)
     page = open_page(f"{app}?study={study.id}&tab=generations")
     page.get_by_text("Ask your own prompt").click()
     page.locator("#qc-own").get_by_role("button", name="Ask", exact=True).click()
     expect(page.get_by_text("the prompt is empty")).to_be_visible()
     page.locator("#qc-own-prompt textarea").fill(NASTY)
-    for recipe in ("Uniform", "Head high", "Tail high"):
+    for recipe in ("Uniform", "Output end high", "Input end high"):
         page.locator("#qc-own").get_by_role("checkbox", name=recipe).uncheck()
     page.locator("#qc-own").get_by_role("button", name="Ask", exact=True).click()
-    expect(page.locator("#qc-generations")).to_contain_text("No answers yet")
+    expect(page.locator("#qc-generations")).to_contain_text("0 of 2 recipes done")
+    expect(page).to_have_url(re.compile(study.id))
+    assert Store(shared_home).newest() == study.id
     asked = Store(shared_home).studies()[0].spec
     assert (asked.prompts, [recipe.name for recipe in asked.recipes], asked.tasks) == (
         (NASTY,),
         ["bf16", "mixed"],
         (),
     )
+    page.locator("#qc-own-before input").click()
+    page.get_by_role("option").last.click()
     page.locator("#qc-own-prompt textarea").fill("And why?")
     page.locator("#qc-own").get_by_role("button", name="Ask", exact=True).click()
-    expect(page.locator("#qc-own-before input")).to_have_value(re.compile("And why\\?$"))
+    expect(page.locator("#qc-generations")).to_contain_text("“And why?”")
     assert Store(shared_home).studies()[0].spec.prompts == ((NASTY, "And why?"),)
     assert page.title() == "qcompare"
 
@@ -348,9 +352,9 @@ def test_history_finds_renames_clones_and_deletes(app: str, shared_home: Path, o
     expect(rows).to_have_count(1)
     expect(rows.first).to_contain_text("Tuesday <b>run")
     assert Store(shared_home).study(study.id).tags == ("paper", "8B")
-    page.get_by_role("button", name="Pack into one file").click()
+    page.get_by_role("button", name="Export study").click()
     expect(page.locator("#qc-chosen")).to_contain_text(".qcompare")
-    page.get_by_role("button", name="Clone into the form").click()
+    page.get_by_role("button", name="Copy settings to New").click()
     expect(page.locator("#qc-estimate")).to_contain_text("2 recipes × 308 questions")
     expect(page.get_by_role("textbox", name="Prompts")).to_have_value("Hi there")
     page.get_by_role("tab", name="History").click()
@@ -422,3 +426,61 @@ def test_a_phone_never_scrolls_the_page_sideways(app: str, shared_home: Path, op
     expect(page.get_by_role("tab", selected=True)).to_be_visible()
     page.wait_for_timeout(300)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_margin_changes_what_to_ship(app: str, shared_home: Path, open_page: Open) -> None:
+    study = finished_study(shared_home, Study(limit=100))
+    page = open_page(f"{app}?study={study.id}&tab=results")
+    claim = page.locator("#qc-verdict h2:visible")
+    expect(claim).to_contain_text("If you ship one: Mixed")
+    margin = page.locator("#qc-margin input")
+    margin.fill("30")
+    margin.press("Enter")
+    expect(claim).to_contain_text("Ship this: Uniform.")
+    expect(page.locator("#qc-verdict")).to_contain_text("They perform the same; take the smaller")
+
+
+def test_more_questions_are_asked_by_a_button(app: str, shared_home: Path, open_page: Open) -> None:
+    study = finished_study(shared_home, Study(limit=30, tasks=("piqa",), recipes=("bf16", "tail", "mixed")))
+    page = open_page(f"{app}?study={study.id}&tab=results")
+    expect(page.locator("#qc-verdict h2:visible")).to_contain_text("No winner yet")
+    page.locator("#qc-ask-more").click()
+    expect(page.get_by_role("tab", selected=True)).to_have_text("Progress")
+    expect(page.locator(".qc-job")).to_have_count(3)
+    newest = Store(shared_home).studies()[0]
+    assert newest.id != study.id
+    assert newest.name == f"{study.name} · 400 questions"
+
+
+def test_an_address_of_no_study_opens_none(app: str, shared_home: Path, open_page: Open) -> None:
+    finished_study(shared_home)
+    page = open_page(f"{app}?study=nonsense&tab=results")
+    expect(page.get_by_text("unknown study 'nonsense'")).to_be_visible()
+    expect(page.locator("#qc-verdict")).to_contain_text("No study is open")
+
+
+def test_arrow_keys_move_between_choices_and_what_has_the_focus_is_seen(app: str, open_page: Open) -> None:
+    page = open_page(f"{app}?tab=new")
+    expect(page.locator("#qc-estimate")).to_contain_text("5 recipes × 100 questions")
+    page.wait_for_timeout(1000)
+    page.get_by_role("radio", name="Demo", exact=True).press("ArrowRight")
+    expect(page.get_by_role("radio", name="Hub")).to_be_checked()
+    expect(page.get_by_role("radio", name="Hub")).to_be_focused()
+    outline = "choice => getComputedStyle(choice.closest('label')).outlineStyle"
+    assert page.get_by_role("radio", name="Hub").evaluate(outline) == "solid"
+    page.locator("#qc-cards textarea").last.focus()
+    page.wait_for_timeout(500)
+    field, bar = page.locator("#qc-cards textarea").last.bounding_box(), page.locator("#qc-start").bounding_box()
+    assert field and bar and field["y"] + field["height"] <= bar["y"]
+
+
+def test_a_study_is_renamed_in_its_place(app: str, shared_home: Path, open_page: Open) -> None:
+    study = finished_study(shared_home)
+    page = open_page(f"{app}?study={study.id}&tab=results")
+    page.get_by_role("button", name="Rename").click()
+    field = page.locator("#qc-name").get_by_role("textbox")
+    expect(field).to_have_value(study.name)
+    field.fill("A name of its own")
+    field.press("Enter")
+    expect(page.locator("#qc-picker input")).to_have_value(re.compile("^A name of its own · "))
+    assert Store(shared_home).study(study.id).name == "A name of its own"

@@ -20,7 +20,7 @@ from qcompare.study.task import TASKS
 from qcompare.ui.app import study_of
 from qcompare.ui.new import compare_with, form
 from qcompare.ui.new.fill import fill
-from qcompare.ui.parts import PageState, Panel, refresh
+from qcompare.ui.parts import PageState, Panel, nothing_open, refresh
 from qcompare.ui.progress.tab import chosen_job
 from tests.synthetic import add_study, fail_job, finish_job, run_job
 from tests.tiny import write_gguf
@@ -163,6 +163,16 @@ def test_without_a_study_in_the_address_the_newest_opens(home: Path) -> None:
     older, newer = add_study(store), add_study(store)
     assert study_of(store, "") == newer.id
     assert study_of(store, older.id) == older.id
+
+
+def test_an_address_that_names_no_study_opens_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("qcompare.ui.app.warn", lambda error: said.append(str(error)))
+    store = Store(home)
+    add_study(store)
+    assert study_of(store, "nonsense") == ""
+    assert "nonsense" in said[0]
+    assert "No study is open: choose one" in nothing_open(PageState(store, (), ""))
 
 
 def test_every_task_and_recipe_is_offered_with_a_sentence() -> None:

@@ -37,7 +37,7 @@ def _fill_in(page: Page, model: Path) -> None:
     page.get_by_label("Folder").check()
     page.locator("#qc-model").get_by_role("textbox").fill(str(model))
     page.keyboard.press("Enter")
-    for recipe in ("Head high", "Tail high"):
+    for recipe in ("Output end high", "Input end high"):
         page.get_by_role("checkbox", name=recipe).uncheck()
     page.get_by_text("Tasks and questions").click()
     for task in ("LAMBADA", "HellaSwag", "WinoGrande"):

@@ -1,21 +1,25 @@
-"""Your own prompt on chosen recipes of a study: queued as a small study of that prompt alone, answered one by one.
+"""Your own prompt on chosen recipes of a study: queued as a small study of that prompt alone, whose answers appear in
+the study that it was asked of.
 
 A prompt may follow up on one of the study's: then the small study asks the conversation so far, and the new turn.
 """
 
+import time
+from collections.abc import Hashable
 from typing import Any
 
 import gradio as gr
 
-from qcompare.compare.selection import with_cache
+from qcompare.compare.asked import with_asked
+from qcompare.compare.selection import read_selection, with_cache
 from qcompare.errors import InvalidStudy, QCompareError
 from qcompare.jobs.submit import submit
-from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.prompts import Prompt, turns
 from qcompare.study.reading import parse_study
 from qcompare.study.spec import Study
 from qcompare.ui.parts import PageState, Panel, study_exists, warn
+from qcompare.ui.tabs import TabContext
 from qcompare.words import Message, gettext, translate, verbatim
 
 NAME_LETTERS = 40
@@ -26,8 +30,9 @@ NEW = ""
 """Where a prompt follows up on nothing."""
 
 
-def build_own_prompt(settings: Settings, study_id: gr.Textbox) -> Panel:
-    """Lay out the fold in the current page; when a prompt is asked, its study is opened."""
+def build_own_prompt(context: TabContext) -> Panel:
+    """Lay out the fold in the current page."""
+    settings = context.settings
     with gr.Accordion(gettext("Ask your own prompt"), open=False, visible=False, elem_id="qc-own") as fold:
         prompt = gr.Textbox(label=gettext("Prompt"), lines=2, max_lines=8, elem_id="qc-own-prompt")
         before = gr.Dropdown([], label=gettext("Follows up on"), elem_id="qc-own-before")
@@ -36,15 +41,31 @@ def build_own_prompt(settings: Settings, study_id: gr.Textbox) -> Panel:
 
     def start(study: str, text: str, follows: str | None, chosen: list[str]) -> Any:
         try:
-            spec = Store(settings.home).study(study).spec
-            asked = prompt_study(spec, text, chosen, spec.prompts[int(follows)] if follows else None)
-            return submit(asked, settings, name=f"Prompt: {' '.join(text.split())[:NAME_LETTERS]}").id
+            record = Store(settings.home).study(study)
+            talks = _prompts(Store(settings.home), record.id)
+            asked = prompt_study(record.spec, text, chosen, talks[int(follows)] if follows else None)
+            name = f"Prompt: {' '.join(text.split())[:NAME_LETTERS]}"
+            submit(asked, settings, name=name, asked_of=record.asked_of or record.id)
         except QCompareError as error:
             warn(error)
-            return gr.skip()
+            return [gr.skip(), gr.skip()]
+        gr.Info(gettext("Asked: the answers appear below as recipes finish."), duration=4)
+        return ["", str(time.time())]
 
-    ask.click(start, [study_id, prompt, before, recipes], study_id, show_progress="minimal", api_visibility="private")
-    return Panel("own prompt", [fold, before, recipes], lambda state: state.study_id, _offered)
+    ask.click(
+        start, [context.study_id, prompt, before, recipes], [prompt, context.acted],
+        show_progress="minimal", api_visibility="private",
+    )  # fmt: skip
+    return Panel("own prompt", [fold, before, recipes], _token, _offered)
+
+
+def _prompts(store: Store, study_id: str) -> tuple[Prompt, ...]:
+    """Those of the study, and those asked of it since."""
+    return with_asked(store, read_selection(store, (study_id,))).spec.prompts
+
+
+def _token(state: PageState) -> Hashable:
+    return state.study_id, len(state.store.asked_of(state.study_id))
 
 
 def prompt_study(study: Study, prompt: str, recipes: list[str], before: Prompt | None = None) -> Study:
@@ -71,7 +92,8 @@ def _offered(state: PageState) -> list[Any]:
     names = [verbatim(recipe.row_title) if recipe.row_title else Message(recipe.label) for recipe in spec.recipes]
     titles = [translate(with_cache(*pair)) for pair in zip(names, spec.recipes, strict=True)]
     choices = [(title, str(index)) for index, title in enumerate(titles)]
-    talks = [(" › ".join(map(_shortened, turns(prompt))), str(number)) for number, prompt in enumerate(spec.prompts)]
+    prompts = _prompts(state.store, state.study_id)
+    talks = [(" › ".join(map(_shortened, turns(prompt))), str(number)) for number, prompt in enumerate(prompts)]
     return [
         gr.update(visible=True),
         gr.update(

@@ -1,32 +1,47 @@
 """Generations: the answers to each prompt side by side, marked where they leave BF16's."""
 
+from collections.abc import Hashable
 from typing import Any
 
+from qcompare.compare.asked import with_asked
 from qcompare.compare.selection import read_selection
 from qcompare.errors import QCompareError
+from qcompare.present.job_progress import overview, read_job_progress
 from qcompare.present.side_by_side import side_by_side
+from qcompare.study.prompts import turns
+from qcompare.study.records import Status, StudyRecord
 from qcompare.ui.generations.own_prompt import build_own_prompt
-from qcompare.ui.pages import empty, page
-from qcompare.ui.parts import PageState, Panel, job_states, markup
+from qcompare.ui.pages import empty, opening, page
+from qcompare.ui.parts import PageState, Panel, job_states, markup, nothing_open
 from qcompare.ui.tabs import Tab, TabContext
 from qcompare.words import gettext, gettext_noop, translate
 
 
 def build_generations(context: TabContext) -> list[Panel]:
     """Lay out the tab in the current page."""
-    own = build_own_prompt(context.settings, context.study_id)
-    answers = markup(empty(), elem_id="qc-generations")
-    return [own, Panel("generations", [answers], job_states, _show)]
+    own = build_own_prompt(context)
+    answers = markup(opening(), elem_id="qc-generations")
+    return [own, Panel("generations", [answers], _token, _show)]
 
 
 TAB = Tab(gettext_noop("Generations"), build_generations)
 
 
+def _asked(state: PageState) -> list[StudyRecord]:
+    """The prompts asked of these studies since, oldest first."""
+    return [later for study_id in state.study_ids for later in state.store.asked_of(study_id)]
+
+
+def _token(state: PageState) -> Hashable:
+    later = PageState(state.store, tuple(study.id for study in _asked(state)), "")
+    return job_states(state), job_states(later)
+
+
 def _show(state: PageState) -> list[Any]:
     if not state.study_ids:
-        return [empty()]
+        return [nothing_open(state)]
     try:
-        selection = read_selection(state.store, state.study_ids)
+        selection = with_asked(state.store, read_selection(state.store, state.study_ids))
     except QCompareError as error:
         return [empty(translate(error.message))]
     if not selection.spec.prompts:
@@ -34,4 +49,9 @@ def _show(state: PageState) -> list[Any]:
     if not selection.results:
         text = gettext("No answers yet: they appear here as recipes finish. See Progress for where they are.")
         return [empty(text)]
-    return [page("generations", prompts=side_by_side(selection))]
+    waiting = [
+        (turns(study.spec.prompts[0])[-1], overview(read_job_progress(state.store, study.id)))
+        for study in _asked(state)
+        if study.status is not Status.SUCCESS
+    ]
+    return [page("generations", prompts=side_by_side(selection), waiting=waiting)]

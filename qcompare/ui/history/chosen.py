@@ -30,11 +30,11 @@ def build_chosen(context: TabContext) -> Panel:
         tags = gr.Textbox(label=gettext("Tags"), placeholder=gettext("paper, 8B: commas between"), max_lines=1)
         save = gr.Button(gettext("Save name and tags"), size="sm")
         with gr.Row(elem_classes="qc-buttons"):
-            clone = gr.Button(gettext("Clone into the form"), size="sm", min_width=144)
-            pack = gr.Button(gettext("Pack into one file"), size="sm", min_width=144)
+            clone = gr.Button(gettext("Copy settings to New"), size="sm", min_width=144)
+            pack = gr.Button(gettext("Export study"), size="sm", min_width=144)
             delete = gr.Button(gettext("Delete…"), size="sm", min_width=96)
         sure = gr.Button("", visible=False, variant="stop", size="sm")
-        file = gr.File(visible=False, label=gettext("Packed study"), interactive=False)
+        file = gr.File(visible=False, label=gettext("Exported study"), interactive=False)
     gr.on(
         [save.click, name.submit, tags.submit],
         lambda *values: warn_on_error(lambda: _save(settings, *values), None), [study_id, name, tags], None,

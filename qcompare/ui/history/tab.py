@@ -78,9 +78,7 @@ def build_history(context: TabContext) -> list[Panel]:
         state = gr.Dropdown(
             [(gettext("Any state"), ANY), *states], value=ANY, label=gettext("State"), scale=1, min_width=144
         )
-        incoming = gr.UploadButton(
-            gettext("Import a packed study"), file_types=[".zip"], scale=0, min_width=184, size="sm"
-        )
+        incoming = gr.UploadButton(gettext("Import study"), file_types=[".zip"], scale=0, min_width=184, size="sm")
     with gr.Row(elem_id="qc-library", equal_height=False):
         rows = markup(elem_id="qc-history", js_on_load=PRESSES, scale=5, min_width=320)
         with gr.Column(elem_id="qc-aside", scale=3, min_width=320):
@@ -129,7 +127,7 @@ def comparer(store: Store) -> Callable[[View], list[Any]]:
 
 def history_rows(store: Store, view: View, search: str, state: str, chosen: str) -> str:
     """The list as HTML: the newest that match."""
-    studies = store.studies()
+    studies = [study for study in store.studies() if not study.asked_of]
     found = store.search(search or "", None if state == ANY else Status(state), view.tag)
     tags = Counter(tag for study in studies for tag in study.tags)
     here = {study.id for study in studies}

@@ -24,7 +24,7 @@ class SizeTime:
 
     size: Size
     seconds: float | None
-    """None where this machine has not timed its tasks on this model yet."""
+    """The same estimate as below the cards; None until there is a plan."""
 
 
 UNTIMED = tuple(SizeTime(size, None) for size in SIZES)
@@ -63,7 +63,7 @@ def estimate(asked: StudyForm, settings: Settings) -> Estimate:
     """Plan what the widgets ask for; never raises a `QCompareError`."""
     reach = budget_range(asked.schemes)
     if not asked.model:
-        return Estimate(reach, asked.budget, hint=gettext("Choose a model to see time, memory and disk space here."))
+        return Estimate(reach, asked.budget, hint=gettext("Name a model to see time, memory and disk."))
     try:
         study = asked.study()
     except QCompareError as error:
@@ -93,4 +93,4 @@ def _fits(plan: Plan) -> str:
 
 def _timed(size: Size, facts: ModelFacts, study: Study, settings: Settings, past: Sequence[Past]) -> SizeTime:
     plan = plan_for(facts, study.model_copy(update={"tasks": size.tasks, "limit": size.limit}), settings, past)
-    return SizeTime(size, plan.seconds.likely if plan.tasks_timed else None)
+    return SizeTime(size, plan.seconds.likely)

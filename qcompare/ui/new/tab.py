@@ -206,13 +206,13 @@ def _size_choices(sizes: Sequence[SizeTime]) -> list[tuple[str, str]]:
 
 def _size_text(sized: SizeTime) -> str:
     size = sized.size
-    time = gettext("time not known yet") if sized.seconds is None else numbers.about(sized.seconds)
     points = f"{100 * detectable_difference(size.tasks, size.limit):.1g}"
     if size.limit is None:
         text = gettext("All questions, shows gaps over {points} points", points=points)
     else:
         text = gettext("{n} questions per task, shows gaps over {points} points", n=size.limit, points=points)
-    return f"{gettext(size.name)} · {time}\n{text}"
+    name = gettext(size.name)
+    return f"{name}\n{text}" if sized.seconds is None else f"{name} · {numbers.about(sized.seconds)}\n{text}"
 
 
 def _size_values(name: str) -> list[Any]:

@@ -12,8 +12,8 @@ from qcompare.errors import QCompareError
 from qcompare.present.job_progress import overview, read_job_progress
 from qcompare.study.records import Status
 from qcompare.ui.devices import build_devices
-from qcompare.ui.pages import empty, page
-from qcompare.ui.parts import QUIET, WITH_MESSAGES, PageState, Panel, markup
+from qcompare.ui.pages import opening, page
+from qcompare.ui.parts import QUIET, WITH_MESSAGES, PageState, Panel, markup, nothing_open
 from qcompare.ui.progress.actions import PRESSES, job_actions, performer, study_actions
 from qcompare.ui.progress.logs import build_log, chosen_job
 from qcompare.ui.progress.queue import build_queue
@@ -26,7 +26,7 @@ ROWS_A_SECOND = 40
 
 def build_progress(context: TabContext) -> list[Panel]:
     """Lay out the tab in the current page. Each panel is sent only when it has changed itself."""
-    rows = markup(empty(), js_on_load=PRESSES, elem_id="qc-rows")
+    rows = markup(opening(), js_on_load=PRESSES, elem_id="qc-rows")
     rows.pick(_picked, None, context.job_id, **QUIET)
     rows.act(performer(context.settings), None, context.acted, **WITH_MESSAGES)
     live = Panel("rows", [rows], _rows_token, _show_rows, live=True)
@@ -55,7 +55,7 @@ def _rows_token(state: PageState) -> Hashable:
 def _show_rows(state: PageState) -> list[Any]:
     rows = read_job_progress(state.store, state.study_id)
     if not rows:
-        return [_of_several(state) or empty()]
+        return [_of_several(state) or nothing_open(state)]
     chosen = chosen_job(rows, state.job_id)
     study, jobs = state.store.study(state.study_id), state.store.jobs(state.study_id)
     return [

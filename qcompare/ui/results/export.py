@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from qcompare.compare.choice import choose
 from qcompare.compare.selection import row_titles
 from qcompare.errors import NotFound, QCompareError
 from qcompare.export.model_card import agreement
@@ -16,7 +17,7 @@ from qcompare.store import Store
 from qcompare.study.formats import CHECKPOINT_FORMATS
 from qcompare.study.records import ExportState, Job, Status
 from qcompare.ui.pages import page
-from qcompare.ui.parts import WITH_MESSAGES, PageState, Panel, markup, study_exists, warn
+from qcompare.ui.parts import WITH_MESSAGES, PageState, Panel, comparison_of, markup, study_exists, warn
 from qcompare.ui.texts import FORMAT_TEXTS
 from qcompare.words import gettext, translate
 
@@ -36,7 +37,7 @@ def build_export(settings: Settings, store: Store) -> Panel:
     """Lay out the fold in the current page and wire its button."""
     choices = [(f"{format}\n{gettext(text)}", format) for format, text in FORMAT_TEXTS.items()]
     with gr.Accordion(
-        gettext("Export a checkpoint"), open=False, visible=False, elem_id="qc-export", elem_classes="qc-card"
+        gettext("Export checkpoint"), open=False, visible=False, elem_id="qc-export", elem_classes="qc-card"
     ) as fold:
         with gr.Row(equal_height=True):
             recipe = gr.Dropdown([], label=gettext("Recipe"), scale=2, min_width=200)
@@ -89,7 +90,18 @@ def _show(state: PageState) -> list[Any]:
         return [gr.update(visible=False), gr.skip(), ""]
     choices = [(translate(title), job_id) for job_id, title in row_titles(jobs).items()]
     lines = list(_lines(state, choices))
-    return [gr.update(visible=True), gr.update(choices=choices), page("exports", lines=lines)]
+    return [
+        gr.update(visible=True),
+        gr.update(choices=choices, value=_first(state, jobs)),
+        page("exports", lines=lines),
+    ]
+
+
+def _first(state: PageState, jobs: list[Job]) -> str:
+    """The recipe to be shipped, else the first one."""
+    ids = [job.id for job in jobs]
+    choice = choose(comparison_of(state))
+    return choice.pick.job_id if choice and choice.pick and choice.pick.job_id in ids else ids[0]
 
 
 def _lines(state: PageState, choices: list[tuple[str, str]]) -> Iterator[Line]:

@@ -4,19 +4,19 @@ from typing import Any
 
 import gradio as gr
 
-from qcompare.compare.answers import read_all_answers
 from qcompare.compare.selection import Selection, read_selection
 from qcompare.compare.sensitivity import read_layer_scores
-from qcompare.compare.table import Comparison, compare
+from qcompare.compare.table import Comparison
 from qcompare.errors import QCompareError
 from qcompare.present.figures import KINDS
 from qcompare.present.glossary import explained
 from qcompare.present.html import headline_html, table_html
 from qcompare.present.layer_map import layer_map_figure, layer_maps
 from qcompare.store import Store
-from qcompare.ui.pages import empty, page
-from qcompare.ui.parts import PageState, Panel, job_states, markup
+from qcompare.ui.pages import empty, opening, page
+from qcompare.ui.parts import PageState, Panel, answer_states, comparison_of, markup, nothing_open
 from qcompare.ui.results.export import build_export
+from qcompare.ui.results.more import build_more
 from qcompare.ui.results.questions import PRESSES, build_questions
 from qcompare.ui.results.take_away import build_take_away
 from qcompare.ui.tabs import Tab, TabContext
@@ -28,7 +28,8 @@ MAP_TITLE = gettext_noop("Which layer got which scheme")
 def build_results(context: TabContext) -> list[Panel]:
     """Lay out the tab in the current page."""
     store, study_id = context.store, context.study_id
-    words = markup(empty(), elem_id="qc-verdict")
+    words = markup(opening(), elem_id="qc-verdict")
+    more = build_more(context)
     take_away = build_take_away(store, study_id)
     table = markup(elem_id="qc-table", js_on_load=PRESSES)
     questions = build_questions(store, table, study_id)
@@ -37,8 +38,8 @@ def build_results(context: TabContext) -> list[Panel]:
         for kind in KINDS:
             figures += _figure(kind.title, min_width=440)
     figures += _figure(MAP_TITLE)
-    shown = Panel("results", [words, take_away, table, *figures], job_states, _show)
-    return [shown, questions, build_export(context.settings, store)]
+    shown = Panel("results", [words, take_away, table, *figures], answer_states, _show)
+    return [shown, more, questions, build_export(context.settings, store)]
 
 
 TAB = Tab(gettext_noop("Results"), build_results)
@@ -55,12 +56,11 @@ def _figure(title: str, min_width: int = 320) -> list[gr.blocks.Block]:
 
 def _show(state: PageState) -> list[Any]:
     if not state.study_ids:
-        return _nothing(empty())
+        return _nothing(nothing_open(state))
     try:
-        selection = read_selection(state.store, state.study_ids)
+        selection, comparison = read_selection(state.store, state.study_ids), comparison_of(state)
     except QCompareError as error:
         return _nothing(empty(translate(error.message)))
-    comparison = compare(selection, *read_all_answers(state.store, selection.results))
     shown = gr.update(visible=bool(selection.results))
     return [
         headline_html(comparison),
@@ -79,7 +79,7 @@ def _nothing(said: str) -> list[Any]:
 def _figures(comparison: Comparison) -> list[Any]:
     values: list[Any] = []
     for kind in KINDS:
-        words = kind.describe(comparison) if comparison.scored else ""
+        words = kind.describe(comparison) if comparison.best else ""
         values += _drawn(kind.draw(comparison), [words]) if words else [gr.update(visible=False), None, ""]
     return values
 

@@ -1,4 +1,4 @@
-"""Buttons that take results away: report, tables, the verdict as text."""
+"""Buttons that take results away: report, tables, the answer as text."""
 
 import base64
 import json
@@ -7,8 +7,8 @@ import gradio as gr
 
 from qcompare.compare.table import read_comparison
 from qcompare.errors import NotFound
+from qcompare.present.answer import answer
 from qcompare.present.take_away import FILES
-from qcompare.present.verdict import verdict
 from qcompare.store import Store
 from qcompare.study.ids import parse_ids
 from qcompare.ui.parts import markup
@@ -23,7 +23,7 @@ def build_take_away(store: Store, study_id: gr.Textbox) -> gr.Row:
         carried = gr.Textbox(visible=False)
         report, *files = FILES
         buttons = {report: gr.Button(gettext(FILES[report].title), size="sm", scale=0, min_width=96)}
-        copy = gr.Button(gettext("Copy as sentence"), size="sm", scale=0, min_width=152)
+        copy = gr.Button(gettext("Copy summary"), size="sm", scale=0, min_width=152)
         markup(gettext("Table and data:"), elem_classes=["qc-dim", "qc-beside"])
         for format in files:
             buttons[format] = gr.Button(
@@ -53,6 +53,6 @@ def _file(store: Store, study_id: str, format: str) -> str:
 
 def _sentence(store: Store, study_id: str) -> str:
     try:
-        return verdict(read_comparison(store, parse_ids(study_id))).plain.text
+        return answer(read_comparison(store, parse_ids(study_id))).plain.text
     except NotFound:
         return ""
