@@ -96,10 +96,19 @@ class Samples:
 
     def get(self, key: tuple[str, int]) -> Sample | None:
         """One question; None where the table lacks it."""
-        if key not in self._frame.index:
+        place = self._places.get(key)
+        if place is None:
             return None
-        (values,) = self._frame.loc[[key]].reset_index().to_dict("records")
-        return _sample({str(name): value for name, value in values.items()})
+        row = dict(zip(KEY, key, strict=True)) | {name: values[place] for name, values in self._columns.items()}
+        return _sample(row)
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, int], int]:
+        return {key: place for place, key in enumerate(self._frame.index)}
+
+    @cached_property
+    def _columns(self) -> dict[str, Any]:
+        return {str(name): self._frame[name].to_numpy() for name in self._frame}
 
 
 def write_samples(file: Path, samples: Iterable[Sample]) -> None:
