@@ -23,8 +23,11 @@ class Settings(BaseSettings):
     """Folder that holds all state: models, studies, caches."""
     bundle_dir: Path | None = None
     """Where the demo model and data are kept; several homes may share one. Default: `home/demo`."""
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
-    """`auto`, `cpu`, `cuda` or `cuda:N`: the devices that jobs may use."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$")] = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:N`, `xpu`, `xpu:N` or `mps`: the devices that jobs may use. `N` counts the visible
+    ones, as torch does."""
+    gpus_per_job: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    """GPUs that one job holds; `auto`: one, or as many as the model's size takes."""
     executor: str = "local"
     """What runs jobs, a name in `jobs.executors.EXECUTORS`."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

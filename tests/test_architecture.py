@@ -99,6 +99,7 @@ NAME_RECIPES = {
     "compare/fail_on.py": "what a condition calls the highest row",
     "compare/published.py": "rows of published tables",
     "models/machine.py": "a processor's unit that is called bf16",
+    "plan/memory.py": "the same",
 }
 
 

@@ -47,7 +47,7 @@ Model = Annotated[str | None, typer.Option(help="Compare this model instead of t
 def settings_from_options(
     ctx: typer.Context,
     home: Annotated[Path | None, typer.Option(help="Folder that holds all state.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N, xpu, xpu:N or mps.")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")] = None,
     offline: Annotated[bool | None, typer.Option("--offline", help="Never ask a hub.")] = None,
     trust_remote_code: Annotated[

@@ -11,6 +11,7 @@ from qcompare.errors import InvalidStudy
 from qcompare.evaluate.tasks.questions import SUFFIXES, prepare
 from qcompare.export.model_card import agreement
 from qcompare.jobs.exports import export_state
+from qcompare.models.devices import describe_device
 from qcompare.models.sources import absolute
 from qcompare.plan.curve import curves_of_studies
 from qcompare.plan.plan import Plan, PlannedJob
@@ -46,7 +47,9 @@ def plan_table(plan: Plan) -> Any:
     from rich.console import Group
     from rich.table import Table
 
-    table = Table("recipe", title=f"{plan.facts.title} on {plan.device}: {plan.questions} questions per recipe")
+    table = Table(
+        "recipe", title=f"{plan.facts.title} on {_device(plan.device)}: {plan.questions} questions per recipe"
+    )
     for heading in ("bits asked", "achieved", "with scales", "size", "memory", "time"):
         table.add_column(heading, justify="right")
     for job in plan.jobs:
@@ -57,6 +60,11 @@ def plan_table(plan: Plan) -> Any:
         f"budgets from {low:g} to {high:g} bits can be reached",
         f"{time_range(plan.seconds)} in all, {numbers.size(plan.disk_bytes)} of disk; estimates from {plan.basis}",
     )
+
+
+def _device(id: str) -> str:
+    found = describe_device(id)
+    return f"{found.label} ({found.name})" if found.name else found.label
 
 
 def _cells(job: PlannedJob) -> tuple[str, ...]:

@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import InvalidStudy
-from qcompare.evaluate.scoring.head import LOGITS_BYTES, hidden_states, logits_of, split_model, vocabulary
+from qcompare.evaluate.scoring.head import (
+    float32_head,
+    hidden_states,
+    logits_of,
+    positions_at_a_time,
+    split_model,
+)
 from qcompare.evaluate.scoring.threads import Workers, run_jobs
 from qcompare.quantize.simulate import ORIGINAL_HEAD, original_head
 from qcompare.study.result import Divergence, PassageKL
@@ -115,14 +121,19 @@ def divergence(
 
     def read(number: int) -> None:
         tokens = torch.tensor([passages.tokens[number]], device=model.device)
-        states = own[number].to(model.device) if own else hidden_states(model, tokens)[0]
+        states = (own[number] if own else hidden_states(model, tokens)[0]).to(model.device)
         rows[number] = _passage(model, reference[number].to(model.device), states, tokens[0])
 
     # a rounded head is exchanged for the original's within the one model: not while another thread uses it
     workers = Workers.one() if ORIGINAL_HEAD in model.__dict__ else Workers.for_model(model)
-    with split_model(model):
+    with split_model(model), float32_head(*_heads(model)):
         _side_by_side(read, passages, workers, report)
     return _summary([rows[number] for number in sorted(rows)], passages)
+
+
+def _heads(model: Any) -> list[Any]:
+    """The output head, and that of the original where it is another."""
+    return [head for head in (model.get_output_embeddings(), model.__dict__.get(ORIGINAL_HEAD)) if head is not None]
 
 
 @dataclass(frozen=True)
@@ -140,20 +151,21 @@ def _passage(model: Any, original: "torch.Tensor", quantized: "torch.Tensor", id
     import torch
     import torch.nn.functional as F
 
-    step = max(1, LOGITS_BYTES // (4 * vocabulary(model)))
-    kl = nll = reference_nll = 0.0
-    same = 0
+    step = positions_at_a_time(model, quantized)
+    sums = torch.zeros(4, dtype=torch.float64)
     for first in range(0, len(ids) - 1, step):
         span = slice(first, min(first + step, len(ids) - 1))
         target = ids[span.start + 1 : span.stop + 1].unsqueeze(1)
         with original_head(model):
             p = F.log_softmax(logits_of(model, original[span]).float(), dim=-1)
         q = F.log_softmax(logits_of(model, quantized[span]).float(), dim=-1)
-        same += int((p.argmax(dim=-1) == q.argmax(dim=-1)).sum())
-        nll -= float(q.gather(1, target).double().sum())
-        reference_nll -= float(p.gather(1, target).double().sum())
-        kl += float(torch.sub(p, q, out=q).mul_(p.exp_()).sum(dim=-1).double().sum())
-    return _Row(len(ids) - 1, kl, same, nll, reference_nll)
+        same = (p.argmax(dim=-1) == q.argmax(dim=-1)).float()
+        nll, reference_nll = (-each.gather(1, target).squeeze(1) for each in (q, p))
+        kl = torch.sub(p, q, out=q).mul_(p.exp_()).sum(dim=-1)
+        # one transfer a piece; not every accelerator has float64
+        sums += torch.stack([kl, same, nll, reference_nll]).cpu().double().sum(dim=1)
+    kl_sum, same_sum, nll_sum, reference_sum = sums.tolist()
+    return _Row(len(ids) - 1, kl_sum, round(same_sum), nll_sum, reference_sum)
 
 
 def _summary(rows: Sequence[_Row], passages: Passages) -> Divergence:

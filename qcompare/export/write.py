@@ -74,7 +74,7 @@ class Export:
             job: that writes it.
             stage: enters a stage for the time of its block.
         """
-        from qcompare.models.machine import pick_device, pick_dtype
+        from qcompare.models.machine import avoid_attention_plans, pick_device, pick_dtype
 
         self.store, self.job, self.settings, self._stage = store, job, settings, stage
         self.request, self.format, self.target = request, request.format, Path(request.folder)
@@ -82,6 +82,7 @@ class Export:
         self.measured_folder = store.folder(request.job_id)
         self.measured: Result = self.measured_folder.result()
         self.config = self.measured.layer_config
+        avoid_attention_plans()
         self.device = pick_device(settings.device, job.device)
         # compressed-tensors keeps MX layers in bfloat16; everything else is compared in the dtype it was measured in
         self.dtype = "bfloat16" if self.format == "llm_compressor" else pick_dtype(self.device, settings.dtype)

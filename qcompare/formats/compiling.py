@@ -1,9 +1,35 @@
-"""Compiled rounding: the same numbers as one fused kernel, on CUDA with triton."""
+"""Compiled rounding: the same numbers as one fused kernel, on CUDA with triton. On a CPU it would cost more time."""
 
+import os
+import shutil
+import sysconfig
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qcompare.study.formats import Rounding
+
+if TYPE_CHECKING:
+    import torch
+
+COMPILERS = ("cc", "gcc", "clang", "cl")
+
+
+def fused_on_gpu(function: Rounding) -> Rounding:
+    """The function, compiled for tensors on a CUDA device where that can be done, else as it is."""
+    kernels: list[Rounding] = []
+
+    def rounded(x: "torch.Tensor", *others: "torch.Tensor") -> "torch.Tensor":
+        if not (x.is_cuda and can_compile()):
+            found: torch.Tensor = function(x, *others)
+            return found
+        if not kernels:
+            kernels.append(compiled(function))
+        found = kernels[0](x, *others)
+        return found
+
+    return rounded
 
 
 def compiled(function: Rounding) -> Rounding:
@@ -18,14 +44,15 @@ def compiled(function: Rounding) -> Rounding:
 
 @cache
 def can_compile() -> bool:
-    """Whether compiling pays and can be done: on CUDA with triton. On a CPU it costs more than it saves."""
-    import torch
-
-    return torch.cuda.is_available() and find_spec("triton") is not None
+    """Whether kernels for CUDA devices can be compiled on this machine."""
+    return not missing_for_compiling()
 
 
-def lacks_compiler() -> bool:
-    """Whether compiling would pay but cannot be done: the same numbers, more slowly."""
-    import torch
-
-    return torch.cuda.is_available() and not can_compile()
+def missing_for_compiling() -> tuple[str, ...]:
+    """What compiling for CUDA lacks here: triton builds a small C module against Python's headers for each kernel."""
+    found = {
+        "triton": find_spec("triton"),
+        "a C compiler": os.environ.get("CC") or next(filter(shutil.which, COMPILERS), None),
+        "Python's headers (python3-dev)": Path(sysconfig.get_paths()["include"], "Python.h").exists(),
+    }
+    return tuple(name for name, its in found.items() if not its)

@@ -11,7 +11,7 @@ from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from qcompare.formats.compiling import can_compile, compiled
+from qcompare.formats.compiling import fused_on_gpu
 from qcompare.formats.library import AutoRoundFormat
 from qcompare.formats.small_floats import rounded_mantissa_
 from qcompare.models.layers import fused_key
@@ -104,8 +104,7 @@ def _tensor_scale(x: "torch.Tensor", maximum: float | None) -> "torch.Tensor":
 
 @cache
 def _rounding(by_compressed_tensors: bool) -> Grouped:
-    function = _as_compressed_tensors if by_compressed_tensors else _as_auto_round
-    return compiled(function) if can_compile() else function
+    return fused_on_gpu(_as_compressed_tensors if by_compressed_tensors else _as_auto_round)
 
 
 def _as_auto_round(groups: "torch.Tensor", tensor_scale: "torch.Tensor") -> "torch.Tensor":

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import InvalidStudy
-from qcompare.formats.compiling import can_compile, compiled
+from qcompare.formats.compiling import fused_on_gpu
 from qcompare.formats.library import OWN_SETTINGS
 from qcompare.formats.small_floats import rounded_mantissa_
 from qcompare.study.formats import SCHEMES, Format, Rounding, Scheme, SchemeChoice
@@ -85,8 +85,7 @@ class _W8A8(Format):
     def activation_rounding(self, scheme: Scheme, maximum: float | None = None) -> Rounding:
         group_size = BLOCK if scheme.group_rows > 1 else None
         integer = scheme.name == "INT8_W8A8"
-        rounding = lambda x: rounded_in_groups(x, group_size, integer)  # noqa: E731
-        return compiled(rounding) if can_compile() else rounding
+        return fused_on_gpu(lambda x: rounded_in_groups(x, group_size, integer))
 
 
 def rounded_in_groups(x: "torch.Tensor", group_size: int | None, integer: bool) -> "torch.Tensor":

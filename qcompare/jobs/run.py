@@ -50,8 +50,9 @@ class Run:
     """The steps of one job, each a method; what later steps need is kept as attributes."""
 
     def __init__(self, study: Study, job: Job, settings: Settings, stages: Stages, folder: JobFolder) -> None:
-        from qcompare.models.machine import pick_device, pick_dtype
+        from qcompare.models.machine import avoid_attention_plans, pick_device, pick_dtype
 
+        avoid_attention_plans()
         self.job, self.settings, self.stages, self.folder = job, settings, stages, folder
         self.device = pick_device(settings.device, job.device)
         self.dtype = pick_dtype(self.device, settings.dtype)

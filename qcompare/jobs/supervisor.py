@@ -14,6 +14,7 @@ from qcompare.jobs.executors import Executors
 from qcompare.jobs.executors.background import LOCK
 from qcompare.jobs.executors.base import Ended
 from qcompare.jobs.executors.locks import exclusive
+from qcompare.models.devices import joined, parts
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import FailureKind, Job, Status
@@ -81,9 +82,22 @@ class Supervisor:
                 self._note_end(job, ended)
                 del self.running[device]
         self._stop_asked()
-        for device in self.devices:
-            if device not in self.running and (claimed := self.store.claim(device)):
+        self._start_waiting()
+
+    def _start_waiting(self) -> None:
+        """Give free devices to the next jobs. One that must hold several GPUs waits for them, and the rest for it."""
+        while free := self._free():
+            job = self.store.next_job()
+            gpus = min(job.estimate.gpus, len(self.devices)) if job and job.estimate else 1
+            if job is None or gpus > len(free):
+                return
+            device = joined(tuple(free[:gpus]))
+            if claimed := self.store.claim(device, job.id):
                 self._start(claimed, device)
+
+    def _free(self) -> list[str]:
+        held = {part for device in self.running for part in parts(device)}
+        return [device for device in self.devices if device not in held]
 
     def _start(self, job: Job, device: str) -> None:
         self.running[device] = job  # also when it cannot be started: the next step finds that it has ended

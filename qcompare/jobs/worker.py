@@ -16,6 +16,7 @@ from qcompare.jobs.executors.locks import exclusive
 from qcompare.jobs.failures import changed, explain
 from qcompare.jobs.run import Run
 from qcompare.jobs.stages import Stages
+from qcompare.models.devices import environment_of
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Status
@@ -40,6 +41,9 @@ def main(job_id: str) -> int:
         job = store.job(job_id)
         if job.status is not Status.RUNNING or job.stopping:
             return 0
+        # before CUDA begins: libraries find this job's device as the first GPU, and none where it runs on the CPU
+        device = job.changes.get("device") or settings.device
+        os.environ.update(environment_of("cpu" if device == "cpu" else job.device or ""))
         start_heartbeat(store.folder(job_id), job.device)
         code = _run_and_note(store, job, settings)
     ensure_running(settings)  # the queue goes on, also when the supervisor has died meanwhile

@@ -9,7 +9,7 @@ from qcompare.models.checkpoint import Checkpoint
 from qcompare.models.config import quantization
 from qcompare.models.facts import LocalModel
 from qcompare.models.gguf import read_tensors
-from qcompare.models.loading import load, load_tokenizer, loading, model_of
+from qcompare.models.loading import device_map, load, load_tokenizer, loading, model_of
 from qcompare.models.packed_ints import unpack_all
 from qcompare.settings import Settings
 from qcompare.study.result import Faithful
@@ -130,7 +130,7 @@ def _load_library(
 ) -> tuple[Any, Faithful | None]:
     """By transformers, with the library that the checkpoint names."""
     how = quantization(found.config)
-    options: dict[str, Any] = {"device_map": device} if how else {}
+    options: dict[str, Any] = {"device_map": device_map(device) or device} if how else {}
     model = load(local, device, dtype, settings, hub_kernels, **options)[0]
     if found.method == "compressed-tensors":
         _decompress(model)

@@ -3,7 +3,11 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+import psutil
+from filelock import FileLock
 
 from qcompare.errors import ModelUnavailable
 from qcompare.models.config import read_config
@@ -20,11 +24,12 @@ def load(
 
     Args:
         local: where it is.
-        device: as torch names it.
+        device: as torch names it; `cuda` spreads the model over all visible GPUs, and where these do not suffice
+            over RAM.
         dtype: `float32`, `bfloat16` or `float16`: weights and computation.
         settings: whether unsafe weights and remote code are allowed.
         hub_kernels: let transformers replace layers by kernels from the hub.
-        options: others of transformers' `from_pretrained`; with `device_map` it puts the model on the device itself.
+        options: others of transformers' `from_pretrained`.
 
     Returns:
         The model in eval mode on the device, and the tokenizer, which has a pad token.
@@ -38,6 +43,8 @@ def load(
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
+    if placement := device_map(device):
+        options.setdefault("device_map", placement)
     sees = read_config(local.path / "config.json").get("model_type") in VISION_FAMILIES
     with loading(local.name):
         model, info = (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_pretrained(
@@ -54,6 +61,24 @@ def load(
     _make_linear(model)
     _take_experts_apart(model)
     return (model if "device_map" in options else model.to(device)).eval(), load_tokenizer(local, settings)
+
+
+def device_map(device: str) -> str | dict[str, str] | None:
+    """Where transformers puts weights as it reads them, so that they are never all in RAM; None on the CPU."""
+    if device == "cpu":
+        return None
+    return "auto" if device == "cuda" else {"": device}
+
+
+@contextmanager
+def turn_to_load(home: Path, num_bytes: int) -> Iterator[None]:
+    """Where a model's files take more than half of the RAM that is free, one process of a home loads at a time."""
+    if psutil.virtual_memory().available > 2 * num_bytes:
+        yield
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(home / "loading.lock"):
+        yield
 
 
 def load_tokenizer(local: LocalModel, settings: Settings) -> Any:
@@ -88,7 +113,25 @@ def model_of(config: Any, tensors: dict[str, Any], device: str, dtype: str, name
     _check_complete(name, info)
     _make_linear(model)
     _take_experts_apart(model)
-    return model.to(device).eval()
+    return placed(model, device).eval()
+
+
+def placed(model: Any, device: str) -> Any:
+    """A model that is whole in RAM, on the device; on `cuda` spread over all visible GPUs and RAM, as `load` does."""
+    if device != "cuda":
+        return model.to(device)
+    return spread(model)
+
+
+def spread(model: Any) -> Any:
+    """A model that is whole in RAM, over all visible GPUs as evenly as its blocks allow, and the rest in RAM."""
+    from accelerate import dispatch_model, infer_auto_device_map
+    from accelerate.utils import get_balanced_memory
+
+    unsplit = model._no_split_modules
+    room = get_balanced_memory(model, dtype=model.dtype, no_split_module_classes=unsplit)
+    found = infer_auto_device_map(model, room, dtype=model.dtype, no_split_module_classes=unsplit)
+    return dispatch_model(model, found, skip_keys=model._skip_keys_device_placement)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 
+from qcompare.models.devices import describe_device, parts
 from qcompare.words import Message, verbatim
 
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
@@ -43,21 +44,30 @@ def ram() -> Capacity:
 
 
 def of_device(device: str) -> Capacity:
-    """GPU memory of a CUDA device, else RAM."""
-    if not device.startswith("cuda"):
+    """Memory of the devices that a job is given (`models.devices`): of GPUs, asked by their UUIDs; else RAM."""
+    if device.partition(":")[0] not in ("cuda", "xpu"):
         return ram()
+    found = [_of_gpu(part) for part in parts(device)]
+    holders = sorted((holder for each in found for holder in each.holders), key=lambda holder: -holder.num_bytes)
+    return Capacity(sum(x.total_bytes for x in found), sum(x.free_bytes for x in found), tuple(holders))
+
+
+def _of_gpu(device: str) -> Capacity:
     import pynvml
 
     try:
         pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(int(device.partition(":")[2] or 0))
+        handle = pynvml.nvmlDeviceGetHandleByUUID(device.partition(":")[2])
         memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    except pynvml.NVMLError:  # not NVIDIA's: what torch said when it listed them
+        total = describe_device(device).total_bytes
+        return Capacity(total, total) if total else ram()
+    try:
         running = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-    except pynvml.NVMLError:
-        return ram()
+    except pynvml.NVMLError:  # no right to know
+        running = []
     holders = [Holder(each.pid, _name(each.pid), int(each.usedGpuMemory or 0)) for each in running]
-    largest = sorted(holders, key=lambda holder: -holder.num_bytes)
-    return Capacity(int(memory.total), int(memory.free), tuple(largest))
+    return Capacity(int(memory.total), int(memory.free), tuple(holders))
 
 
 def free_disk(folder: Path) -> int:

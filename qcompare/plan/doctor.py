@@ -24,8 +24,10 @@ def findings(settings: Settings) -> Iterator[Finding]:
     """Look at everything a job needs. Loads torch, once, as a job would."""
     yield Finding("python", True, f"{platform.python_version()} on {platform.platform()}")
     yield _libraries()
-    yield _device(settings)
-    yield _compiler()
+    device, finding = _device(settings)
+    yield finding
+    yield from _gpus()
+    yield _compiler(device)
     yield _disk(settings)
     yield _hub(settings)
     yield _demo(settings)
@@ -41,23 +43,39 @@ def _libraries() -> Finding:
     return Finding("libraries", True, ", ".join(f"{name} {version}" for name, version in found.items()))
 
 
-def _device(settings: Settings) -> Finding:
+def _device(settings: Settings) -> tuple[str, Finding]:
+    """Where jobs run, as torch names it, and the line that says it."""
     from qcompare.models.machine import device_name, pick_device, pick_dtype
 
     try:
         device = pick_device(settings.device, None)
         dtype = pick_dtype(device, settings.dtype)
     except QCompareError as error:
-        return Finding("device", False, str(error))
-    return Finding("device", True, f"{device} ({device_name(device)}), computes in {dtype}")
+        return settings.device, Finding("device", False, str(error))
+    return device, Finding("device", True, f"{device} ({device_name(device)}), computes in {dtype}")
 
 
-def _compiler() -> Finding:
-    from qcompare.formats.compiling import lacks_compiler
+def _gpus() -> Iterator[Finding]:
+    """Those that jobs can be given, and why others cannot be used."""
+    from qcompare.models.devices import accelerators
 
-    if not lacks_compiler():
+    found = accelerators()
+    if found.problem:
+        yield Finding("GPU", False, str(found.problem))
+    if found.devices:
+        listed = (f"{each.label} ({each.name}, {(each.total_bytes or 0) / 1e9:.3g} GB)" for each in found.devices)
+        yield Finding("GPUs", True, ", ".join(listed))
+
+
+def _compiler(device: str) -> Finding:
+    from qcompare.formats.compiling import missing_for_compiling
+
+    if not device.startswith("cuda"):
+        return Finding("compiler", True, f"not needed on {device}")
+    if not (missing := missing_for_compiling()):
         return Finding("compiler", True, "simulated formats run at full speed")
-    return Finding("compiler", True, "no triton: simulated formats run correctly but slowly; installing it helps")
+    text = f"missing: {', '.join(missing)}: simulated formats run correctly but slowly; installing it helps"
+    return Finding("compiler", True, text)
 
 
 def _disk(settings: Settings) -> Finding:

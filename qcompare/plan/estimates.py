@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from qcompare.errors import NotFound
-from qcompare.models.devices import job_devices
+from qcompare.models.devices import Device, describe_device, job_devices
 from qcompare.models.facts import ModelFacts
+from qcompare.plan.memory import Needs, item_bytes, needs
 from qcompare.recipes.base import Recipe
 from qcompare.settings import Settings
 from qcompare.store import Store
@@ -25,17 +26,23 @@ from qcompare.study.task import TASKS
 from qcompare.words import Message, gettext_noop
 
 CPU_FLOPS_PER_CORE = 70e9
-GPU_FLOPS = 1e14
+GPU_FLOPS = {2: 1e14, 4: 1e13}
+"""By bytes of a weight."""
+GPU_BLOCK_SECONDS = 0.0008
+"""Of one step of answers on a GPU, per block: its kernels are started one by one, however few tokens there are."""
+GPU_BYTES_PER_SECOND = 1e12
+ANSWER_TOKENS = 150
+"""Of a generated task's typical answer."""
 SIMULATION_FACTOR = 1.1
 """Time of a simulated format over that of the original model."""
+SIMULATED_STEP_FACTOR = 2.0
+"""The same of a step of answers on a GPU: inputs are rounded by kernels of their own."""
 START_SECONDS = 6.0
 COPY_BYTES_PER_SECOND = 100e6
-WORKER_BYTES = 900_000_000
-"""What Python and its libraries take before a model is loaded."""
 HISTORY_JOBS = 30
+READ_JOBS = 120
 SHARES = {"own": 0.25, "other": 0.5, "none": 2.0}
 """How far off an estimate may be that rests on the same recipe's runs, other recipes' runs, none."""
-MEMORY_SHARES = {"own": 0.12, "other": 0.25, "none": 0.4}
 ONCE: dict[str, float] = {Stage.FETCHING: 1.0, Stage.CHOOSING: 10.0, Stage.REFERENCE: 1.0}
 """Stages whose outcome later jobs use, and the seconds that takes them at most."""
 BASIS = {
@@ -70,9 +77,19 @@ class Past:
 class Estimates:
     """Estimates for the jobs of one study, asked for in their order."""
 
-    def __init__(self, facts: ModelFacts, study: Study, device: str, past: Sequence[Past]) -> None:
-        """``past`` is what this machine did before, from `history`."""
-        self._facts, self._study, self._device, self._past = facts, study, device, past
+    def __init__(
+        self, facts: ModelFacts, study: Study, device: str, past: Sequence[Past], dtype: str = "auto"
+    ) -> None:
+        """
+        Args:
+            device: its id (`models.devices`).
+            past: what this machine did before, from `history`.
+            dtype: the setting.
+        """
+        self._facts, self._study, self._device, self._dtype = facts, study, describe_device(device), dtype
+        self._all_past = past
+        self._past = [each for each in past if each.result.model.name == facts.title]
+        self._item_bytes = item_bytes(self._device, dtype)
         self._done: set[tuple[str, str]] = set()
 
     def cost(self, recipe: Recipe, avg_bits: float | None) -> Cost:
@@ -81,13 +98,11 @@ class Estimates:
         stages = {stage: self._seconds(stage, recipe, avg_bits) for stage in job_stages(recipe, self._study)}
         self._done |= {(stage, _shares(recipe)) for stage in stages}
         seconds = Range.around(sum(stages.values()), SHARES[grade])
-        memory = Range.around(self._memory(recipe, _scores_layers(stages)), MEMORY_SHARES[grade])
-        on_gpu = self._device.startswith("cuda")
-        ram = Range.around(self._facts.size_bytes * 0.5 + 3 * WORKER_BYTES, MEMORY_SHARES["none"])
+        memory = self._memory(recipe, _scores_layers(stages))
         return Cost(
             seconds=seconds,
-            memory_bytes=memory,
-            ram_bytes=ram if on_gpu else memory,
+            memory_bytes=memory.device,
+            ram_bytes=memory.ram,
             disk_bytes=2_000_000 + (self._facts.num_params if recipe.writes else 0),
             basis=Message(BASIS[grade]),
             stages={stage: round(value, 2) for stage, value in stages.items()},
@@ -147,10 +162,14 @@ class Estimates:
 
     def _rule(self, stage: str, recipe: Recipe) -> float:
         """Seconds per unit of work where nothing is measured."""
-        flops = GPU_FLOPS if self._device.startswith("cuda") else CPU_FLOPS_PER_CORE * (os.cpu_count() or 1)
+        on_gpu = self._device.kind in ("cuda", "xpu")
+        flops = GPU_FLOPS[self._item_bytes] if on_gpu else CPU_FLOPS_PER_CORE * (os.cpu_count() or 1)
         token = 2 * self._facts.num_params / flops * (1.0 if recipe.is_baseline else SIMULATION_FACTOR)
         if stage in self._study.tasks:
-            return token * TASKS[stage].tokens_per_question * (1 + self._study.examples(stage))
+            reading = token * TASKS[stage].tokens_per_question * (1 + self._study.examples(stage))
+            if not (on_gpu and TASKS[stage].generates):
+                return reading
+            return reading + ANSWER_TOKENS * self._step(recipe) / self._study.batch_size
         per_byte = self._facts.size_bytes / COPY_BYTES_PER_SECOND
         cost = recipe.cost(self._study.of_recipe(recipe))
         text = self._study.calibration.num_samples * self._study.calibration.max_seq_length
@@ -162,20 +181,24 @@ class Estimates:
             Stage.CHOOSING: token * cost.choosing / text if recipe.reads_weights else 0.1,
             Stage.REFERENCE: token,
             Stage.DIVERGENCE: 2 * token,
-            Stage.GENERATING: 25 * token,  # one token at a time reads all weights
+            # one token at a time reads all weights
+            Stage.GENERATING: self._step(recipe) / max(1, len(self._study.prompts)) if on_gpu else 25 * token,
         }
         return rules.get(stage, 1.0)
 
-    def _memory(self, recipe: Recipe, scoring: bool) -> float:
+    def _step(self, recipe: Recipe) -> float:
+        """Seconds of one step of all answers that are written side by side on a GPU."""
+        blocks = len({layer.block for layer in self._facts.layers})
+        weights = self._facts.num_params * self._item_bytes
+        step = blocks * GPU_BLOCK_SECONDS + weights / GPU_BYTES_PER_SECOND
+        return step * (1.0 if recipe.is_baseline else SIMULATED_STEP_FACTOR)
+
+    def _memory(self, recipe: Recipe, scoring: bool) -> Needs:
         """Peak of a job; scoring layers takes more than all else, so only runs that did the same tell."""
-        alike = [past.result for past in self._past if _scores_layers(past.seconds) is scoring]
+        alike = [past.result for past in self._all_past if _scores_layers(past.seconds) is scoring]
         own = [result for result in alike if result.recipe == recipe.name]
-        if found := own or ([] if scoring else alike):
-            return median(result.peak_memory_bytes for result in found)
-        model = self._facts.num_params * (2 if self._device.startswith("cuda") else 4)
-        if scoring:  # a second copy of the weights, and gradients of one block after another
-            return model * 3.5 + 2 * WORKER_BYTES
-        return model * 1.3 + WORKER_BYTES
+        past = own or ([] if scoring else alike)
+        return needs(self._facts, self._study, self._device, self._dtype, scoring, past)
 
 
 def _shares(recipe: Recipe) -> str:
@@ -225,19 +248,23 @@ def _alike(stage: str, one: Study, other: Study) -> bool:
 
 
 def history(facts: ModelFacts, settings: Settings) -> tuple[Past, ...]:
-    """The newest finished jobs of this model on this kind of device that were not interrupted."""
-    return tuple(_history(Store(settings.home), facts, job_devices(settings.device)[0]))
+    """The newest finished jobs of this model, and of others, on such a device that were not interrupted."""
+    found = list(_history(Store(settings.home), describe_device(job_devices(settings.device)[0])))
+    own = [past for past in found if past.result.model.name == facts.title]
+    others = [past for past in found if past.result.model.name != facts.title]
+    return (*own[:HISTORY_JOBS], *others[:HISTORY_JOBS])
 
 
-def _history(store: Store, facts: ModelFacts, device: str) -> Iterator[Past]:
+def _history(store: Store, device: Device) -> Iterator[Past]:
     # An imported study, the recorded one too, ran on another machine.
     specs = {study.id: study.spec for study in store.studies() if not study.imported}
     done = [job for job in store.jobs(status=Status.SUCCESS) if job.attempts <= 1 and job.study_id in specs]
-    for job in done[: -HISTORY_JOBS - 1 : -1]:
+    for job in done[: -READ_JOBS - 1 : -1]:
         try:
             result = store.folder(job.id).result()
         except NotFound:
             continue
-        same = result.environment.device.partition(":")[0] == device.partition(":")[0]
-        if result.model.name == facts.title and same:
+        machine = result.environment
+        same_name = machine.device_name == device.name or not device.name
+        if machine.device.partition(":")[0] == device.kind and same_name:
             yield Past(specs[job.study_id], job, result)

@@ -1,14 +1,16 @@
 """From a study to its jobs, before anything runs: what each will be, and what it will cost."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qcompare.evaluate.tasks.check import check_tasks
 from qcompare.formats.bits import bit_range, count, stored_bytes
 from qcompare.models.devices import job_devices
 from qcompare.models.facts import ModelFacts
 from qcompare.models.sources import describe
+from qcompare.plan.capacity import of_device
 from qcompare.plan.estimates import BASIS, Estimates, Past, history
+from qcompare.plan.memory import gpus_needed
 from qcompare.recipes.base import BuildContext, Recipe, check_kv_cache
 from qcompare.settings import Settings
 from qcompare.study.records import Cost, Range
@@ -45,15 +47,27 @@ class Plan:
     """Questions every recipe answers."""
     device: str
 
+    devices: int = 1
+    """GPUs among which its jobs are divided."""
+
     @property
     def seconds(self) -> Range:
-        """Of all jobs, which run one after another."""
-        costs = [job.cost.seconds for job in self.jobs]
+        """From the first job to the last: one after another, or side by side on several GPUs."""
+        costs = [job.cost for job in self.jobs]
         return Range(
-            low=sum(cost.low for cost in costs),
-            likely=sum(cost.likely for cost in costs),
-            high=sum(cost.high for cost in costs),
+            low=self._span([cost.seconds.low for cost in costs]),
+            likely=self._span([cost.seconds.likely for cost in costs]),
+            high=self._span([cost.seconds.high for cost in costs]),
         )
+
+    def _span(self, seconds: Sequence[float]) -> float:
+        """Each job goes where GPUs are free first, as many as it must hold."""
+        free = [0.0] * self.devices
+        for job, its in zip(self.jobs, seconds, strict=True):
+            free.sort()
+            held = min(job.cost.gpus, len(free))
+            free[:held] = [free[held - 1] + its] * held
+        return max(free)
 
     @property
     def memory_bytes(self) -> Range:
@@ -96,14 +110,25 @@ def plan_for(facts: ModelFacts, study: Study, settings: Settings, past: Sequence
     for recipe, context, _ in rows:
         check_kv_cache(recipe, facts)
         recipe.check(context)
-    device = job_devices(settings.device)[0]
-    estimates = Estimates(facts, study, device, history(facts, settings) if past is None else past)
+    devices = job_devices(settings.device)
+    past = history(facts, settings) if past is None else past
+    estimates = Estimates(facts, study, devices[0], past, settings.dtype)
+    gpu = of_device(devices[0]) if devices[0].startswith("cuda") else None
+
+    def planned(recipe: Recipe, context: BuildContext, described: ModelFacts) -> PlannedJob:
+        job = _planned(recipe, context, described, estimates)
+        gpus = gpus_needed(job.cost.memory_bytes, gpu.total_bytes, len(devices)) if gpu else 1
+        if gpu and settings.gpus_per_job != "auto":
+            gpus = min(settings.gpus_per_job, len(devices))
+        return replace(job, cost=job.cost.model_copy(update={"gpus": gpus}))
+
     return Plan(
         facts=facts,
         bit_range=bit_range(facts.of_study(study).layers, study.schemes, study.ignore_scale_zp_bits),
-        jobs=tuple(_planned(recipe, context, described, estimates) for recipe, context, described in rows),
+        jobs=tuple(planned(*row) for row in rows),
         questions=question_count(study),
-        device=device,
+        device=devices[0],
+        devices=len(devices),
     )
 
 

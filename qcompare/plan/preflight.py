@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from qcompare.demo.bundle import ready
 from qcompare.errors import QCompareError
+from qcompare.models.devices import accelerators
 from qcompare.models.hub import in_cache
 from qcompare.plan.capacity import Capacity, free_disk, of_device, ram
 from qcompare.plan.plan import Plan, PlannedJob
@@ -38,8 +39,9 @@ def problems(plan: Plan, settings: Settings) -> Iterator[Message]:
     """Why a study cannot fit, one line each; nothing when it can."""
     device = of_device(plan.device)
     kind = Message("GPU memory") if plan.device.startswith("cuda") else Message("memory")
-    yield from _memory(plan, kind, device, lambda job: job.cost.memory_bytes)
-    if plan.device.startswith("cuda"):
+    on_gpu = plan.device.startswith("cuda")
+    yield from _memory(plan, kind, device, lambda job: job.cost.memory_bytes, on_gpu)
+    if on_gpu:
         yield from _memory(plan, verbatim("RAM"), ram(), lambda job: job.cost.ram_bytes)
     needed, free = disk_needed(plan, settings), free_disk(settings.home)
     if needed + SPARE_BYTES > free:
@@ -62,9 +64,10 @@ class Fit(StrEnum):
 def memory_fit(plan: Plan) -> tuple[Fit, Capacity]:
     """Whether the memory suffices, by the estimate, and what there is on the device that computes."""
     device = of_device(plan.device)
-    if any(job.cost.memory_bytes.low > device.total_bytes for job in plan.jobs):
+    if any(job.cost.memory_bytes.low > device.total_bytes * job.cost.gpus for job in plan.jobs):
         return Fit.NO, device
-    return (Fit.YES if plan.memory_bytes.high <= device.total_bytes else Fit.PERHAPS), device
+    ample = all(job.cost.memory_bytes.high <= device.total_bytes * job.cost.gpus for job in plan.jobs)
+    return (Fit.YES if ample else Fit.PERHAPS), device
 
 
 def coinciding(plan: Plan) -> Iterator[Message]:
@@ -89,8 +92,10 @@ def coinciding(plan: Plan) -> Iterator[Message]:
 
 
 def notes(plan: Plan) -> Iterator[Message]:
-    """What a user should know: rows that will be the same, and memory that others hold."""
+    """What a user should know: rows that will be the same, memory that others hold, GPUs that cannot be used."""
     yield from coinciding(plan)
+    if plan.device == "cpu" and (problem := accelerators().problem):
+        yield Message("it runs on the CPU: {problem}", {"problem": problem})
     device = of_device(plan.device)
     if plan.memory_bytes.low > device.free_bytes and plan.memory_bytes.low <= device.total_bytes:
         held = tuple(
@@ -113,12 +118,15 @@ def disk_needed(plan: Plan, settings: Settings) -> int:
     return plan.disk_bytes
 
 
-def _memory(plan: Plan, kind: Message, has: Capacity, needs: Callable[[PlannedJob], Range]) -> Iterator[Message]:
-    too_large = [job for job in plan.jobs if needs(job).low > has.total_bytes]
+def _memory(
+    plan: Plan, kind: Message, has: Capacity, needs: Callable[[PlannedJob], Range], on_gpu: bool = False
+) -> Iterator[Message]:
+    too_large = [job for job in plan.jobs if needs(job).low > has.total_bytes * (job.cost.gpus if on_gpu else 1)]
     if not too_large:
         return
     job = max(too_large, key=lambda job: needs(job).likely)
     need = needs(job)
+    total = has.total_bytes * (job.cost.gpus if on_gpu else 1)
     yield Message(
         "{recipe} needs {low} to {high} of {kind} ({basis}) and this machine has {total}: {suggestion}",
         {
@@ -127,17 +135,17 @@ def _memory(plan: Plan, kind: Message, has: Capacity, needs: Callable[[PlannedJo
             "high": _size(need.high),
             "kind": kind,
             "basis": job.cost.basis,
-            "total": _size(has.total_bytes),
-            "suggestion": _suggestion(plan, too_large, has, need),
+            "total": _size(total),
+            "suggestion": _suggestion(plan, too_large, total, need),
         },
     )
 
 
-def _suggestion(plan: Plan, too_large: list[PlannedJob], has: Capacity, need: Range) -> Message:
+def _suggestion(plan: Plan, too_large: list[PlannedJob], total: int, need: Range) -> Message:
     others = sorted({job.recipe.name for job in plan.jobs} - {job.recipe.name for job in too_large})
     if others and all(job.recipe.reads_weights for job in too_large):
         return Message("leave it out ({others} would fit)", {"others": ", ".join(others)})
-    params = plan.facts.num_params * has.total_bytes / need.likely
+    params = plan.facts.num_params * total / need.likely
     return Message("a model of up to about {n} billion parameters would fit", {"n": f"{params / 1e9:.2g}"})
 
 

@@ -13,11 +13,12 @@ def input_maxima(model: Any, names: Iterable[str], rows: Sequence[Sequence[int]]
     import torch
 
     modules = dict(model.named_modules())
-    found = dict.fromkeys(names, 0.0)
+    found: dict[str, Any] = dict.fromkeys(names)
 
     def watch(name: str) -> Any:
         def note(module: Any, inputs: tuple[Any, ...]) -> None:
-            found[name] = max(found[name], float(inputs[0].abs().max()))
+            largest = inputs[0].detach().abs().max()  # stays on the device: reading it would wait
+            found[name] = largest if found[name] is None else torch.maximum(found[name], largest)
 
         return modules[name].register_forward_pre_hook(note)
 
@@ -29,4 +30,5 @@ def input_maxima(model: Any, names: Iterable[str], rows: Sequence[Sequence[int]]
     finally:
         for handle in handles:
             handle.remove()
-    return {name: largest for name, largest in found.items() if largest}
+    numbers = {name: float(largest) for name, largest in found.items() if largest is not None}
+    return {name: largest for name, largest in numbers.items() if largest}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qcompare.formats.library import library_scheme
+from qcompare.models.loading import placed
 from qcompare.quantize.auto_round_patches import reported_progress, torch_as_before
 from qcompare.quantize.simulate import give_original_head, keep_original_head, take_original_head
 from qcompare.study.formats import UNQUANTIZED, quantized
@@ -68,7 +69,7 @@ def compressor(model: Any, tokenizer: Any, layer_config: Mapping[str, str], roun
         disable_model_free=True,
         nsamples=rounding.num_samples,
         seqlen=rounding.max_seq_length,
-        device_map=device,
+        device_map="auto" if device == "cuda" else device,
         seed=rounding.seed,
         amp=allows_bfloat16(model),
         quant_lm_head=has_head,
@@ -92,4 +93,4 @@ def round_in_memory(
         found, _ = compressor(model, tokenizer, layer_config, rounding, device).quantize()
     if head := take_original_head(model):
         give_original_head(found, head)
-    return found.to(device).eval()
+    return placed(found, device).eval()

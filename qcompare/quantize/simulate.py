@@ -55,7 +55,9 @@ def simulate(
                 raise JobError(
                     "layer {name} is not a linear layer of this model: the recipe is for another model", name=name
                 )
-            layer.weight.data.copy_(weight_rounding(scheme)(layer.weight.data, **settings.get(name, {})))
+            weight = stored_weight(layer)
+            rounded = weight_rounding(scheme)(weight.to(device_of(layer)), **settings.get(name, {}))
+            weight.copy_(rounded)
             if activations and (rounding := activation_rounding(scheme, input_maxima.get(name))):
                 round_inputs(layer, shared, rounding)
             report(done, len(layer_config))
@@ -68,6 +70,17 @@ def shared_settings(modules: Mapping[str, Any], layer_config: Mapping[str, str])
         layers = {n: modules[n] for n, scheme in layer_config.items() if n in modules and format_of(scheme) is format}
         found |= format.shared_settings(layers)
     return found
+
+
+def stored_weight(layer: Any) -> "torch.Tensor":
+    """The tensor that holds a layer's weights; where accelerate keeps them in RAM until they are used, that one."""
+    weight: torch.Tensor = layer.weight.data
+    return layer._hf_hook.weights_map["weight"] if weight.is_meta and hasattr(layer, "_hf_hook") else weight
+
+
+def device_of(layer: Any) -> Any:
+    """Where a layer computes."""
+    return layer._hf_hook.execution_device if layer.weight.is_meta else layer.weight.device
 
 
 def keep_original_head(model: Any, rounded: Collection[Any]) -> None:

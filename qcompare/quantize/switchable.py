@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from qcompare.errors import JobError
 from qcompare.quantize.simulate import (
     SharedInput,
     activation_rounding,
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     import torch
 
 KEPT_BYTES = 6 << 30
-"""Rounded weights that are kept; those beyond it are rounded at every use."""
+"""Rounded weights that are kept, on a GPU in half of the free memory at most; those beyond it are rounded at every
+use."""
 
 
 class SwitchableModel:
@@ -40,6 +42,8 @@ class SwitchableModel:
             schemes: that they may get.
             input_maxima: as for `simulate`.
         """
+        import torch
+
         self.model = model.requires_grad_(False)
         modules = dict(model.named_modules())
         self.layers = {name: modules[name] for name in names}
@@ -47,12 +51,22 @@ class SwitchableModel:
         self.config: dict[str, str] = dict.fromkeys(self.layers, UNQUANTIZED)
         keep_original_head(model, list(self.layers.values()))
         self._original = {name: layer.weight.data for name, layer in self.layers.items()}
+        if offloaded := next((name for name, weight in self._original.items() if weight.is_meta), None):
+            raise JobError(
+                "layers cannot be scored: {layer} and others do not fit the memory of the job's GPUs; give it more "
+                "(gpus_per_job), or choose a recipe that does not score layers",
+                layer=offloaded,
+            )
         self._maxima = input_maxima
         self._settings = {
             scheme: shared_settings(modules, dict.fromkeys(self.layers, scheme)) for scheme in self.rounded_schemes
         }
         self._kept: dict[tuple[str, str], torch.Tensor] = {}
         self._kept_bytes = 0
+        device = next(iter(self.layers.values())).weight.device
+        self._most_kept = (
+            min(KEPT_BYTES, torch.cuda.mem_get_info(device)[0] // 2) if device.type == "cuda" else KEPT_BYTES
+        )
         self._shared = SharedInput()
         for name, layer in self.layers.items():
             layer.register_forward_pre_hook(lambda module, inputs, name=name: self._rounded_input(name, inputs[0]))
@@ -85,7 +99,7 @@ class SwitchableModel:
             return self._kept[name, scheme]
         with torch.no_grad():
             rounded = weight_rounding(scheme)(original, **self._settings[scheme].get(name, {}))
-        if self._kept_bytes + rounded.nbytes <= KEPT_BYTES:
+        if self._kept_bytes + rounded.nbytes <= self._most_kept:
             self._kept[name, scheme] = rounded
             self._kept_bytes += rounded.nbytes
         return rounded

@@ -134,7 +134,7 @@ def autoscheme_compressor(
         iters=0,
         disable_opt_rtn=True,  # plain round-to-nearest, as in the published tables
         disable_model_free=True,
-        device_map=device,
+        device_map="auto" if device == "cuda" else device,
         seed=scoring.seed,
         amp=allows_bfloat16(model),
         quant_lm_head=quant_lm_head,

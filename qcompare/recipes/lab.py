@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qcompare.demo.bundle import ensure_bundle
+from qcompare.errors import JobError
 from qcompare.formats.bits import count, layer_bits, stored_bytes
 from qcompare.models.checkpoint import Checkpoint, fetch_checkpoint
 from qcompare.models.environment import machine_identity
 from qcompare.models.facts import LocalModel, ModelFacts
 from qcompare.models.hub import hub_reachable
+from qcompare.models.loading import turn_to_load
 from qcompare.models.sources import describe, fetch, load
 from qcompare.quantize.fp8 import write_compressed
 from qcompare.quantize.input_maxima import input_maxima
@@ -116,8 +118,8 @@ class Lab:
         from qcompare.evaluate.scoring.memory import return_freed_memory
 
         return_freed_memory()
-        model, tokenizer = load(self.local, self.device, self.dtype, self.settings, self.study.hub_kernels)
-        return model, tokenizer
+        with turn_to_load(self.settings.home, self.whole.size_bytes):
+            return load(self.local, self.device, self.dtype, self.settings, self.study.hub_kernels)
 
     def autoscheme_scores(self) -> LayerLosses:
         """auto-round's sensitivity of each layer at each scheme of the study, computed once per model and text."""
@@ -220,6 +222,8 @@ class Lab:
             n_grid: scales that AWQ tries per mapping; None leaves AWQ out.
             gptq: round by GPTQ instead of to the nearest.
         """
+        if self.device == "mps":
+            raise JobError("{recipe}: llm-compressor is not run on MPS: set device to cpu", recipe=self.recipe.name)
         rows = None
         if n_grid or gptq:
             rows = self.calibration_rows(tokenizer, whole=False)

@@ -66,14 +66,24 @@ class Queue:
             running = db.execute("SELECT 1 FROM job WHERE status = 'running' LIMIT 1").fetchone()
             return bool(running or db.execute(NEXT).fetchone())
 
-    def claim(self, device: str) -> Job | None:
-        """Take the first waiting job for a device and mark it running; None when there is none."""
+    def next_job(self) -> Job | None:
+        """The first waiting job."""
+        with self._database.open() as db:
+            row = db.execute(NEXT).fetchone()
+        return self.job(row["id"]) if row else None
+
+    def claim(self, device: str, job_id: str | None = None) -> Job | None:
+        """Take the first waiting job for a device and mark it running; None when there is none.
+
+        Args:
+            job_id: only if it is this one.
+        """
         with self._database.open() as db:
             if db.execute(NEXT).fetchone() is None:  # no write transaction just to find nothing
                 return None
         with self._database.change() as db:
             row = db.execute(NEXT).fetchone()
-            if row is None:
+            if row is None or job_id not in (None, row["id"]):
                 return None
             db.execute(
                 f"UPDATE job SET {SPENT}, status = 'running', device = ?, started = ?, finished = NULL,"

@@ -174,6 +174,8 @@ class Cost(Frozen):
     """Where the figures come from."""
     stages: dict[str, float]
     """Seconds by stage, or by the name of a task."""
+    gpus: int = 1
+    """GPUs that it must hold at a time."""
 
 
 class Progress(Frozen):

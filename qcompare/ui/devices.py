@@ -7,7 +7,7 @@ from typing import Any
 
 from qcompare.errors import QCompareError
 from qcompare.jobs.executors.processes import owner
-from qcompare.models.devices import job_devices
+from qcompare.models.devices import describe_device, job_devices
 from qcompare.plan.capacity import Capacity, of_device
 from qcompare.settings import Settings
 from qcompare.store import Store
@@ -63,7 +63,7 @@ def build_devices(settings: Settings) -> Panel:
 def read_gpus(store: Store, settings: Settings) -> tuple[Gpu, ...]:
     """The GPUs that jobs of this home may use."""
     try:
-        devices = [device for device in job_devices(settings.device) if device.startswith("cuda")]
+        devices = [device for device in job_devices(settings.device) if device.startswith(("cuda", "xpu"))]
     except QCompareError:
         return ()
     if not devices:
@@ -72,11 +72,17 @@ def read_gpus(store: Store, settings: Settings) -> tuple[Gpu, ...]:
     return tuple(_gpu(device, of_device(device), jobs, store.home) for device in devices)
 
 
+def device_title(device: str) -> str:
+    """A device for people: "GPU 1 (NVIDIA H100)"."""
+    found = describe_device(device)
+    number = found.label.replace("cuda:", "").replace("xpu:", "")
+    return f"GPU {number} ({found.name})" if found.name else f"GPU {number}"
+
+
 def _gpu(device: str, has: Capacity, jobs: dict[str, str], home: Path) -> Gpu:
     recipes = [(each, jobs.get(owner(each.pid, home) or "")) for each in has.holders]
     ours = tuple(Holding(recipe, each.num_bytes) for each, recipe in recipes if recipe)
     others = tuple(
         Holding(f"{translate(each.name)} (pid {each.pid})", each.num_bytes) for each, recipe in recipes if not recipe
     )
-    name = device.replace("cuda:", "GPU ")
-    return Gpu(name, has.total_bytes - has.free_bytes, has.total_bytes, ours, others)
+    return Gpu(device_title(device), has.total_bytes - has.free_bytes, has.total_bytes, ours, others)

@@ -84,7 +84,10 @@ def measured(tiny_llama: Path, settings: Settings) -> Callable[..., tuple[Any, A
         found = task_manager([str(path)], settings)
         asked = {name: value for name, value in changes.items() if name != "chat_template"}
         theirs = simple_evaluate(
-            HFLM(pretrained=str(tiny_llama), batch_size=1, device="cpu", dtype="float32", max_length=64),
+            HFLM(
+                pretrained=str(tiny_llama), batch_size=1, device="cpu", dtype="float32", softmax_dtype="float32",
+                max_length=64,
+            ),
             tasks=[path.stem], task_manager=found.manager, bootstrap_iters=10, fewshot_random_seed=0,
             apply_chat_template=changes.get("chat_template", False), **asked,
         )  # fmt: skip

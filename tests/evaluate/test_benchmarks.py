@@ -83,7 +83,11 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Settings, str,
         if (task, num_fewshot) not in found:
             found[task, num_fewshot] = simple_evaluate(
                 model="hf",
-                model_args={"pretrained": str(fetch("demo", settings).path), "dtype": "float32"},
+                model_args={
+                    "pretrained": str(fetch("demo", settings).path),
+                    "dtype": "float32",
+                    "softmax_dtype": "float32",
+                },
                 tasks=[task],
                 num_fewshot=num_fewshot,
                 batch_size=4,
@@ -138,7 +142,8 @@ def test_gsm8k_is_answered_as_by_lm_evals_own_backend(demo_settings: Settings, t
 
     manager = task_manager(["gsm8k"], demo_settings).manager
     theirs = simple_evaluate(
-        model="hf", model_args={"pretrained": str(tiny_llama), "dtype": "float32"}, tasks=["gsm8k"], num_fewshot=1,
+        model="hf", model_args={"pretrained": str(tiny_llama), "dtype": "float32", "softmax_dtype": "float32"},
+        tasks=["gsm8k"], num_fewshot=1,
         batch_size=1, limit=3, device="cpu", bootstrap_iters=0, task_manager=manager, fewshot_random_seed=SEED,
     )  # fmt: skip
     model, tokenizer = load(LocalModel(tiny_llama, "tiny", "folder", "r"), "cpu", "float32", demo_settings, False)

@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from qcompare.errors import InvalidStudy
-from qcompare.evaluate import divergence as module
 from qcompare.evaluate.divergence import Passages, divergence, read_passages, reference_states
 from qcompare.evaluate.held_out import original_states
+from qcompare.evaluate.scoring import head
+from qcompare.evaluate.scoring.head import hidden_states
 from qcompare.models.sources import fetch, load
 from qcompare.quantize.simulate import simulate
 from qcompare.settings import Settings
@@ -28,8 +29,8 @@ def text(tmp_path: Path) -> Path:
     return path
 
 
-def loaded(folder: Path, settings: Settings) -> tuple[Any, Any]:
-    return load(fetch(str(folder), settings), "cpu", "float32", settings, hub_kernels=False)
+def loaded(folder: Path | str, settings: Settings, dtype: str = "float32") -> tuple[Any, Any]:
+    return load(fetch(str(folder), settings), "cpu", dtype, settings, hub_kernels=False)
 
 
 def quantized(model: Any) -> Any:
@@ -42,7 +43,7 @@ def quantized(model: Any) -> Any:
 def test_figures_equal_a_direct_computation(
     folder: str, text: Path, settings: Settings, request: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOGITS_BYTES", 4 * 512 * 7)  # several pieces a passage
+    monkeypatch.setattr(head, "LOGITS_BYTES", 4 * 512 * 7)  # several pieces a passage
     model, tokenizer = loaded(request.getfixturevalue(folder), settings)
     passages = read_passages(text, tokenizer, 5, 64, "a test")
     reference = reference_states(model, passages)
@@ -70,6 +71,48 @@ def test_a_model_does_not_differ_from_itself(tiny_llama: Path, text: Path, setti
     found = divergence(model, states, passages)
     assert (found.kl, found.top1_agreement, found.perplexity) == (0.0, 1.0, found.reference_perplexity)
     assert divergence(model, states, passages, own=states) == found
+
+
+@pytest.mark.parametrize("folder", ["tiny_llama", "tiny_qwen3", "tiny_gemma"])
+def test_in_bfloat16_the_output_head_adds_no_rounding(
+    folder: str, text: Path, settings: Settings, request: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left is a difference of hidden states; by the head's own rounding it would be tens of times as much."""
+    monkeypatch.setattr(head, "HEAD_BYTES", 4 * 64 * 100)  # several pieces of the weights
+    model, tokenizer = loaded(request.getfixturevalue(folder), settings, "bfloat16")
+    passages = read_passages(text, tokenizer, 5, 64, "a test")
+    reference = reference_states(model, passages)
+    others = [torch.where(torch.arange(len(x)).unsqueeze(1) % 3 == 0, x * (1 + 2**-7), x) for x in reference]
+    weight = model.get_output_embeddings().weight.detach().double()
+    both = [[F.log_softmax(x[:-1].double() @ weight.T, dim=-1) for x in some] for some in (reference, others)]
+    expected = [float((p.exp() * (p - q)).sum(-1).mean()) for p, q in zip(*both, strict=True)]
+    found = divergence(model, reference, passages, own=others)
+    assert [each.kl for each in found.passages] == pytest.approx(expected, rel=2e-2, abs=1e-7)
+    assert model.lm_head.weight.dtype is torch.bfloat16 and "forward" not in model.lm_head.__dict__
+
+
+def in_one_batch(model: Any, passages: Passages) -> list[torch.Tensor]:
+    """Hidden states as `reference_states`, of all passages side by side with padding on the right."""
+    width = max(map(len, passages.tokens))
+    rows = torch.tensor([[*tokens, *[0] * (width - len(tokens))] for tokens in passages.tokens])
+    with torch.inference_mode():
+        states = hidden_states(model, rows)
+    return [row[: len(tokens)] for row, tokens in zip(states, passages.tokens, strict=True)]
+
+
+@pytest.mark.parametrize("name", ["tiny_llama", pytest.param("demo", marks=pytest.mark.demo)])
+def test_in_bfloat16_a_model_does_not_differ_from_itself_in_another_packing(
+    name: str, tmp_path: Path, request: Any
+) -> None:
+    """Rows of 64 tokens each by itself and three at a time; passages of a few tokens take other kernels, and then
+    hidden states alone put the two 2e-4 apart."""
+    demo = name == "demo"
+    settings = request.getfixturevalue("demo_settings" if demo else "settings")
+    model, tokenizer = loaded(name if demo else request.getfixturevalue(name), settings, "bfloat16")
+    (tmp_path / "text.txt").write_text(Path(__file__).read_text())
+    passages = read_passages(tmp_path / "text.txt", tokenizer, 3, 64, "a test")
+    found = divergence(model, reference_states(model, passages), passages, own=in_one_batch(model, passages))
+    assert abs(found.kl) <= 1e-5
 
 
 def test_the_original_is_read_once(tiny_llama: Path, text: Path, settings: Settings, tmp_path: Path) -> None:

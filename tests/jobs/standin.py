@@ -61,6 +61,7 @@ def run_job(store: Store, job: Job, settings: Settings) -> None:
     script = Script(**loads(store.study(job.study_id).spec.prompts[0]))
     folder = store.folder(job.id)
     _trace(folder.path, "begin")
+    (folder.path / "visible.txt").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
     children = [subprocess.Popen([sys.executable, "-c", code], start_new_session=True) for code in script.children]
     kept = folder.path / "kept.txt"
     stages = Stages(folder, {"stepping": 1.0})

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from qcompare.evaluate import benchmarks
 from qcompare.jobs import submit
@@ -41,6 +42,7 @@ def test_the_scoring_mode_is_tried_once_and_the_original_is_read_once(
     assert (original.kl, original.perplexity) == (0.0, uniform.reference_perplexity)
     assert uniform.kl > 0
     assert all(result.generations[0].tokens for result in results)
+    assert not torch.backends.cuda.cudnn_sdp_enabled()  # it plans for every new shape
 
 
 def test_own_texts_too_short_for_a_divergence_leave_their_scores(

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 
 from qcompare.errors import JobError, ModelUnavailable
+from qcompare.models.loading import device_map, placed, turn_to_load
 from qcompare.models.machine import device_name, pick_device, pick_dtype
 from qcompare.models.sources import describe, fetch, load
 from qcompare.settings import Settings
@@ -70,6 +72,25 @@ def test_the_assigned_device_wins(settings: Settings) -> None:
         pick_device("cuda:99", None)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "assigned", "device"),
+    [
+        ("auto", "cuda:GPU-7", "cuda:0"),  # all that the job's process sees
+        ("cuda:7", "cuda:GPU-7", "cuda:0"),
+        ("cpu", "cuda:GPU-7", "cpu"),  # a retry on the CPU
+        ("auto", "cuda:GPU-7,GPU-8", "cuda"),
+        ("auto", "cluster:3", "cuda:0"),
+        ("cuda", None, "cuda:0"),
+    ],
+)
+def test_a_jobs_gpu_is_the_first_of_its_process(
+    wanted: str, assigned: str | None, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert pick_device(wanted, assigned) == device
+
+
 def test_the_dtype_can_be_set_and_is_checked() -> None:
     assert pick_dtype("cpu", "float16") == "float16"
     assert pick_dtype("cpu", "auto") in ("float32", "bfloat16")
@@ -79,3 +100,36 @@ def test_the_dtype_can_be_set_and_is_checked() -> None:
 
 def test_the_processor_has_a_name() -> None:
     assert device_name("cpu")
+
+
+def test_weights_go_to_a_gpu_as_they_are_read_and_over_all_of_a_jobs_gpus() -> None:
+    assert device_map("cuda:0") == {"": "cuda:0"}
+    assert device_map("cuda") == "auto"
+    assert device_map("cpu") is None
+
+
+def test_where_ram_is_short_one_process_loads_at_a_time(tmp_path: Path) -> None:
+    lock = FileLock(tmp_path / "loading.lock", timeout=0)
+    with turn_to_load(tmp_path, 1), lock:
+        pass  # ample: nobody waits
+    with turn_to_load(tmp_path, 10**15), pytest.raises(Timeout):
+        lock.acquire()
+
+
+def test_a_model_in_ram_is_spread_as_its_blocks_allow(tiny_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the CPU in the place of both GPUs: accelerate plans, and what was asked of it is seen."""
+    import accelerate
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama, dtype=torch.float32)
+    block = sum(p.nbytes for p in model.model.layers[0].parameters())
+    head = model.lm_head.weight.nbytes
+    room = {0: 2 * block + 2 * head, 1: 2 * block, "cpu": 10**9}
+    monkeypatch.setattr("accelerate.utils.get_balanced_memory", lambda *args, **kwargs: room)
+    found: dict[str, object] = {}
+    monkeypatch.setattr(accelerate, "dispatch_model", lambda model, places, **kwargs: found.update(places) or model)
+    assert placed(model, "cuda") is model
+    blocks = [found[f"model.layers.{n}"] for n in range(4)]
+    assert blocks == sorted(blocks, key=[0, 1, "cpu"].index) and len(set(blocks)) > 1
+    assert placed(model, "cpu") is model

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from qcompare.jobs.submit import submit
-from qcompare.plan import preflight
+from qcompare.plan import memory, preflight
 from qcompare.plan.capacity import Capacity, Holder, ram
 from qcompare.plan.estimates import job_stages, work
 from qcompare.plan.plan import Plan, make_plan
@@ -21,6 +21,13 @@ from qcompare.study.result import Result
 from qcompare.study.spec import Study
 from qcompare.study.stage import Stage
 from tests.synthetic import add_study, make_result
+
+
+@pytest.fixture(autouse=True)
+def without_bfloat16_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The made-up runs computed in float32."""
+    monkeypatch.setattr(memory, "_cpu_flags", lambda: set())
+
 
 SECONDS = {
     "fetching the model": 20.0,
@@ -160,7 +167,7 @@ def test_what_cannot_fit_is_refused_with_numbers_and_what_would(
 ) -> None:
     machine(monkeypatch, 2e9)
     (problem,) = map(str, problems(plan, settings))
-    assert problem.startswith("mixed needs 2.63 GB to 5.16 GB of memory")
+    assert problem.startswith("mixed needs 2.36 GB to 6.55 GB of memory")
     assert "this machine has 2 GB: leave it out (bf16 would fit)" in problem
     machine(monkeypatch, 1e9)
     assert "a model of up to about 0.0" in str(next(problems(plan, settings)))

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from qcompare.quantize.kv_cache import reading_fp8, without_fp8_cache
 
 from .rows import Bucket, Row
+from .shards import OnDevices
 
 NAME = "qcompare_packed"
 DENSE_SCORES = 1 << 25
@@ -132,7 +133,10 @@ def packed_attention(
 def attend_row(row: Row, store: PrefixStore) -> Attend:
     """Attention within a row and to the prefixes in ``store``, which takes what the row keeps."""
 
+    rows = OnDevices(row, row.tokens.device)
+
     def attend(layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, how: How) -> torch.Tensor:
+        row = rows.on(query.device)
         for number, prefix, first, end in row.kept:
             store.put(number, prefix, layer, key[0, :, first:end], value[0, :, first:end])
         q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))  # [tokens, heads, size]

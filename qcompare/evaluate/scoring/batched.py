@@ -45,6 +45,11 @@ class BatchedLM(HFLM):  # type: ignore[misc]
     _tokens_told: int = 0
     _tokens: int = 0
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As HFLM, with its log-softmax in float32: in a bfloat16 model's own dtype, which is HFLM's default, values
+        between −32 and −64 are 0.25 apart."""
+        super().__init__(*args, softmax_dtype="float32", **kwargs)
+
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         """The answer to each request, those of one batch kept as soon as they are there."""
         asked = [self._request(number, request) for number, request in enumerate(requests)]

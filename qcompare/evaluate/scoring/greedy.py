@@ -24,6 +24,7 @@ from .memory import Budget, is_out_of_memory, release_memory
 from .plan import make_plan
 from .rows import make_row
 from .sequences import Tokens, unique_sequences
+from .shards import moved
 from .threads import Workers, run_jobs
 
 ROUND_TO = 64
@@ -158,6 +159,7 @@ class _Step:
         self._slots = slots.to(device)
         self._width = -(-(int(slots.max()) + 1) // ROUND_TO) * ROUND_TO
         self._masks: dict[tuple[int | None, int], torch.Tensor] = {}
+        self._copies: dict[torch.device, _Step] = {}
 
     def _mask(self, window: int | None, groups: int) -> torch.Tensor:
         """Bool [places, 1, longest * groups, tokens]; made once and used in every layer with that window."""
@@ -171,6 +173,15 @@ class _Step:
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, how: How
     ) -> torch.Tensor:
         """Query [1, heads, tokens, size] → output [1, tokens, heads, size]."""
+        step = self
+        if query.device != self._slots.device:  # a layer on another device
+            step = self._copies.get(query.device) or moved(self, query.device, top=True)
+            self._copies[query.device] = step
+        return step._attend(layer, query, key, value, how)
+
+    def _attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, how: How
+    ) -> torch.Tensor:
         heads, groups = key.shape[1], query.shape[1] // key.shape[1]
         keys, values = self._places.layer(layer, key[0], value[0])
         keys[self._rows, :, self.positions] = key[0].transpose(0, 1)

@@ -9,14 +9,21 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
+from .memory import free_bytes
+
 LOGITS_BYTES = 32 << 20
 """Float32 logits held at a time: small enough to stay near the cores, large enough for the matrix product."""
-CUDA_LOGITS_BYTES = 1 << 30
+ACCELERATOR_LOGITS_BYTES = 1 << 30
+"""The same on a GPU; less where little memory is free: a step holds about four times as much."""
+LEAST_LOGITS_BYTES = 1 << 26
+HEAD_BYTES = 1 << 28
+"""Weights of an output head that are held in float32 at a time."""
 
 _answer = threading.local()
 
@@ -45,6 +52,41 @@ def split_model(model: Any) -> Iterator[None]:
             decoder.forward = own
 
 
+@contextmanager
+def float32_head(*heads: Any) -> Iterator[None]:
+    """Within this context these output heads, linear layers in any dtype, answer in float32.
+
+    A bfloat16 head rounds logits of 16 to 32 to multiples of 0.125: two models that differ by less would seem to
+    differ by that. Products of bfloat16 numbers are exact in float32 (and in TF32), so only the sum is rounded.
+    """
+    # accelerate, which spreads models over devices, keeps a module's own forward under another name
+    names = ["_old_forward" if hasattr(head, "_hf_hook") else "forward" for head in heads]
+    before = [head.__dict__.get(name) for head, name in zip(heads, names, strict=True)]
+    for head, name in zip(heads, names, strict=True):
+        setattr(head, name, partial(_float32_linear, head))
+    try:
+        yield
+    finally:
+        for head, name, own in zip(heads, names, before, strict=True):
+            delattr(head, name)
+            if own is not None:
+                setattr(head, name, own)
+
+
+def _float32_linear(head: Any, x: torch.Tensor) -> torch.Tensor:
+    """The layer's output in float32, shape (..., out_features); its weights are converted in pieces."""
+    weight, bias = head.weight, getattr(head, "bias", None)
+    x = x.to(weight.device)
+    if weight.dtype is torch.float32:
+        return F.linear(x, weight, bias)
+    x, out = x.float(), torch.empty(*x.shape[:-1], len(weight), device=x.device)
+    rows = max(1, HEAD_BYTES // (4 * weight.shape[1]))
+    for first in range(0, len(weight), rows):
+        piece = slice(first, first + rows)
+        out[..., piece] = F.linear(x, weight[piece].float(), None if bias is None else bias[piece].float())
+    return out
+
+
 def hidden_states(model: Any, tokens: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
     """Last hidden states [batch, tokens, hidden]; without ``positions`` the model counts them."""
     kwargs = {} if positions is None else {"position_ids": positions}
@@ -67,8 +109,9 @@ def logits_of(model: Any, hidden: torch.Tensor) -> torch.Tensor:
 
 def gather_logprobs(model: Any, hidden: torch.Tensor, where: torch.Tensor, targets: torch.Tensor) -> TokenLogprobs:
     """Score ``targets`` [targets] after the hidden states [positions, hidden] at ``where`` [targets], ascending."""
+    where, targets = where.to(hidden.device), targets.to(hidden.device)
     needed, slot = torch.unique_consecutive(where, return_inverse=True)
-    size = max(1, (CUDA_LOGITS_BYTES if hidden.is_cuda else LOGITS_BYTES) // (4 * vocabulary(model)))
+    size = positions_at_a_time(model, hidden)
     logprobs, greedy = [], []
     for first in range(0, len(needed), size):
         inside = (slot >= first) & (slot < first + size)
@@ -79,11 +122,20 @@ def gather_logprobs(model: Any, hidden: torch.Tensor, where: torch.Tensor, targe
     return TokenLogprobs(torch.cat(logprobs), torch.cat(greedy))
 
 
+def positions_at_a_time(model: Any, hidden: torch.Tensor) -> int:
+    """Positions whose logits are held at a time, on the device of the hidden states."""
+    size = LOGITS_BYTES
+    if hidden.device.type != "cpu":
+        size = max(LEAST_LOGITS_BYTES, min(ACCELERATOR_LOGITS_BYTES, free_bytes(hidden.device) // 8))
+    return max(1, size // (4 * vocabulary(model)))
+
+
 def gather_from_logits(logits: torch.Tensor, rows: torch.Tensor, targets: torch.Tensor) -> TokenLogprobs:
     """Score ``targets`` at ``rows`` of logits [positions, vocabulary]."""
     log_softmax = F.log_softmax(logits, dim=-1, dtype=torch.float32)
     best = log_softmax.argmax(dim=-1)
-    return TokenLogprobs(log_softmax[rows, targets].double(), best[rows] == targets)
+    # float64 on the CPU: not every accelerator has it
+    return TokenLogprobs(log_softmax[rows, targets].cpu().double(), (best[rows] == targets).cpu())
 
 
 def vocabulary(model: Any) -> int:

@@ -11,7 +11,7 @@ from qcompare.evaluate.row_budget import power_of_two
 
 CPU_TOKENS = 1024
 """Enough for full matrix-product speed on a CPU; more only leaves the caches."""
-CUDA_TOKENS = 16384
+ACCELERATOR_TOKENS = 16384
 LEAST_TOKENS = 64
 SHARE = 0.25
 """Part of the free memory the activations of one pass may take."""
@@ -36,15 +36,21 @@ class Budget:
             self.lowered(less)
 
 
+def free_bytes(device: torch.device) -> int:
+    """Memory that this process can still get on a device: free, or held by torch's allocator without use."""
+    if device.type in ("cuda", "xpu"):
+        module = getattr(torch, device.type)
+        unused = module.memory_reserved(device) - module.memory_allocated(device)
+        return int(module.mem_get_info(device)[0] + unused)
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
 def default_row_tokens(model: Any) -> int:
     """The device's useful maximum, or the power of two that a quarter of the free memory holds."""
-    device = model.device
-    if device.type == "cuda":
-        most, free = CUDA_TOKENS, torch.cuda.mem_get_info(device)[0]
-    else:
-        import psutil
-
-        most, free = CPU_TOKENS, int(psutil.virtual_memory().available)
+    most = CPU_TOKENS if model.device.type == "cpu" else ACCELERATOR_TOKENS
+    free = free_bytes(model.device)
     return max(LEAST_TOKENS, power_of_two(min(most, int(SHARE * free / bytes_per_token(model)))))
 
 

@@ -31,7 +31,8 @@ class Executor(ABC):
         self.settings = settings
 
     def devices(self) -> tuple[str, ...]:
-        """Names of the devices that take one job each at a time, such as `cuda:0`.
+        """Ids of the devices that take one job each at a time: those of `models.devices`, which a worker makes the
+        only ones that its process sees, or names of its own, which mean nothing to a worker.
 
         Raises:
             InvalidStudy: the setting `device` names no kind of device.

@@ -10,6 +10,7 @@ import time
 
 import psutil
 
+from qcompare.models.devices import parts
 from qcompare.store import JobFolder
 from qcompare.study.records import Pulse
 
@@ -18,11 +19,11 @@ BEAT_SECONDS = 2.0
 
 def start_heartbeat(folder: JobFolder, device: str | None) -> None:
     """Beat until this process ends."""
-    gpu = int(device.partition(":")[2] or 0) if device and device.startswith("cuda") else None
+    gpu = device if device and device.startswith("cuda") else None
     threading.Thread(target=_beat, args=[folder, gpu], name="heartbeat", daemon=True).start()
 
 
-def _beat(folder: JobFolder, gpu: int | None) -> None:
+def _beat(folder: JobFolder, gpu: str | None) -> None:
     before, moment = _cpu_seconds(), time.monotonic()
     while True:
         time.sleep(BEAT_SECONDS)
@@ -42,17 +43,28 @@ def _beat(folder: JobFolder, gpu: int | None) -> None:
             continue  # a full disk: the work itself will say so
 
 
-def gpu_use(index: int) -> tuple[float | None, int | None]:
-    """Load in percent and bytes in use of a GPU, by whomever; None without its driver."""
+def gpu_use(device: str) -> tuple[float | None, int | None]:
+    """Load in percent and bytes in use of a job's GPUs, by whomever; None without their driver, or where it does not
+    know, as the load of a MIG slice.
+
+    Args:
+        device: the id that the job was given (`models.devices`).
+    """
     import pynvml
 
+    loads, used = [], 0
     try:
         pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        used = pynvml.nvmlDeviceGetMemoryInfo(handle).used
-        return float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu), int(used)
+        for part in parts(device):
+            handle = pynvml.nvmlDeviceGetHandleByUUID(part.partition(":")[2])
+            used += int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
+            try:
+                loads.append(float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu))
+            except pynvml.NVMLError_NotSupported:
+                continue
     except pynvml.NVMLError:
         return None, None
+    return (sum(loads) / len(loads) if loads else None), used
 
 
 def _cpu_seconds() -> float:

@@ -13,6 +13,7 @@ from qcompare.present import numbers
 from qcompare.settings import Settings
 from qcompare.study.presets import SIZES, Size
 from qcompare.study.spec import Study
+from qcompare.ui.devices import device_title
 from qcompare.ui.new.form import StudyForm, budget_range
 from qcompare.words import gettext, translate
 
@@ -54,12 +55,8 @@ class Estimate:
     @property
     def where(self) -> str:
         """The device, for people."""
-        device = self.plan.device if self.plan else ""
-        return (
-            gettext("this CPU")
-            if device == "cpu"
-            else device.replace("cuda:", "GPU ").replace("cuda", gettext("this GPU"))
-        )
+        device = self.plan.device if self.plan else "cpu"
+        return gettext("this CPU") if device == "cpu" else device_title(device)
 
 
 def estimate(asked: StudyForm, settings: Settings) -> Estimate:

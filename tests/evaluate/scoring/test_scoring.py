@@ -40,7 +40,14 @@ def both(name: str, tokenizer: Any, **kwargs: Any) -> tuple[HFLM, PackedLM]:
     key = (name, str(kwargs))
     if key not in _lms:
         model, bos = tiny_model(name), kwargs.get("add_bos_token")
-        theirs = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=4, max_length=40, add_bos_token=bos)
+        theirs = HFLM(
+            pretrained=model,
+            tokenizer=tokenizer,
+            batch_size=4,
+            max_length=40,
+            add_bos_token=bos,
+            softmax_dtype="float32",
+        )
         ours = PackedLM(model, tokenizer, max_length=40, **{"budget": Budget(64), "workers": Workers(1, 1), **kwargs})
         _lms[key] = theirs, ours
     return _lms[key]

@@ -14,6 +14,7 @@ from qcompare.jobs.executors.background import ensure_running
 from qcompare.jobs.executors.processes import MARK, alive, mark
 from qcompare.settings import Settings
 from qcompare.store import Store
+from tests.fake_cuda import EIGHT, Machine
 from tests.jobs.conftest import ours, process_of, running, succeeded, until, wait
 from tests.jobs.standin import queue
 
@@ -101,6 +102,23 @@ def test_a_job_with_environment_variables_of_its_own_is_started_afresh(store: St
     process = process_of(running(store, f"{study.id}.bf16"))
     assert "supervisor" in " ".join(psutil.Process(process.ppid()).cmdline())
     assert succeeded(wait(store, study.id))
+
+
+@pytest.mark.parametrize("changes", [{}, {"TORCHDYNAMO_DISABLE": "1"}, {"device": "cpu"}])
+def test_a_job_sees_its_own_gpu_only(
+    changes: dict[str, str], store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forked or started afresh; one that is tried again on the CPU sees none."""
+    Machine(EIGHT).use(monkeypatch)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,2")
+    study = queue(store, ("bf16", "uniform"), steps=30)
+    cancel(study.id, settings)
+    resume(study.id, settings, changes)
+    (first, second) = (running(store, f"{study.id}.{recipe}") for recipe in ("bf16", "uniform"))
+    assert [first.device, second.device] == [f"cuda:{EIGHT[5].uuid}", f"cuda:{EIGHT[2].uuid}"]
+    assert succeeded(wait(store, study.id))
+    seen = [(store.folder(job.id).path / "visible.txt").read_text() for job in (first, second)]
+    assert seen == (["", ""] if changes == {"device": "cpu"} else [EIGHT[5].uuid, EIGHT[2].uuid])
 
 
 def test_a_forked_process_computes_the_same_with_as_many_threads(tmp_path: Path) -> None:
