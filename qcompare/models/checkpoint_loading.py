@@ -137,10 +137,11 @@ def _load_library(
     if found.method == "compressed-tensors":
         _decompress(model)
     faithful = _faithful(how)
-    if found.method == "bitsandbytes":
-        faithful = _unpack_bitsandbytes(model, how)
-    if found.method == "torchao":
-        faithful = _unpack_torchao(model)
+    with loading(local.name):
+        if found.method == "bitsandbytes":
+            faithful = _unpack_bitsandbytes(model, how)
+        if found.method == "torchao":
+            faithful = _unpack_torchao(model)
     if faithful is Faithful.KERNEL:
         _try(model, local.name)
     return model, faithful
@@ -184,8 +185,11 @@ def _unpack_torchao(model: Any) -> Faithful:
 
 def _changes_inputs(weight: Any) -> bool:
     """A torchao weight that rounds or scales inputs, or that only a kernel can read."""
+    import torch
+
     attributes = ("act_quant_kwargs", "activation_quantization", "act_pre_scale")
-    return any(getattr(weight, name, None) is not None for name in attributes) or not hasattr(weight, "dequantize")
+    kernel_only = type(weight).dequantize is torch.Tensor.dequantize
+    return kernel_only or any(getattr(weight, name, None) is not None for name in attributes)
 
 
 def _try(model: Any, name: str) -> None:
