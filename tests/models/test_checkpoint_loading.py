@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from qcompare.demo.bundle import bundle_at
 from qcompare.errors import ModelUnavailable
 from qcompare.models.checkpoint import fetch_checkpoint
-from qcompare.models.checkpoint_loading import Loaded, load_checkpoint
+from qcompare.models.checkpoint_loading import Loaded, _unpack_torchao, load_checkpoint
 from qcompare.models.facts import LocalModel
 from qcompare.models.packed_ints import unpack_awq, unpack_gptq
 from qcompare.models.sources import describe
@@ -141,6 +141,17 @@ def test_torchao_weights_are_those_of_its_layers(
     found = fetch_checkpoint(str(folder), describe(str(tiny_llama), settings), settings, print)
     assert found.description == f"torchao ({kind})"
     assert_as_the_library_computes(folder, tiny_llama, settings, *BY_TORCHAO[kind])
+
+
+def test_weights_that_only_a_kernel_of_torchao_reads_are_left_to_it() -> None:
+    quantization = pytest.importorskip("torchao.quantization")
+    packed, scales = torch.zeros(8, 1, 32, 4, dtype=torch.int32), torch.zeros(32, 64, 2, dtype=torch.bfloat16)
+    layer = torch.nn.Linear(1024, 64, dtype=torch.bfloat16)
+    weight = quantization.Int4TilePackedTo4dTensor(packed, scales, [1, 32], torch.Size([64, 1024]))
+    layer.weight = torch.nn.Parameter(weight, requires_grad=False)
+    layer.dtype = torch.bfloat16
+    assert _unpack_torchao(layer) is Faithful.KERNEL
+    assert type(layer.weight) is quantization.Int4TilePackedTo4dTensor
 
 
 def assert_as_the_library_computes(
