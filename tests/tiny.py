@@ -86,6 +86,19 @@ def quantize(model: Path, scheme: str, format: str, folder: Path, **options: Any
     return files[0] if files[0].suffix == ".gguf" else files[0].parent
 
 
+def save_quantized(model: Path, config: Any, folder: Path, dtype: str = "bfloat16") -> Path:
+    """A checkpoint by transformers, with the library of a quantization config: its folder."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    quantized = AutoModelForCausalLM.from_pretrained(
+        model, quantization_config=config, dtype=getattr(torch, dtype), device_map="cpu"
+    )
+    quantized.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(model).save_pretrained(folder)
+    return folder
+
+
 def write_gguf(path: Path, model_folder: Path, type_name: str, **changes: Any) -> Path:
     """A Llama as a GGUF file, as llama.cpp's converter lays it out; matrices in one type, the rest as they are.
 

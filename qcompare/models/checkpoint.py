@@ -14,7 +14,7 @@ from typing import Any
 
 from qcompare.errors import ModelUnavailable
 from qcompare.models.checkpoint_bits import measured_bits
-from qcompare.models.checkpoint_checks import check_checkpoint, check_file
+from qcompare.models.checkpoint_checks import check_checkpoint, check_file, quant_type
 from qcompare.models.config import check_code, quantization, read_config
 from qcompare.models.facts import ModelFacts
 from qcompare.models.folder import content_hash, model_card
@@ -85,9 +85,8 @@ class Checkpoint:
         """For people: `GGUF Q4_K_M`, `compressed-tensors (nvfp4-pack-quantized)`, `gptq`; empty: not quantized."""
         if self.gguf:
             return f"GGUF {self.gguf.file_type}"
-        how = quantization(self.config)
-        kind = next((how[key] for key in ("format", "packing_format", "quant_type") if how.get(key)), None)
-        return f"{self.method} ({kind})" if isinstance(kind, str) else self.method
+        kind = quant_type(quantization(self.config))
+        return f"{self.method} ({kind})" if kind else self.method
 
     @property
     def scales_kv_cache(self) -> bool:

@@ -29,7 +29,8 @@ def _stored_bits(stored: Stored, base: ModelFacts) -> dict[str, tuple[int, int]]
     for name, size in stored.num_bytes.items():
         layer, _, kind = name.rpartition(".")
         if kind != "bias":
-            sizes.setdefault(layer, []).append(8 * size)
+            # bitsandbytes keeps scales below the weight: `q_proj.weight.absmax`
+            sizes.setdefault(layer.removesuffix(".weight"), []).append(8 * size)
     return {layer.name: (max(its), sum(its)) for layer in base.layers if (its := sizes.get(layer.name))}
 
 

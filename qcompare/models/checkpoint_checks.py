@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NoReturn
 
 from qcompare.errors import ModelUnavailable
 from qcompare.models.config import check_config, num_blocks, quantization
+from qcompare.models.devices import job_devices
 from qcompare.models.facts import ModelFacts
 from qcompare.models.gguf import GgufFile
 from qcompare.settings import Settings
@@ -33,7 +34,11 @@ METHODS: Mapping[str, Method] = {
     "bitsandbytes": Method("bitsandbytes", "bitsandbytes"),
     "torchao": Method("torchao", "torchao"),
     "fp8": Method(),
-    "hqq": Method("hqq", "hqq"),
+    "hqq": Method(
+        refused=gettext_noop(
+            "transformers 5 no longer reads its checkpoints; name a GPTQ, AWQ, bitsandbytes or GGUF version"
+        )
+    ),
     "quanto": Method("optimum-quanto", "optimum.quanto"),
     "aqlm": Method("aqlm", "aqlm"),
     "modelopt": Method(
@@ -61,6 +66,8 @@ def check_checkpoint(config: Mapping[str, Any], name: str, base: ModelFacts, set
     check_config(config, name, settings)
     if how := quantization(config):
         _check_method(str(how.get("quant_method") or ""), name)
+        if quant_type(how) == "Int4WeightOnlyConfig":
+            _check_int4(how, name, settings)
     if (family := str(config.get("model_type", ""))) != base.family:
         raise ModelUnavailable(
             "{name}: is a '{family}' model and {base} is '{ours}'; name a checkpoint of the study's model",
@@ -81,6 +88,47 @@ def check_file(file: GgufFile, name: str, base: ModelFacts) -> None:
     _check_sizes(name, file.value("block_count"), file.value("embedding_length"), base)
 
 
+def quant_type(how: Mapping[str, Any]) -> str:
+    """Which type of its method a config names: `nvfp4-pack-quantized`, `nf4`, `Int8WeightOnlyConfig`; empty where it
+    names none."""
+    if how.get("quant_method") == "bitsandbytes":
+        return "int8" if how.get("load_in_8bit") else str(how.get("bnb_4bit_quant_type") or "")
+    if how.get("quant_method") == "torchao":
+        return str(_torchao_config(how).get("_type") or "")
+    kind = next((how[key] for key in ("format", "packing_format", "quant_type") if how.get(key)), None)
+    return kind if isinstance(kind, str) else ""
+
+
+def _torchao_config(how: Mapping[str, Any]) -> Mapping[str, Any]:
+    types = how.get("quant_type")
+    default = types.get("default") if isinstance(types, dict) else None
+    return default if isinstance(default, dict) else {}
+
+
+def _check_int4(how: Mapping[str, Any], name: str, settings: Settings) -> None:
+    """torchao's 4-bit weights are packed for CUDA kernels, and nothing in it unpacks them."""
+    if settings.executor == "local" and job_devices(settings.device)[0] == "cpu":
+        raise ModelUnavailable(
+            "{name}: torchao computes its 4-bit weights (Int4WeightOnlyConfig) on a CUDA GPU only, and jobs run on "
+            "the CPU here; name a GPTQ, AWQ, bitsandbytes or GGUF version",
+            name=name,
+        )
+    layout = (_torchao_config(how).get("_data") or {}).get("int4_packing_format")
+    if isinstance(layout, dict):
+        layout = layout.get("_data")
+    if str(layout or "plain").lower() in ("plain", "preshuffled") and not _installed("mslk"):
+        _needs(name, "torchao (Int4WeightOnlyConfig)", "mslk-cuda")
+
+
+def _needs(name: str, method: str, package: str) -> NoReturn:
+    raise ModelUnavailable(
+        "{name}: is quantized by {method}, which needs a package that is not installed: pip install {package}",
+        name=name,
+        method=method,
+        package=package,
+    )
+
+
 def _check_method(method: str, name: str) -> None:
     known = METHODS.get(method)
     if known is None:
@@ -95,12 +143,7 @@ def _check_method(method: str, name: str) -> None:
             "{name}: is quantized by {method}: {why}", name=name, method=method, why=Message(known.refused)
         )
     if known.module and not _installed(known.module):
-        raise ModelUnavailable(
-            "{name}: is quantized by {method}, which needs a package that is not installed: pip install {package}",
-            name=name,
-            method=method,
-            package=known.package,
-        )
+        _needs(name, method, known.package)
 
 
 def _installed(module: str) -> bool:

@@ -1,11 +1,13 @@
 """From a checkpoint to a model in memory, one way for each kind of file. Loads torch: call it in the worker."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from qcompare.errors import ModelUnavailable
 from qcompare.models.checkpoint import Checkpoint
+from qcompare.models.checkpoint_checks import quant_type
 from qcompare.models.config import quantization
 from qcompare.models.facts import LocalModel
 from qcompare.models.gguf import read_tensors
@@ -134,7 +136,15 @@ def _load_library(
     model = load(local, device, dtype, settings, hub_kernels, **options)[0]
     if found.method == "compressed-tensors":
         _decompress(model)
-    return model, _faithful(how)
+    faithful = _faithful(how)
+    with loading(local.name):
+        if found.method == "bitsandbytes":
+            faithful = _unpack_bitsandbytes(model, how)
+        if found.method == "torchao":
+            faithful = _unpack_torchao(model)
+    if faithful is Faithful.KERNEL:
+        _try(model, local.name)
+    return model, faithful
 
 
 def _faithful(how: Any) -> Faithful | None:
@@ -146,6 +156,48 @@ def _faithful(how: Any) -> Faithful | None:
     if how["quant_method"] in ("compressed-tensors", "auto-round"):
         return Faithful.ACTIVATIONS if rounds_inputs else Faithful.WEIGHTS
     return Faithful.KERNEL
+
+
+def _unpack_bitsandbytes(model: Any, how: Any) -> Faithful:
+    """Plain weights in place of 4-bit ones. LLM.int8 rounds inputs too, and keeps its kernel."""
+    if quant_type(how) == "int8":
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells at every call that it casts inputs
+        return Faithful.KERNEL
+    model.dequantize(model.dtype)
+    return Faithful.WEIGHTS
+
+
+def _unpack_torchao(model: Any) -> Faithful:
+    """Plain weights where inputs are left alone; the others stay torchao's, in the model's dtype."""
+    import torch
+
+    packed = [module for module in model.modules() if hasattr(getattr(module, "weight", None), "tensor_data_names")]
+    kept = [module.weight for module in packed if _changes_inputs(module.weight)]
+    with torch.no_grad():
+        for module in packed:
+            weight = module.weight if _changes_inputs(module.weight) else module.weight.dequantize()
+            module.weight = torch.nn.Parameter(weight.to(model.dtype), requires_grad=False)
+    if not kept:
+        return Faithful.WEIGHTS
+    simulated = all(getattr(weight, "activation_quantization", None) for weight in kept)
+    return Faithful.ACTIVATIONS if simulated else Faithful.KERNEL
+
+
+def _changes_inputs(weight: Any) -> bool:
+    """A torchao weight that rounds or scales inputs, or that only a kernel can read."""
+    import torch
+
+    attributes = ("act_quant_kwargs", "activation_quantization", "act_pre_scale")
+    kernel_only = type(weight).dequantize is torch.Tensor.dequantize
+    return kernel_only or any(getattr(weight, name, None) is not None for name in attributes)
+
+
+def _try(model: Any, name: str) -> None:
+    """Compute one token: a library that lacks what its kernel needs says so now, in one line."""
+    import torch
+
+    with loading(name), torch.inference_mode():
+        model(torch.tensor([[0]], device=model.device))
 
 
 def _decompress(model: Any) -> None:

@@ -13,6 +13,8 @@ from qcompare.study.result import Environment
 
 LIBRARIES = ("qcompare", "torch", "transformers", "auto-round", "lm-eval", "datasets", "tokenizers", "safetensors")
 """Libraries that can move a score."""
+OPTIONAL = ("bitsandbytes", "torchao")
+"""The same, where they are installed: checkpoints of theirs need them."""
 
 
 def environment(device: str, dtype: str) -> Environment:
@@ -31,11 +33,11 @@ def environment(device: str, dtype: str) -> Environment:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of `LIBRARIES`; qcompare's own is that of the code that runs, installed or not."""
+    """Versions of `LIBRARIES` and `OPTIONAL`; qcompare's own is that of the code that runs, installed or not."""
     from qcompare import __version__
 
     found = {"qcompare": __version__}
-    for name in LIBRARIES[1:]:
+    for name in (*LIBRARIES[1:], *OPTIONAL):
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found

@@ -15,9 +15,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from qcompare.errors import InvalidValue, unknown
+from qcompare.errors import InvalidStudy, InvalidValue, unknown
 from qcompare.recipes.allocate import allocate
-from qcompare.recipes.base import BuildCost, Recipe
+from qcompare.recipes.base import BuildContext, BuildCost, Recipe
 from qcompare.recipes.belief import Belief
 from qcompare.recipes.edges import edge_config
 from qcompare.recipes.lab import Lab, Report
@@ -64,6 +64,16 @@ class Best(Recipe):
     """`full` measures configs; `scores` takes the best by its scores; `quick` scores on half the text as well."""
     comparisons: Annotated[int, Field(ge=0, le=10_000)] = 10
     """Configs with exchanged layers that are measured, with `effort: full`."""
+
+    def check(self, context: BuildContext) -> None:
+        super().check(context)
+        if context.study.quant_embedding and not SCORERS[self.scores].scores_embeddings:
+            raise InvalidStudy(
+                "{recipe} with scores: {scores} has no score for the embedding: set its quant_embedding to false, or "
+                "choose other scores",
+                recipe=self.name,
+                scores=self.scores,
+            )
 
     def choose(self, lab: Lab) -> LayerConfig:
         study, context, report = lab.study, lab.context, lab.report

@@ -64,7 +64,10 @@ def test_other_names_are_refused(name: str) -> None:
     ("changes", "reason"),
     [
         ({"quantization_config": {"quant_method": "modelopt"}}, "skips ModelOpt's quantization"),
-        ({"quantization_config": {"quant_method": "hqq"}}, "pip install hqq"),
+        (
+            {"quantization_config": {"quant_method": "hqq"}},
+            "transformers 5 no longer reads its checkpoints; name a GPTQ",
+        ),
         ({"quantization_config": {"quant_method": "quanto"}}, "pip install optimum-quanto"),
         (
             {"quantization_config": {"quant_method": "magic"}},
@@ -85,6 +88,50 @@ def test_what_cannot_stand_beside_the_model_is_refused(
         describe_checkpoint(str(folder), base, settings)
     assert "\n" not in str(caught.value)
     assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["bitsandbytes", "torchao"])
+def test_a_library_that_is_not_installed_is_named(
+    method: str, copy: Callable[..., Path], base: ModelFacts, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qcompare.models.checkpoint_checks.find_spec", lambda name: None)
+    folder = copy(quantization_config={"quant_method": method, "load_in_4bit": True})
+    with pytest.raises(ModelUnavailable, match=f"quantized by {method}, .*: pip install {method}") as caught:
+        describe_checkpoint(str(folder), base, settings)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("device", "layout", "reason"),
+    [
+        (
+            "cpu",
+            "tile_packed_to_4d",
+            r"4-bit weights \(Int4WeightOnlyConfig\) on a CUDA GPU only, .* on the CPU here",
+        ),
+        ("cuda", "plain", "Int4WeightOnlyConfig.* pip install mslk-cuda"),
+        ("cuda", "tile_packed_to_4d", ""),
+    ],
+)
+def test_torchaos_int4_needs_a_gpu(
+    device: str,
+    layout: str,
+    reason: str,
+    copy: Callable[..., Path],
+    base: ModelFacts,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("qcompare.models.checkpoint_checks._installed", lambda module: module == "torchao")
+    kind = {"_type": "Int4WeightOnlyConfig", "_data": {"int4_packing_format": layout}}
+    folder = copy(quantization_config={"quant_method": "torchao", "quant_type": {"default": kind}})
+    settings = settings.model_copy(update={"device": device})
+    if not reason:
+        assert describe_checkpoint(str(folder), base, settings).description == "torchao (Int4WeightOnlyConfig)"
+        return
+    with pytest.raises(ModelUnavailable, match=reason) as caught:
+        describe_checkpoint(str(folder), base, settings)
+    assert "\n" not in str(caught.value)
 
 
 def test_modelopts_own_file_is_refused_too(copy: Callable[..., Path], base: ModelFacts, settings: Settings) -> None:

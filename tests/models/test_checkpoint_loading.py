@@ -12,13 +12,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from qcompare.demo.bundle import bundle_at
 from qcompare.errors import ModelUnavailable
 from qcompare.models.checkpoint import fetch_checkpoint
-from qcompare.models.checkpoint_loading import Loaded, load_checkpoint
+from qcompare.models.checkpoint_loading import Loaded, _unpack_torchao, load_checkpoint
 from qcompare.models.facts import LocalModel
 from qcompare.models.packed_ints import unpack_awq, unpack_gptq
 from qcompare.models.sources import describe
 from qcompare.settings import Settings
 from qcompare.study.result import Faithful
-from tests.tiny import make_tokenizer, write_gguf
+from tests.tiny import make_tokenizer, save_quantized, write_gguf
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the libraries' own, of many kinds
 LAYER = "model.layers.1.mlp.up_proj"
@@ -96,6 +96,86 @@ def test_weights_and_activations_are_rounded_in_every_dtype(
     loaded = opened(quantized(tiny_llama, scheme, format), tiny_llama, settings, dtype)
     assert loaded.faithful is Faithful.ACTIVATIONS
     assert 0.002 < error_of(loaded, tiny_llama) < 1
+
+
+BY_BITSANDBYTES: dict[str, tuple[dict[str, Any], float, Faithful]] = {
+    "int8": ({"load_in_8bit": True}, 8, Faithful.KERNEL),
+    "nf4": ({"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}, 4, Faithful.WEIGHTS),
+    "fp4": ({"load_in_4bit": True, "bnb_4bit_quant_type": "fp4"}, 4, Faithful.WEIGHTS),
+    "nf4 with quantized scales": (
+        {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}, 4, Faithful.WEIGHTS,
+    ),
+}  # fmt: skip
+BY_TORCHAO = {
+    "Int8WeightOnlyConfig": (8, Faithful.WEIGHTS),
+    "Float8WeightOnlyConfig": (8, Faithful.WEIGHTS),
+    "Int8DynamicActivationInt8WeightConfig": (8, Faithful.KERNEL),
+    "Int8DynamicActivationIntxWeightConfig": (8, Faithful.ACTIVATIONS),  # 4-bit weights, a byte each in the file
+}
+
+
+@pytest.mark.parametrize("kind", BY_BITSANDBYTES)
+def test_bitsandbytes_weights_are_those_of_its_layers(
+    kind: str, tiny_llama: Path, tmp_path: Path, settings: Settings
+) -> None:
+    pytest.importorskip("bitsandbytes")
+    from transformers import BitsAndBytesConfig
+
+    config, bits, faithful = BY_BITSANDBYTES[kind]
+    folder = save_quantized(tiny_llama, BitsAndBytesConfig(**config), tmp_path / "saved", "float32")
+    found = fetch_checkpoint(str(folder), describe(str(tiny_llama), settings), settings, print)
+    assert found.description == f"bitsandbytes ({kind.partition(' ')[0]})"
+    assert_as_the_library_computes(folder, tiny_llama, settings, bits, faithful)
+
+
+@pytest.mark.parametrize("kind", BY_TORCHAO)
+def test_torchao_weights_are_those_of_its_layers(
+    kind: str, tiny_llama: Path, tmp_path: Path, settings: Settings
+) -> None:
+    quantization = pytest.importorskip("torchao.quantization")
+    from transformers import TorchAoConfig
+
+    intx = {"weight_dtype": torch.int4, "weight_granularity": quantization.PerGroup(32)}
+    config = getattr(quantization, kind)(**(intx if "Intx" in kind else {}))
+    folder = save_quantized(tiny_llama, TorchAoConfig(config), tmp_path / "saved")
+    found = fetch_checkpoint(str(folder), describe(str(tiny_llama), settings), settings, print)
+    assert found.description == f"torchao ({kind})"
+    assert_as_the_library_computes(folder, tiny_llama, settings, *BY_TORCHAO[kind])
+
+
+def test_weights_that_only_a_kernel_of_torchao_reads_are_left_to_it() -> None:
+    quantization = pytest.importorskip("torchao.quantization")
+    packed, scales = torch.zeros(8, 1, 32, 4, dtype=torch.int32), torch.zeros(32, 64, 2, dtype=torch.bfloat16)
+    layer = torch.nn.Linear(1024, 64, dtype=torch.bfloat16)
+    weight = quantization.Int4TilePackedTo4dTensor(packed, scales, [1, 32], torch.Size([64, 1024]))
+    layer.weight = torch.nn.Parameter(weight, requires_grad=False)
+    layer.dtype = torch.bfloat16
+    assert _unpack_torchao(layer) is Faithful.KERNEL
+    assert type(layer.weight) is quantization.Int4TilePackedTo4dTensor
+
+
+def assert_as_the_library_computes(
+    folder: Path, model: Path, settings: Settings, bits: float, faithful: Faithful
+) -> None:
+    """Logits as transformers and the library give them, in the dtype in which they were saved, and in another."""
+    found = fetch_checkpoint(str(folder), describe(str(model), settings), settings, print)
+    assert found.bits
+    assert found.bits.achieved == bits
+    assert bits < found.bits.achieved_with_scales < bits + 2  # tables of 256 numbers count in layers this small
+    theirs: Any = AutoModelForCausalLM.from_pretrained(folder, device_map="cpu").eval()
+    for dtype in ("float32", "bfloat16"):
+        loaded = opened(folder, model, settings, dtype)
+        assert loaded.faithful is faithful
+        assert loaded.model.dtype == getattr(torch, dtype)
+        tokens = loaded.tokenizer("The capital of France is Paris, and it is famous.", return_tensors="pt")
+        with torch.inference_mode():
+            ours, expected = loaded.model(**tokens).logits.float(), theirs(**tokens).logits.float()
+        error = float((ours - expected).abs().mean() / expected.std())
+        assert error < (0.03 if loaded.model.dtype == theirs.dtype else 0.1), dtype
+        assert 0.02 < error_of(loaded, model) < 1
+        if faithful is Faithful.WEIGHTS:
+            assert type(loaded.model.get_submodule(LAYER)) is torch.nn.Linear
+            assert type(loaded.model.get_submodule(LAYER).weight.data) is torch.Tensor
 
 
 def test_another_vocabulary_is_told(tiny_llama: Path, tmp_path: Path, settings: Settings) -> None:

@@ -19,7 +19,7 @@ from qcompare.store import Store
 from qcompare.study.reading import parse_study
 from qcompare.study.recipe import recipe_of
 from qcompare.study.spec import Study
-from tests.tiny import make_model_folder, make_tokenizer, write_gguf
+from tests.tiny import make_model_folder, make_tokenizer, save_quantized, write_gguf
 
 ROOT = Path(__file__).parents[2]
 
@@ -120,3 +120,49 @@ def test_checkpoints_stand_in_the_table_and_their_scores_are_kept(
     assert "another vocabulary" in str(found.set_apart[1])
     notes = " ".join(caveats(found))
     assert "Packed" in notes
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_checkpoints_of_bitsandbytes_and_torchao_are_rows(
+    toy_package: None, tiny_llama: Path, tmp_path: Path, home: Path
+) -> None:
+    pytest.importorskip("bitsandbytes")
+    quantization = pytest.importorskip("torchao.quantization")
+    from transformers import BitsAndBytesConfig, TorchAoConfig
+
+    configs = {
+        "nf4": BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4"),
+        "int8": BitsAndBytesConfig(load_in_8bit=True),
+        "torchao": TorchAoConfig(quantization.Int8WeightOnlyConfig()),
+    }
+    folders = [save_quantized(tiny_llama, config, tmp_path / name) for name, config in configs.items()]
+    text = tmp_path / "text.jsonl"
+    text.write_text("\n".join(json.dumps({"text": f"{n}. The capital of France is Paris. " * 6}) for n in range(3)))
+    study = {
+        "model": str(tiny_llama),
+        "recipes": ["bf16", *({"recipe": "checkpoint", "from": str(folder)} for folder in folders)],
+        "tasks": ["toy"], "limit": 3, "prompts": ["Hello"], "max_new_tokens": 4,
+        "divergence": {"text": str(text), "num_samples": 2, "max_seq_length": 64},
+    }  # fmt: skip
+    file = tmp_path / "study.yaml"
+    file.write_text(json.dumps(study))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), str(ROOT)])}
+    done = subprocess.run(
+        [sys.executable, "-m", "qcompare", "run", str(file)], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    store = Store(home)
+    newest = store.newest()
+    assert newest
+    results = {result.title: result for result in store.results(newest) if result.checkpoint}
+    found = {title: (its.checkpoint.method, its.checkpoint.faithful) for title, its in results.items()}  # type: ignore[union-attr]
+    assert found == {
+        "nf4": ("bitsandbytes (nf4)", "weights"),
+        "int8": ("bitsandbytes (int8)", "kernel"),
+        "torchao": ("torchao (Int8WeightOnlyConfig)", "weights"),
+    }
+    kl = {title: its.divergence.kl for title, its in results.items() if its.divergence}
+    assert 0 < kl["torchao"] < kl["nf4"]
+    assert 0 < kl["int8"] < kl["nf4"]
+    assert results["nf4"].environment.libraries["bitsandbytes"]
+    assert results["nf4"].generations

@@ -117,6 +117,11 @@ def test_tail_raises_the_embedding_first_and_head_last(tiny_llama: Path, text: P
     [
         ({"schemes": ["MXFP4", "MXFP8"], "avg_bits": [5.0]}, "MXFP4 rounds inputs too, and an embedding has none"),
         ({"recipes": ["mixed"]}, "mixed has no score for the embedding: set its quant_embedding to false"),
+        (
+            {"recipes": [{"recipe": "best", "scores": "autoscheme"}]},
+            "best with scores: autoscheme has no score for the embedding: set its quant_embedding to false, or "
+            "choose other scores",
+        ),
         ({"recipes": ["rtn_fp8_dynamic"]}, "leaves the embedding as it is: set its quant_embedding to false"),
         ({"rounding": "tuned"}, "embeddings are rounded to nearest only: set rounding to rtn"),
     ],

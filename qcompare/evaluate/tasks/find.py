@@ -1,14 +1,25 @@
 """Any task by its name: lm-eval's own tasks, groups and tags, YAML files, and files with one's own questions."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from qcompare.errors import InvalidStudy
-from qcompare.evaluate.tasks.index import CODE, Definition, Entry, Reader, entry_of, lm_eval_index, tasks_folder
+from qcompare.evaluate.tasks.index import (
+    CODE,
+    Definition,
+    Entry,
+    Reader,
+    entry_of,
+    is_index_read,
+    lm_eval_index,
+    tasks_folder,
+)
 from qcompare.evaluate.tasks.questions import SUFFIXES, prepare
 from qcompare.settings import Settings
 from qcompare.study.task import TASKS, Task, is_file
@@ -59,11 +70,24 @@ def expand(name: str) -> tuple[str, ...]:
 
 
 def search(text: str, most: int = 30) -> list[tuple[str, Entry]]:
-    """The names of lm-eval that hold all words of a text: those that begin with it first, then the shorter ones."""
-    words = text.lower().split()
-    found = [name for name in lm_eval_index() if words and all(word in name.lower() for word in words)]
+    """The names of lm-eval that hold all words of a text: those that begin with it first, then the shorter ones.
+
+    Of the tasks on offer alone until the index is read, which takes seconds in a new home: it is not waited for.
+    """
+    words, known = text.lower().split(), lm_eval_index() if is_index_read() else _entries_on_offer()
+    found = [name for name in known if words and all(word in name.lower() for word in words)]
     found.sort(key=lambda name: (not name.lower().startswith(words[0]), len(name), name))
-    return [(name, lm_eval_index()[name]) for name in found[:most]]
+    return [(name, known[name]) for name in found[:most]]
+
+
+@cache
+def _entries_on_offer() -> dict[str, Entry]:
+    found = {}
+    for task in TASKS.values():
+        with suppress(InvalidStudy, KeyError):  # of several files
+            name, entry = entry_of(read_definition(tasks_folder() / task.yaml).values, task.yaml)
+            found[name] = entry
+    return found
 
 
 def _unknown(name: str) -> Message:

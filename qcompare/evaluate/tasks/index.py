@@ -67,6 +67,11 @@ def lm_eval_index() -> dict[str, Entry]:
         return _index()
 
 
+def is_index_read() -> bool:
+    """Whether this process has the index, so that `lm_eval_index` answers at once."""
+    return _index.cache_info().currsize > 0
+
+
 @cache
 def _index() -> dict[str, Entry]:
     root = tasks_folder()

@@ -21,6 +21,8 @@ class LayerScorer:
     """Where it was published, or whose it is."""
     in_nats: ClassVar[bool] = False
     """The total predicts the KL divergence to the original per token, in nats."""
+    scores_embeddings: ClassVar[bool] = True
+    """It has losses for an embedding that is to be quantized."""
 
     def score(self, lab: "Lab", share: float) -> LayerLosses:
         """Losses of all layers at all schemes of the study but BF16; kept, so that a further budget costs nothing.

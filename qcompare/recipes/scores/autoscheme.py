@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 class _AutoScheme(LayerScorer):
     name = "autoscheme"
     source = "auto-round, AutoScheme"
+    scores_embeddings = False
 
     def score(self, lab: "Lab", share: float) -> LayerLosses:
         return lab.autoscheme_scores()

@@ -7,7 +7,8 @@ from typing import Any
 import gradio as gr
 
 from qcompare.errors import InvalidStudy, QCompareError
-from qcompare.evaluate.tasks.find import expand, search
+from qcompare.evaluate.tasks.find import search
+from qcompare.evaluate.tasks.index import is_index_read, lm_eval_index
 from qcompare.evaluate.tasks.questions import SUFFIXES, keep, prepare
 from qcompare.settings import Settings
 from qcompare.study.task import TASKS, is_file, short_name
@@ -36,6 +37,9 @@ def build_task_picker(settings: Settings, tasks: gr.CheckboxGroup) -> None:
     )  # fmt: skip
     markup(page("question_columns"))
     preview = markup(elem_id="qc-questions-preview")
+    read = gr.Textbox(visible=False)
+    typed.focus(_read_index, None, read, **QUIET)
+    read.change(_list, typed, found, **QUIET)  # what was typed before all names were known
     found.seek(_listed, None, found, trigger_mode="always_last", **QUIET)
     found.pick(_picked, tasks, [tasks, typed, found], **WITH_MESSAGES)
     typed.submit(_typed, [typed, tasks], [tasks, typed, found], **WITH_MESSAGES)
@@ -60,21 +64,29 @@ def _text(name: str) -> str:
     return f"{title}\n{text}"
 
 
+def _read_index() -> str:
+    lm_eval_index()
+    return "read"
+
+
 def _listed(event: gr.EventData) -> str:
-    text = str(event.text)
-    return page("tasks", tasks=search(text), asked=text.strip())
+    return _list(str(event.text))
+
+
+def _list(text: str) -> str:
+    return page("tasks", tasks=search(text), asked=text.strip(), complete=is_index_read())
 
 
 def _picked(chosen: list[str], event: gr.EventData) -> list[Any]:
     name = str(event.name)
-    return [gr.skip()] * 3 if is_file(name) else [_with(chosen, expand(name)), "", ""]
+    return [gr.skip()] * 3 if is_file(name) else [_with(chosen, TASKS.expand(name)), "", ""]
 
 
 def _typed(name: str, chosen: list[str]) -> list[Any]:
     try:
         if is_file(name.strip()):  # whoever reaches the page could read the server's files
             raise InvalidStudy("drop a file below, or name it in a study file")
-        return [_with(chosen, expand(name.strip())), "", ""] if name.strip() else [gr.skip()] * 3
+        return [_with(chosen, TASKS.expand(name.strip())), "", ""] if name.strip() else [gr.skip()] * 3
     except QCompareError as error:
         warn(error)
         return [gr.skip()] * 3

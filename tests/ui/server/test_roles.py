@@ -19,6 +19,8 @@ HANDLERS = {
     "_starter.<locals>.begin": Right.EXPORT,
     "build_new.<locals>.<lambda>": Right.LAUNCH,
     "build_explorer.<locals>.<lambda>": Right.LAUNCH,
+    "build_header.<locals>.<lambda>": Right.LAUNCH,
+    "build_more.<locals>": Right.LAUNCH,
     "build_compare_with.<locals>.<lambda>": Right.LAUNCH,
     "build_task_picker.<locals>.upload": Right.LAUNCH,
     "build_history.<locals>": None,
