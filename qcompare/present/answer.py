@@ -139,12 +139,12 @@ def _cost(choice: Choice, row: Row) -> str:
     kept = _kept(row)
     if kept and said["original"]:
         text = gettext_noop(
-            "{recipe} takes {size} instead of {original} ({smaller} % smaller), and for every 100 questions the "
-            "original gets right it gets {kept} (95 % sure, {questions})."
+            "{recipe} takes {size} instead of {original} ({smaller} smaller), and for every 100 questions the "
+            "original gets right it gets {kept} (sure to 95 %, {questions})."
         )
     elif kept:
         text = gettext_noop(
-            "{recipe} takes {size}, and for every 100 questions the original gets right it gets {kept} (95 % sure, "
+            "{recipe} takes {size}, and for every 100 questions the original gets right it gets {kept} (sure to 95 %, "
             "{questions})."
         )
     elif row.unpaired_because:
@@ -170,7 +170,7 @@ def _sizes(choice: Choice, row: Row) -> dict[str, str]:
     if not original or not row.size_bytes:
         return {"size": size(row.size_bytes), "original": "", "smaller": ""}
     smaller = 100 * (1 - row.size_bytes / original)
-    return {"size": size(row.size_bytes), "original": size(original), "smaller": f"{smaller:.0f}"}
+    return {"size": size(row.size_bytes), "original": size(original), "smaller": f"{smaller:.0f} %"}
 
 
 def _kept(row: Row) -> str:

@@ -57,7 +57,7 @@ def test_the_card_names_pick_size_loss_and_certainty(home: Path) -> None:
     assert said.claim == ("Every smaller version is clearly worse than the original. If you ship one: Mixed, 5 bits.")
     assert said.details[0] == (
         "Mixed, 5 bits takes 126 MB instead of 269 MB (53 % smaller), and for every 100 questions the original gets "
-        "right it gets 89 to 97 (95 % sure, 400 questions)."
+        "right it gets 89 to 97 (sure to 95 %, 400 questions)."
     )
     assert said.details[1].startswith("Clearly better than Uniform, ") and said.details[1].endswith(
         "(400 questions)."
