@@ -4,6 +4,10 @@ Source: `auto_round/auto_scheme/delta_loss.py`. A layer's score at a scheme is Î
 modelling loss. Scores do not depend on the budget: they are kept, and `allocate` takes every budget from them.
 auto-round keeps scores too, by the last part of the model's path only; each entry of our cache gives it a folder of
 its own, where it finds what it had of an interrupted run.
+
+Schemes are scored one after another, and nothing but the text and the loaded model could be shared: the loss and its
+gradients are those of the model whose layers are all rounded in the scheme, weights and inputs alike, so each scheme
+has a forward and a backward pass of its own.
 """
 
 import hashlib
