@@ -55,9 +55,7 @@ def another_budget(losses: autoscheme.LayerLosses) -> float:
     return time.perf_counter() - started
 
 
-NOTES = (
-    "one pass for both schemes is not possible: each scheme's gradients are those of the model rounded in that scheme",
-)
+NOTES = ("no pass serves both schemes: each scheme's gradients are those of the model rounded in that scheme",)
 
 
 def main() -> None:

@@ -144,8 +144,8 @@ def _cost(choice: Choice, row: Row) -> str:
         )
     elif kept:
         text = gettext_noop(
-            "{recipe} takes {size}, and for every 100 questions the original gets right it gets {kept} (sure to 95 %, "
-            "{questions})."
+            "{recipe} takes {size}, and for every 100 questions the original gets right it gets {kept} (sure to "
+            "95 %, {questions})."
         )
     elif row.unpaired_because:
         said["reason"] = translate(row.unpaired_because)
