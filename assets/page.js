@@ -11,6 +11,7 @@ window.qcompare = {
     const named = new URL(window.location.href).searchParams;
     if (this.early.tab && !named.has("tab")) this.note("tab", this.early.tab);
     this.note("study", study);
+    this.present?.follow();
   },
   note(key, value) {
     if (!this.opened) {

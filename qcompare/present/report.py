@@ -6,6 +6,7 @@ Everything a person or model wrote is escaped. Plotly's script and the figures' 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,12 +45,17 @@ class Drawn:
     """A figure of the report."""
 
     title: str
-    plot: dict[str, Any]
-    """As Plotly's script takes it: `data` and `layout`."""
+    figure: "Figure"
     words: str
     """What it shows, for those who do not see it."""
     more: str = ""
     """HTML below it."""
+
+    @cached_property
+    def plot(self) -> dict[str, Any]:
+        """As Plotly's script takes it: `data` and `layout`."""
+        found: dict[str, Any] = json.loads(self.figure.to_json())
+        return found
 
 
 @dataclass(frozen=True)
@@ -89,22 +95,21 @@ def report(store: Store, study_ids: StudyIds) -> str:
     )
 
 
-def figures(store: Store, comparison: Comparison, selection: Selection) -> list[Drawn]:
-    """All figures that there are."""
+def figures(store: Store, comparison: Comparison, selection: Selection, a_map_each: bool = False) -> list[Drawn]:
+    """All figures that there are.
+
+    Args:
+        a_map_each: a figure for each recipe's map of layers; default: one for all.
+    """
     drawn = []
     for kind in KINDS if comparison.best else ():
         if words := kind.describe(comparison):
-            drawn.append(Drawn(gettext(kind.title), _plot(kind.draw(comparison)), words))
-    if maps := layer_maps(selection, read_layer_scores(store, selection)):
-        words = " ".join(each.text for each in maps)
-        more = fragment("layers", maps=maps)
-        drawn.append(Drawn(gettext("Which layer got which scheme"), _plot(layer_map_figure(maps)), words, more))
+            drawn.append(Drawn(gettext(kind.title), kind.draw(comparison), words))
+    maps = layer_maps(selection, read_layer_scores(store, selection))
+    for some in [[each] for each in maps] if a_map_each else filter(None, [maps]):
+        words, more = " ".join(each.text for each in some), fragment("layers", maps=some)
+        drawn.append(Drawn(gettext("Which layer got which scheme"), layer_map_figure(some), words, more))
     return drawn
-
-
-def _plot(figure: "Figure") -> dict[str, Any]:
-    plot: dict[str, Any] = json.loads(figure.to_json())
-    return plot
 
 
 def packed_plots(drawn: Sequence[Drawn]) -> str:
