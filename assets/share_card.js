@@ -36,15 +36,15 @@ window.qcompare.shareCard = async (given) => {
   pen.fillStyle = "#2b57c4";
   pen.fillRect(0, 0, 16, 630);
   write(card.model, LEFT, 48, { sizes: [28, 24, 20], width: WIDTH, most: 1, colour: "#5b6370" });
-  const below = 104 + write(card.claim, LEFT, 104, { sizes: [56, 50, 44, 38, 32], width: WIDTH, most: 3, weight: 700 });
-  const row = Math.max(below + 24, 300), wide = WIDTH / Math.max(card.facts.length, 1) - 24;
+  const below = 104 + write(card.claim, LEFT, 104, { sizes: [52, 46, 40, 36, 32], width: WIDTH, most: 3, weight: 700 });
+  const row = Math.max(below + 20, 290), wide = WIDTH / Math.max(card.facts.length, 1) - 24;
   card.facts.forEach((fact, n) => {
     const x = LEFT + n * (wide + 24);
     write(fact.value, x, row, { sizes: [72, 60, 48], width: wide, most: 1, weight: 700, colour: "#2b57c4" });
-    write(fact.label, x, row + 92, { sizes: [26, 24, 22], width: wide, most: 2, colour: "#5b6370" });
+    write(fact.label, x, row + 92, { sizes: [26, 24, 22, 20, 18], width: wide, most: 1, colour: "#5b6370" });
   });
-  write(card.certainty, LEFT, 484, { sizes: [26, 24, 22, 20], width: WIDTH, most: 2 });
-  write(card.product, LEFT, 560, { sizes: [28], width: WIDTH, most: 1, weight: 700 });
+  write(card.certainty, LEFT, row + 144, { sizes: [24, 22, 20], width: WIDTH, most: 2 });
+  write(card.product, LEFT, 566, { sizes: [28], width: WIDTH, most: 1, weight: 700 });
   const picture = await new Promise((done) => canvas.toBlob(done, "image/png"));
   const link = document.createElement("a");
   link.href = URL.createObjectURL(picture);
