@@ -46,10 +46,12 @@ def noise_floor(
     if not can_convert(model, dtype):
         print(f"no numerical noise: no memory for the weights in {dtype}")
         return None
-    text, states = run.reference or (None, ())
     with run.stages.stage(Stage.NOISE) as report:
         try:
-            passages = PassageNoise(model, text, states, divergence) if divergence else None
+            passages = None
+            if divergence:
+                text, states = run.reference
+                passages = PassageNoise(model, text, states, divergence)
             convert(model, dtype)
             found = passages.compare(model) if passages else {}
             again = _ask_again(run, model, tokenizer, config, samples, dtype, report)
