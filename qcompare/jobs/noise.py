@@ -30,10 +30,11 @@ def noise_floor(
         divergence: the row's, on the passages of `run.reference`.
 
     Returns:
-        None where the row cannot be computed in another dtype: a server, a kernel of its own, too little memory. Why
-        is printed.
+        None where there is nothing to compare, or the row cannot be computed in another dtype: a server, a kernel of
+        its own, too little memory (printed).
     """
-    if model is None:
+    tasks = _rated(run.study.tasks, samples)
+    if model is None or not (tasks or divergence):
         return None
     from qcompare.evaluate.noise import PassageNoise, can_convert, convert, count_changes, other_dtype
     from qcompare.evaluate.scoring.memory import is_out_of_memory
@@ -54,7 +55,7 @@ def noise_floor(
                 passages = PassageNoise(model, text, states, divergence)
             convert(model, dtype)
             found = passages.compare(model) if passages else {}
-            again = _ask_again(run, model, tokenizer, config, samples, dtype, report)
+            again = _ask_again(run, model, tokenizer, config, tasks, dtype, report)
             return NoiseFloor(dtype=run.dtype, other_dtype=dtype, **count_changes(samples, again), **found)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -63,21 +64,25 @@ def noise_floor(
             return None
 
 
+def _rated(tasks: Sequence[str], samples: Sequence[Sample]) -> list[str]:
+    """Tasks of which log-likelihoods are right or wrong answers."""
+    rated = {sample.study_task for sample in samples if sample.loglikelihoods and sample.acc in (0, 1)}
+    return [task for task in tasks if task in rated]
+
+
 def _ask_again(
     run: "Run",
     model: Any,
     tokenizer: Any,
     config: dict[str, str],
-    samples: Sequence[Sample],
+    tasks: Sequence[str],
     dtype: str,
     report: Callable[[int, int], None],
 ) -> Iterator[Sample]:
-    """The sample's answers in another dtype: the first questions of each task that log-likelihoods answer."""
+    """The sample's answers in another dtype: the first questions of each task."""
     from qcompare.evaluate.benchmarks import run_task
     from qcompare.evaluate.scoring.memory import Budget
 
-    rated = {sample.study_task for sample in samples if sample.loglikelihoods and sample.acc in (0, 1)}
-    tasks = [task for task in run.study.tasks if task in rated]
     if not tasks:
         return
     # the study's own budget stays as it is, whatever happens here; float32 takes twice the memory of bfloat16
