@@ -106,11 +106,11 @@ def _torchao_config(how: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _check_int4(how: Mapping[str, Any], name: str, settings: Settings) -> None:
-    """torchao's 4-bit weights are packed for CUDA kernels, and nothing in it unpacks them."""
-    if settings.executor == "local" and job_devices(settings.device)[0] == "cpu":
+    """torchao's 4-bit weights are packed for kernels of GPUs, and nothing in it unpacks them."""
+    if settings.executor == "local" and job_devices(settings.device)[0] in ("cpu", "mps"):
         raise ModelUnavailable(
-            "{name}: torchao computes its 4-bit weights (Int4WeightOnlyConfig) on a CUDA GPU only, and jobs run on "
-            "the CPU here; name a GPTQ, AWQ, bitsandbytes or GGUF version",
+            "{name}: torchao computes its 4-bit weights (Int4WeightOnlyConfig) on a GPU with CUDA only, which no job "
+            "has here; name a GPTQ, AWQ, bitsandbytes or GGUF version",
             name=name,
         )
     layout = (_torchao_config(how).get("_data") or {}).get("int4_packing_format")

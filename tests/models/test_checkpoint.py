@@ -107,10 +107,10 @@ def test_a_library_that_is_not_installed_is_named(
         (
             "cpu",
             "tile_packed_to_4d",
-            r"4-bit weights \(Int4WeightOnlyConfig\) on a CUDA GPU only, .* on the CPU here",
+            r"4-bit weights \(Int4WeightOnlyConfig\) on a GPU with CUDA only, .* no job has here",
         ),
-        ("cuda", "plain", "Int4WeightOnlyConfig.* pip install mslk-cuda"),
-        ("cuda", "tile_packed_to_4d", ""),
+        ("cuda:GPU-1", "plain", "Int4WeightOnlyConfig.* pip install mslk-cuda"),
+        ("cuda:GPU-1", "tile_packed_to_4d", ""),
     ],
 )
 def test_torchaos_int4_needs_a_gpu(
@@ -125,7 +125,7 @@ def test_torchaos_int4_needs_a_gpu(
     monkeypatch.setattr("qcompare.models.checkpoint_checks._installed", lambda module: module == "torchao")
     kind = {"_type": "Int4WeightOnlyConfig", "_data": {"int4_packing_format": layout}}
     folder = copy(quantization_config={"quant_method": "torchao", "quant_type": {"default": kind}})
-    settings = settings.model_copy(update={"device": device})
+    monkeypatch.setattr("qcompare.models.checkpoint_checks.job_devices", lambda wanted: (device,))
     if not reason:
         assert describe_checkpoint(str(folder), base, settings).description == "torchao (Int4WeightOnlyConfig)"
         return
