@@ -10,6 +10,11 @@ that of a wrong pick, below 2.5 % (Hsu, Multiple Comparisons, 1996, ch. 4).
 
 Where no row passes, accuracy cannot tell them apart yet. Then, of the rows that none is significantly better
 than, the one whose predictions are significantly closer to the original's than those of all others stands in.
+
+No claim rests on a difference that is numerical, where the rows' noise was measured (`compare.noise`): the error of a
+difference of averages is taken to be at least that which computing alone makes, a shift through the dtype widens the
+non-inferiority test by all of it, a difference inside both is never significant, and one of KL divergences must be
+larger than what the other dtype moves it by.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +23,9 @@ from functools import cached_property
 from math import inf
 from statistics import NormalDist
 
-from qcompare.compare.chance import LEVEL
+from qcompare.compare.chance import LEVEL, Z95
 from qcompare.compare.kl import kl_difference
+from qcompare.compare.noise import error_floor, is_numerical, kl_moves, shift_between
 from qcompare.compare.resolution import Z_POWER, rounded_up, standard_error
 from qcompare.compare.statistics import PairedDifference
 from qcompare.compare.table import Comparison, Row
@@ -67,9 +73,15 @@ class Choice:
             tests: how many the level is corrected for; default: as many as can go wrong.
         """
         z = self._z(tests or max(1, len(self.rows) - 1))
-        others = (self._to(row, other) for other in self.rows if other.job_id != row.job_id)
-        return max((inf if found is None else z * standard_error(found) - found.difference for found in others),
-                   default=-inf)  # fmt: skip
+        others = (other for other in self.rows if other.job_id != row.job_id)
+        return max((self._lacks(row, other, z) for other in others), default=-inf)
+
+    def _lacks(self, row: Row, other: Row, z: float) -> float:
+        """By how much a row may be worse than another, at most."""
+        found = self._to(row, other)
+        if found is None:
+            return inf
+        return z * _error(row, other, found) + shift_between(row, other) - found.difference
 
     @cached_property
     def closest(self) -> Row | None:
@@ -95,17 +107,17 @@ class Choice:
 
     def better_than(self, row: Row) -> tuple[Row, ...]:
         """Rows that are significantly better."""
-        return tuple(other for other in self.rows if _is_better(self._to(other, row)))
+        return tuple(other for other in self.rows if self._is_better(other, row))
 
     def worse_than(self, row: Row) -> tuple[Row, ...]:
         """Rows that are significantly worse."""
-        return tuple(other for other in self.rows if _is_better(self._to(row, other)))
+        return tuple(other for other in self.rows if self._is_better(row, other))
 
     @property
     def all_worse(self) -> bool:
         """Every row is shown to be worse than the original by more than the margin."""
-        against = [row.versus_bf16 for row in self.rows]
-        return all(found is not None and found.high < -self.margin for found in against)
+        original = self.comparison.baseline
+        return all(_highest(row, original) < -self.margin for row in self.rows)
 
     @property
     def all_the_same(self) -> bool:
@@ -149,13 +161,24 @@ class Choice:
             if other.job_id == row.job_id:
                 continue
             found = self._to(row, other)
-            if found is None or found.difference + self.margin <= 0:
+            room = 0.0 if found is None else found.difference + self.margin - shift_between(row, other)
+            if found is None or room <= 0:
                 return inf
-            times = max(times, (z * standard_error(found) / (found.difference + self.margin)) ** 2)
+            times = max(times, (z * _error(row, other, found) / room) ** 2)
         return times
 
     def _to(self, row: Row, other: Row) -> PairedDifference | None:
         return self.differences.get((row.job_id, other.job_id))
+
+    def _is_better(self, row: Row, other: Row) -> bool:
+        """Significantly, and by more than computing alone makes."""
+        found = self._to(row, other)
+        return (
+            found is not None
+            and found.is_significant
+            and found.difference > 0
+            and not is_numerical(row, other, found.difference)
+        )
 
     def _z(self, tests: int) -> float:
         return -NormalDist().inv_cdf(ALPHA / tests / self.families)
@@ -187,10 +210,20 @@ def _size(row: Row) -> float:
     return inf if row.size_bytes is None else row.size_bytes
 
 
-def _is_better(found: PairedDifference | None) -> bool:
-    return found is not None and found.is_significant and found.difference > 0
+def _error(row: Row, other: Row, found: PairedDifference) -> float:
+    """Standard error of a difference: that of the questions, or that of computing where it is larger."""
+    return max(standard_error(found), error_floor(row, other))
+
+
+def _highest(row: Row, original: Row | None) -> float:
+    """The most that a row may be better than the original; without a difference to it anything."""
+    found = row.versus_bf16
+    if found is None or original is None:
+        return inf if found is None else found.high
+    reach = Z95 * error_floor(row, original)
+    return max(found.high, found.difference + reach) + shift_between(row, original)
 
 
 def _closer(row: Row, other: Row, level: float) -> bool:
     found = kl_difference(row.divergence, other.divergence, level) if row.divergence and other.divergence else None
-    return found is not None and found.is_significant and found.difference < 0
+    return found is not None and found.is_significant and found.difference < -kl_moves(row, other)

@@ -16,6 +16,7 @@ from qcompare.store import Store
 from qcompare.study.frozen import Frozen
 from qcompare.study.ids import StudyIds, format_ids, parse_ids
 from qcompare.study.messages import EnglishMessage
+from qcompare.study.noise import NoiseFloor
 from qcompare.study.recipe import is_baseline
 from qcompare.study.records import Job, Status
 from qcompare.study.result import (
@@ -37,7 +38,7 @@ from qcompare.words import NOTHING, Message
 SAME_FIELDS = (
     *("bits", "size_bytes", "average", "average_stderr", "simulated", "rounding", "calibration", "seconds"),
     *("peak_memory_bytes", "environment", "divergence", "scorer", "awq", "checkpoint", "served", "left_out"),
-    "kv_cache",
+    *("kv_cache", "noise"),
 )
 """Fields that a row takes from a result as they are."""
 
@@ -81,6 +82,8 @@ class Row(Frozen):
     """Why there is no paired difference although both recipes have a score."""
     divergence: Divergence | None = None
     """KL divergence to the original, top-1 agreement, perplexity on held-out text."""
+    noise: NoiseFloor | None = None
+    """What another compute dtype changes; None where it was not measured."""
     scorer: str | None = None
     """How log-likelihoods were computed."""
     awq: AwqReport | None = None

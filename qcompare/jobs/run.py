@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from qcompare.errors import InvalidStudy, JobError, ModelUnavailable
 from qcompare.evaluate.row_budget import StudyBudget
+from qcompare.jobs.noise import noise_floor
 from qcompare.jobs.stages import Stages
 from qcompare.quantize.kv_cache import simulate_fp8_cache
 from qcompare.recipes.base import Recipe
@@ -89,6 +90,8 @@ class Run:
         generations = self._generate(model, tokenizer)
         if self.endpoint:
             self.endpoint.close()
+        peak = peak_memory_bytes(self.device)  # without the weights of another dtype
+        noise = noise_floor(self, model, tokenizer, config, samples, difference) if self.study.noise_floor else None
         mean, stderr = average(scores)
         local, checkpoint = self.lab.local, self.lab.checkpoint
         machine = environment(self.device, self.dtype)
@@ -113,6 +116,7 @@ class Run:
             average_stderr=stderr,
             generations=generations,
             divergence=difference,
+            noise=noise,
             served=served,
             left_out=self.left_out,
             scorer=self.scorer,
@@ -128,7 +132,7 @@ class Run:
             add_bos_token=self.add_bos_token,
             seed=self.study.seed,
             seconds=self.stages.seconds(),
-            peak_memory_bytes=peak_memory_bytes(self.device),
+            peak_memory_bytes=peak,
             environment=machine.model_copy(update=OF_A_SERVER) if served else machine,
         )
         return result, samples
@@ -138,7 +142,7 @@ class Run:
         from qcompare.evaluate.endpoint.speed import measure_speed
 
         with self.stages.stage(Stage.CONNECTING):
-            self.endpoint = lm = self.lab.recipe.connect(self.lab, self._options(self.study.add_bos_token))
+            self.endpoint = lm = self.lab.recipe.connect(self.lab, self.options(self.study.add_bos_token))
         found = Served(url=lm.client.url, model=lm.model, as_tokens=lm.tokenized_requests, no_logprobs=lm.no_logprobs)
         with self.stages.stage(Stage.SPEED) as report:
             try:
@@ -209,14 +213,14 @@ class Run:
             if self.endpoint
             else benchmarks.default_add_bos_token(self.study.add_bos_token, model, tokenizer)
         )
-        options = self._options(self.add_bos_token)
+        options = self.options(self.add_bos_token)
         if not self.study.tasks:
             return [], []
         if self.study.chat_template and not getattr(tokenizer, "chat_template", None):
             raise InvalidStudy("chat_template: {model} has no chat template: leave it out", model=self.study.model)
         scores: list[TaskScore] = []
         samples: list[Sample] = []
-        tasks = task_manager(self.study.tasks, self.settings, report=print)
+        self.tasks = tasks = task_manager(self.study.tasks, self.settings, report=print)
         budget: Budget | None = None
         lm: CachedLM | PlainLM | EndpointLM
         if self.endpoint:
@@ -224,14 +228,11 @@ class Run:
         else:
             reuse_freed_memory()
             budget = self._row_budget(model)
-            lm = loaded = benchmarks.language_model(
-                self.study.scorer, model, tokenizer, options, budget, self.mode_choice
-            )
-            self._keep(loaded, config)
+            lm = self.language_model(model, tokenizer, budget, config)
         for task in self.study.tasks:
             with self.stages.stage(Stage.EVALUATING, task) as report:
                 lm.progress = report
-                request = self._request(task, tasks.data[task])
+                request = self.request(task, tasks.data[task])
                 try:
                     score, answered = benchmarks.run_task(lm, request, tasks.manager, options)
                 except benchmarks.Unanswerable as reason:
@@ -244,7 +245,23 @@ class Run:
         self.row_tokens = budget.tokens if budget else None
         return scores, samples
 
-    def _options(self, add_bos_token: bool | None) -> "Options":
+    def language_model(
+        self, model: Any, tokenizer: Any, budget: "Budget | None", config: dict[str, str], dtype: str | None = None
+    ) -> "CachedLM | PlainLM":
+        """The row's model for lm-eval, with what is kept of it.
+
+        Args:
+            dtype: in which it computes, where that is not the row's own.
+        """
+        from qcompare.evaluate import benchmarks
+
+        options = self.options(self.add_bos_token)
+        lm = benchmarks.language_model(self.study.scorer, model, tokenizer, options, budget, self.mode_choice)
+        self._keep(lm, config, dtype)
+        return lm
+
+    def options(self, add_bos_token: bool | None) -> "Options":
+        """How questions are put."""
         from qcompare.evaluate.benchmarks import Options
 
         return Options(
@@ -261,7 +278,8 @@ class Run:
             run_unsafe_code=self.settings.trust_remote_code,
         )
 
-    def _request(self, task: str, data: str) -> "TaskRequest":
+    def request(self, task: str, data: str) -> "TaskRequest":
+        """A task of the study, whose questions come from `data`."""
         from qcompare.evaluate.benchmarks import TaskRequest
 
         found = TASKS[task]
@@ -277,7 +295,7 @@ class Run:
         of_study = StudyBudget(self.folder.path.parent)
         return Budget(of_study.agree(default_row_tokens(model), self.settings.row_tokens), of_study.lower)
 
-    def _keep(self, lm: "CachedLM | PlainLM", config: dict[str, str]) -> None:
+    def _keep(self, lm: "CachedLM | PlainLM", config: dict[str, str], dtype: str | None = None) -> None:
         """Let `lm` share tokens with the study's other recipes, and keep and use scores and answers of this model."""
         from qcompare.evaluate.cached import CachedLM
         from qcompare.evaluate.kept import KeptAnswers, KeptEncodings, KeptScores
@@ -296,6 +314,8 @@ class Run:
             "input_maxima": self.lab.input_maxima,
             "max_length": lm.max_length,
         }
+        if dtype:
+            model["computed_in"] = dtype
         if self.lab.recipe.kv_cache:
             model["kv_cache"] = self.lab.recipe.kv_cache
         if other:

@@ -17,6 +17,7 @@ from qcompare.plan.memory import Needs, item_bytes, needs
 from qcompare.recipes.base import Recipe
 from qcompare.settings import Settings
 from qcompare.store import Store
+from qcompare.study.noise import PASSAGES, is_sampled, sample_limit
 from qcompare.study.prompts import turns
 from qcompare.study.records import Cost, Job, Range, Status
 from qcompare.study.result import Result
@@ -33,6 +34,8 @@ GPU_BLOCK_SECONDS = 0.0008
 GPU_BYTES_PER_SECOND = 1e12
 ANSWER_TOKENS = 150
 """Of a generated task's typical answer."""
+CPU_BF16_FACTOR = 3.5
+"""Time of bfloat16 over that of float32 on a CPU without units for it."""
 SIMULATION_FACTOR = 1.1
 """Time of a simulated format over that of the original model."""
 SIMULATED_STEP_FACTOR = 2.0
@@ -181,6 +184,7 @@ class Estimates:
             Stage.CHOOSING: token * cost.choosing / text if recipe.reads_weights else 0.1,
             Stage.REFERENCE: token,
             Stage.DIVERGENCE: 2 * token,
+            Stage.NOISE: token * (GPU_FLOPS[2] / GPU_FLOPS[4] if on_gpu else CPU_BF16_FACTOR),
             # one token at a time reads all weights
             Stage.GENERATING: self._step(recipe) / max(1, len(self._study.prompts)) if on_gpu else 25 * token,
         }
@@ -218,6 +222,8 @@ def job_stages(recipe: Recipe, study: Study) -> Iterator[str]:
         yield Stage.DIVERGENCE
     if study.prompts:
         yield Stage.GENERATING
+    if study.noise_floor and not recipe.served:
+        yield Stage.NOISE
 
 
 def work(stage: str, study: Study, recipe: Recipe) -> float:
@@ -228,9 +234,22 @@ def work(stage: str, study: Study, recipe: Recipe) -> float:
         return study.divergence.num_samples * study.divergence.max_seq_length
     if stage == Stage.CHOOSING and recipe.reads_weights:
         return study.calibration.num_samples * study.calibration.max_seq_length
+    if stage == Stage.NOISE:
+        return _noise_tokens(study)
     if stage == Stage.GENERATING:
         return sum(len(turns(prompt)) for prompt in study.prompts) * study.max_new_tokens
     return 1
+
+
+def _noise_tokens(study: Study) -> float:
+    """Tokens of the sample that is computed again in another dtype."""
+    tasks = [task for task in study.tasks if is_sampled(task)]
+    held_out = study.divergence
+    passages = min(PASSAGES, held_out.num_samples) * held_out.max_seq_length if held_out else 0
+    return passages + sum(
+        TASKS[task].count(sample_limit(task, tasks)) * TASKS[task].tokens_per_question * (1 + study.examples(task))
+        for task in tasks
+    )
 
 
 def _scores_layers(stages: Mapping[str, float]) -> bool:

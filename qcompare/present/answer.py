@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from qcompare.compare.choice import ALPHA, Choice, choose, choose_by_budget
 from qcompare.compare.statistics import PairedDifference
 from qcompare.compare.table import Comparison, Row
+from qcompare.present.caveats import is_within_noise
 from qcompare.present.numbers import MISSING, divergence, equals, percent, points, questions, size
 from qcompare.words import gettext, gettext_noop, ngettext, translate
 
@@ -124,6 +125,8 @@ def _plain(choice: Choice, short: bool) -> Iterator[str]:
     """
     if choice.pick:
         yield _cost(choice, choice.pick)
+        if is_within_noise(choice.pick, choice.comparison):
+            yield gettext("The original computed in another dtype differs as much: that is numerical, not damage.")
     else:
         yield unsettled(choice)
         yield from _highest(choice)

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from qcompare.compare.noise import half_width, is_numerical
 from qcompare.compare.table import Comparison, Row
-from qcompare.present.numbers import questions
+from qcompare.present.numbers import divergence, questions
+from qcompare.study.noise import NoiseFloor
 from qcompare.study.result import AwqReport, CheckpointReport, Faithful
 from qcompare.words import gettext, gettext_noop, ngettext, translate
 
@@ -25,6 +27,7 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
         notes.append(gettext("{questions} per recipe.", questions=questions(comparison.questions)))
     if any(row.simulated and not row.is_baseline for row in comparison.rows):
         notes.append(gettext("Accuracy is true to the format; speed was not measured."))
+    notes += noise_notes(comparison)
     if any(row.kv_cache for row in comparison.rows):
         notes.append(gettext("FP8 KV cache: scale 1.0, as vLLM’s kv_cache_dtype=fp8; simulated."))
     for row in comparison.rows:
@@ -48,6 +51,40 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
     if failed:
         notes.append(gettext("Failed and left out: {names}.", names=gettext(", ").join(failed)))
     return tuple(notes)
+
+
+def noise_notes(comparison: Comparison) -> list[str]:
+    """What another compute dtype changes of each row, and which differences are no larger than that."""
+    measured = [row for row in comparison.rows if row.noise and row.group == 0]
+    notes = []
+    for pair in dict.fromkeys((row.noise.dtype, row.noise.other_dtype) for row in measured if row.noise):
+        rows = [row for row in measured if row.noise and (row.noise.dtype, row.noise.other_dtype) == pair]
+        text = gettext_noop(
+            "Numerical noise: computed in {other} instead of {dtype}, the same weights give other answers: {changes}."
+        )
+        changes = gettext("; ").join(_changes(row, row.noise) for row in rows if row.noise)
+        notes.append(gettext(text, other=pair[1], dtype=pair[0], changes=changes))
+    if names := [translate(row.title) for row in measured if is_within_noise(row, comparison)]:
+        text = gettext_noop("Differences from BF16 inside it, so numerical and not damage: {names}.")
+        notes.append(gettext(text, names=gettext(", ").join(names)))
+    return notes
+
+
+def is_within_noise(row: Row, comparison: Comparison) -> bool:
+    """The row's difference from the original is one that computing makes by itself."""
+    original, found = comparison.baseline, row.versus_bf16
+    return bool(original and found and row.group == 0 and is_numerical(row, original, found.difference))
+
+
+def _changes(row: Row, noise: NoiseFloor) -> str:
+    """`Uniform 11 of 48, ±1.9 points, KL 0.95`."""
+    said = []
+    if (half := half_width(row)) is not None:
+        text = gettext_noop("{changed} of {n}, so ±{points} points of its average")
+        said.append(gettext(text, changed=noise.changed, n=noise.questions, points=f"{100 * half:.1f}"))
+    if noise.kl is not None:
+        said.append(gettext("KL {kl}", kl=divergence(noise.kl)))
+    return f"{translate(row.title)} {gettext(', ').join(said)}"
 
 
 FAITHFUL: Mapping[Faithful | None, str] = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from qcompare.compare.beside import published_beside
 from qcompare.compare.chance import Z95
+from qcompare.compare.noise import half_width, kl_half_width
 from qcompare.compare.selection import title
 from qcompare.compare.table import Comparison, Row
 from qcompare.present import numbers, palette
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
+NOISE = "rgba(134, 140, 150, 0.30)"
+"""Bands of what another compute dtype makes by itself."""
 ROW_HEIGHT, MARGINS = 44, 76
 """Pixels of one bar, and of all that is not bars."""
 
@@ -40,6 +43,7 @@ def accuracy_bars(comparison: Comparison) -> "Figure":
             width=0.62,
         )
     )
+    _noise_bands(figure, [(row.average or 0.0, translate(row.title), half_width(row)) for row in rows], "x")
     for row in rows:
         figure.add_annotation(
             x=_upper(row),
@@ -68,6 +72,7 @@ def accuracy_against_bits(comparison: Comparison) -> "Figure":
         if row.bits and not row.is_baseline
     ]
     figure = _against_bits(comparison, points, rising=True)
+    _noise_bands(figure, [(point.bits, point.value, half_width(point.row)) for point in points], "y")
     _add_published(figure, comparison)
     _baseline_line(figure, comparison)
     figure.update_yaxes(title=gettext("accuracy"))
@@ -96,8 +101,38 @@ def divergence_against_bits(comparison: Comparison) -> "Figure":
         if row.bits and row.divergence and not row.is_baseline
     ]
     figure = _against_bits(comparison, points, rising=False)
+    moved = [(point.bits, point.value, kl_half_width(point.row)) for point in points]
+    _noise_bands(figure, moved, "y")
+    _baseline_noise(figure, comparison)
     figure.update_yaxes(title=gettext("KL divergence, nats a token"), rangemode="tozero")
     return figure
+
+
+def _noise_bands(figure: "Figure", ends: Sequence[tuple[float, float | str, float | None]], along: str) -> None:
+    """Behind each mark, how far another compute dtype moves it: (x, y, half of the band) of each.
+
+    Args:
+        along: the axis of the values, `x` or `y`.
+    """
+    known = [end for end in ends if end[2]]
+    if not known:
+        return
+    bar = {"type": "data", "array": [half for _, _, half in known], "color": NOISE, "thickness": 16, "width": 0}
+    figure.add_scatter(
+        x=[x for x, _, _ in known], y=[y for _, y, _ in known], name=gettext("numerical noise"), mode="markers",
+        marker={"size": 1, "color": NOISE}, hoverinfo="skip", **{f"error_{along}": bar},
+    )  # fmt: skip
+
+
+def _baseline_noise(figure: "Figure", comparison: Comparison) -> None:
+    """From zero to how far the original is from itself in another dtype: below that is as near as can be."""
+    noise = comparison.baseline.noise if comparison.baseline else None
+    if noise and noise.kl:
+        figure.add_hrect(
+            y0=0, y1=noise.kl, fillcolor=NOISE, line_width=0, layer="below",
+            annotation={"text": gettext("numerical noise of BF16"), "font": {"color": palette.TEXT}},
+            annotation_position="top left",
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -175,7 +210,9 @@ def describe_accuracy(comparison: Comparison) -> str:
     for row in comparison.scored:
         bits = numbers.bits(_counted_bits(row, comparison)) if row.bits else ""
         name = _at_bits(row.title, bits) if row.bits else translate(row.title)
-        parts.append(f"{name}: {numbers.score_with_error(row.average, row.average_stderr)}")
+        half = half_width(row)
+        noise = gettext(" (numerical noise ±{points} points)", points=f"{100 * half:.1f}") if half else ""
+        parts.append(f"{name}: {numbers.score_with_error(row.average, row.average_stderr)}{noise}")
     if not parts:
         return gettext("No scores yet.")
     said = gettext("Average accuracy ± standard error. {values}.", values=gettext("; ").join(parts))
@@ -235,6 +272,8 @@ def _hover(row: Row) -> str:
     if row.average is not None and row.average_stderr is not None:
         low, high = row.average - Z95 * row.average_stderr, row.average + Z95 * row.average_stderr
         lines.append(gettext("Interval (95 %): {low} to {high}", low=f"{low:.4f}", high=f"{high:.4f}"))
+    if half := half_width(row):
+        lines.append(gettext("Numerical noise: ±{points} points", points=f"{100 * half:.1f}"))
     if row.bits:
         lines.append(
             gettext("{bits} bits, {size}", bits=numbers.bits(row.bits.achieved), size=numbers.size(row.size_bytes))

@@ -4,12 +4,13 @@ import csv
 import io
 from collections.abc import Callable
 
+from qcompare.compare.noise import half_width
 from qcompare.compare.statistics import PairedDifference, TaskDifference
 from qcompare.compare.table import Comparison, Row
 from qcompare.errors import QCompareError, unknown
 from qcompare.present import numbers
 from qcompare.present.answer import answer_lines
-from qcompare.present.caveats import served_notes
+from qcompare.present.caveats import noise_notes, served_notes
 from qcompare.present.markup import latex_table, markdown, markdown_table, one_line, plain_cell
 from qcompare.study.ids import format_ids
 from qcompare.study.records import Status
@@ -42,6 +43,8 @@ CSV_COLUMNS = (
     "server",
     *(f"{name}_at_{batch}" for batch in SERVER_BATCHES for name in SPEEDS),
     "kv_cache",
+    *("noise_dtype", "noise_questions", "noise_changed", "noise_lost", "noise_gained", "noise_half_width"),
+    *("noise_kl", "noise_kl_stderr", "noise_kl_shift"),
 )
 
 
@@ -130,10 +133,20 @@ def _csv_lines(comparison: Comparison, row: Row) -> list[dict[str, object]]:
         average |= paired.model_dump(include={"lost", "gained", "p", "p_holm"})
     if row.divergence:
         average |= row.divergence.model_dump(include={*CSV_COLUMNS})
+    average |= _noise(row)
     if row.served:
         for speed in row.served.speeds:
             average |= {f"{name}_at_{speed.batch}": getattr(speed, name) for name in SPEEDS}
     return [*per_task, common | average]
+
+
+def _noise(row: Row) -> dict[str, object]:
+    """What another compute dtype changes; `noise_half_width` is of the average, as all differences are."""
+    if row.noise is None:
+        return {}
+    found = {f"noise_{name}": value for name, value in row.noise.model_dump().items()}
+    found |= {"noise_dtype": row.noise.other_dtype, "noise_half_width": half_width(row)}
+    return {name: value for name, value in found.items() if name in CSV_COLUMNS}
 
 
 def _task_difference(row: Row, task: str) -> dict[str, object]:
@@ -234,7 +247,7 @@ def flips(paired: PairedDifference | TaskDifference | None) -> str:
 
 
 def problems(comparison: Comparison) -> list[str]:
-    """What failed, could not be compared, or stands apart, a line each."""
+    """What failed, could not be compared, stands apart, or is numerical, a line each."""
     failed = [
         f"{translate(row.title)} {gettext(row.status.value)}: {translate(row.error)}"
         for row in comparison.rows
@@ -254,7 +267,8 @@ def problems(comparison: Comparison) -> list[str]:
         for row in comparison.rows
         if row.group
     ]
-    return failed + unpaired + apart + [note for row in comparison.rows for note in served_notes(row)]
+    served = [note for row in comparison.rows for note in served_notes(row)]
+    return failed + unpaired + apart + served + noise_notes(comparison)
 
 
 def _latex(comparison: Comparison) -> str:

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from qcompare.study.frozen import Frozen
 from qcompare.study.messages import StoredMessage
+from qcompare.study.noise import NoiseFloor
 from qcompare.study.prompts import Prompt
 from qcompare.words import gettext_noop
 
@@ -280,6 +281,8 @@ class Result(Frozen):
     generations: list[Generation]
     divergence: Divergence | None = None
     """None when it was not asked for, no held-out text was available, or the model is served."""
+    noise: NoiseFloor | None = None
+    """What another compute dtype changes; None where it was not asked for or could not be computed."""
     served: Served | None = None
     """The server that answered in place of a loaded model."""
     left_out: dict[str, StoredMessage] = Field(default_factory=dict)

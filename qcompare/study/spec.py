@@ -98,6 +98,10 @@ class Study(Frozen):
     calibration: Calibration = Calibration()
     divergence: HeldOut | None = HeldOut()
     """KL divergence to the original; null leaves it out."""
+    noise_floor: bool = False
+    """Compute some tens of questions and a few passages of every row again in another dtype (bfloat16 for float32,
+    float32 for others), to know which differences are numerical. Seconds on a GPU; on a CPU without units for
+    bfloat16 it takes as long as three times as many questions."""
     scorer: Literal["packed", "lm_eval"] = "packed"
     """`packed` shares the context of a question's options and its few-shot examples, with lm-eval's own answers;
     `lm_eval` is lm-eval's own backend."""

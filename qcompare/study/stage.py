@@ -24,6 +24,7 @@ class Stage(StrEnum):
     """One task; `Progress.task` names it."""
     DIVERGENCE = gettext_noop("comparing predictions")
     GENERATING = gettext_noop("answering prompts")
+    NOISE = gettext_noop("computing a sample in another dtype")
     FUSING = gettext_noop("giving layers that are fused one scheme")
     """This and those below: of an export."""
     MEASURED = gettext_noop("computing the measured model's answer")
