@@ -20,6 +20,9 @@
     tip.textContent = term.dataset.term;
     tip.hidden = false;
     term.setAttribute("aria-describedby", tip.id);
+    place(term);
+  };
+  const place = (term) => {
     const at = term.getBoundingClientRect();
     const below = at.bottom + 8 + tip.offsetHeight < window.innerHeight;
     tip.style.left = `${Math.max(8, Math.min(at.left, window.innerWidth - tip.offsetWidth - 8))}px`;
@@ -31,5 +34,7 @@
   document.addEventListener("focusout", hide);
   document.addEventListener("click", (event) => near(event) && show(near(event)));
   document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
-  document.addEventListener("scroll", hide, { capture: true, passive: true });
+  // focus brings a term into view, which scrolls
+  const follow = () => (shown && shown === document.activeElement ? place(shown) : hide());
+  document.addEventListener("scroll", follow, { capture: true, passive: true });
 })();
