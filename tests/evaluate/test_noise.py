@@ -71,6 +71,26 @@ def test_four_bits_are_noisier_than_sixteen_and_the_same_dtype_has_no_noise(
     assert bf16["tokens"] == 4 * 39
 
 
+@pytest.mark.parametrize(("own", "other"), [("bfloat16", "float32"), ("float16", "float32")])
+def test_wider_dtypes_are_compared_with_narrow_ones(
+    own: str, other: str, tiny_llama: Path, settings: Settings
+) -> None:
+    original = reference_states(loaded(tiny_llama, settings, own), Passages(TOKENS, "a test"))
+    model = loaded(tiny_llama, settings, own)
+    simulate(model, dict.fromkeys(linear(model), "MXFP4"))
+    assert noise(model, original, other)["kl"] > 0
+
+
+def test_weights_that_were_made_in_inference_mode_are_cast(tiny_llama: Path, settings: Settings) -> None:
+    model, ids = loaded(tiny_llama, settings), torch.tensor([TOKENS[0]])
+    layer = model.get_submodule(linear(model)[0])
+    with torch.inference_mode():
+        layer.weight = torch.nn.Parameter(layer.weight.clone(), requires_grad=False)
+    convert(model, "bfloat16")
+    with torch.no_grad():
+        assert model(ids).logits.dtype is torch.bfloat16
+
+
 def test_a_rounded_head_is_compared_with_itself(tiny_llama: Path, settings: Settings) -> None:
     original = reference_states(loaded(tiny_llama, settings), Passages(TOKENS, "a test"))
     model = loaded(tiny_llama, settings)
