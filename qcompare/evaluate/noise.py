@@ -56,6 +56,8 @@ def convert(model: Any, dtype: str) -> None:
             module, name, weight = weights.pop()
             if id(weight) not in cast:
                 cast[id(weight)] = torch.nn.Parameter(weight.to(_torch_dtype(dtype)), requires_grad=False)
+            if type(module._parameters) is not dict:  # compressed-tensors' cache copies into what it has
+                module._parameters = dict(module._parameters)
             setattr(module, name, cast[id(weight)])
 
 

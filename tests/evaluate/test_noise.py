@@ -136,3 +136,17 @@ def test_changed_lost_and_gained_answers() -> None:
     ]
     assert count_changes(own, own) == {"questions": 6, "changed": 0, "lost": 0, "gained": 0}
     assert count_changes(own, other) == {"questions": 5, "changed": 4, "lost": 2, "gained": 1}
+
+
+def test_weights_that_a_library_holds_in_a_mapping_of_its_own_are_cast(tiny_llama: Path, settings: Settings) -> None:
+    """compressed-tensors' copies what it is given into the weight that it has, whose dtype stays."""
+
+    class Copying(dict[str, Any]):
+        def __setitem__(self, name: str, value: Any) -> None:
+            self[name].data.copy_(value)
+
+    model = loaded(tiny_llama, settings)
+    layer = model.get_submodule(linear(model)[0])
+    layer._parameters = Copying(layer._parameters)
+    convert(model, "bfloat16")
+    assert layer.weight.dtype is torch.bfloat16
