@@ -1,4 +1,5 @@
-// Keeps the address in step with the screen, so that a link or a reload opens the same study on the same tab.
+// Keeps the address in step with the screen, so that a link or a reload opens the same study on the same tab, with the
+// same questions; Back and Forward walk through what was looked at.
 window.qcompare = {
   // Tabs report a selection while the page is being built; until the address has been read, it must stay.
   opened: false,
@@ -9,18 +10,45 @@ window.qcompare = {
     this.tour.begin(newcomer);
     document.documentElement.classList.remove("qc-opening");
     const named = new URL(window.location.href).searchParams;
-    if (this.early.tab && !named.has("tab")) this.note("tab", this.early.tab);
-    this.note("study", study);
+    if (this.early.tab && !named.has("tab")) this.note("tab", this.early.tab, "replaceState");
+    this.note("study", study, "replaceState");
+    this.showCell();
+    this.present?.follow();
   },
-  note(key, value) {
+  note(key, value, how = "pushState") {
     if (!this.opened) {
       this.early[key] = value;
       return;
     }
+    if (key === "study" && value) this.study = value;
     const address = new URL(window.location.href);
     if (!value || address.searchParams.get(key) === value) return;
+    const other = key === "study" && address.searchParams.has(key);
     address.searchParams.set(key, value);
-    window.history.replaceState(null, "", address);
+    if (other || key === "cell") address.searchParams.delete("question");
+    if (other) address.searchParams.delete("cell");
+    window.history[how](null, "", address);
+    if (["study", "cell", "question"].includes(key)) this.showCell();
+  },
+  // After Back and Forward: the screen as the address says.
+  study: "",
+  follow() {
+    const asked = new URL(window.location.href).searchParams;
+    const tab = document.querySelector(`#qc-tabs [data-tab-id="${CSS.escape(asked.get("tab") ?? "new")}"]`);
+    if (tab?.getAttribute("aria-selected") === "false") tab.click();
+    if (asked.get("study") && asked.get("study") !== this.study) this.goTo?.({ study: asked.get("study") });
+    this.showCell();
+  },
+  // The questions behind a score, or one of them: `cell=JOB/TASK`, `question=SUBJECT/NUMBER`.
+  cell: "",
+  showCell() {
+    const asked = new URL(window.location.href).searchParams;
+    const [cell, question] = [asked.get("cell") ?? "", asked.get("question") ?? ""];
+    document.documentElement.classList.toggle("qc-cell-open", Boolean(cell));
+    if (!this.opened || !this.pickCell || this.cell === `${cell}?${question}`) return;
+    this.cell = `${cell}?${question}`;
+    const [job, ...task] = cell.split("/");
+    if (cell) this.pickCell({ job, task: task.join("/"), question });
   },
   // What this browser keeps of a visitor's choices; nothing where it may not keep any.
   remembered(key) {
@@ -74,6 +102,16 @@ window.qcompare = {
     });
   },
 };
+window.addEventListener("popstate", () => window.qcompare.follow());
+document.addEventListener("click", (event) => {
+  const button = event.target.closest(".qc-one, .qc-all");
+  if (!button) return;
+  if (button.matches(".qc-one")) return window.qcompare.note("question", button.dataset.question);
+  const address = new URL(window.location.href);
+  address.searchParams.delete("question");
+  window.history.pushState(null, "", address);
+  window.qcompare.showCell();
+});
 // Another tab than the first is asked for: nothing is shown until it is selected.
 if (!["new", null].includes(new URL(window.location.href).searchParams.get("tab"))) {
   document.documentElement.classList.add("qc-opening");
@@ -96,7 +134,7 @@ document.addEventListener("click", async (event) => {
 document.addEventListener("click", (event) => {
   if (!event.target.closest(".qc-theme:not(.qc-tour-start)")) return;
   const dark = document.body.classList.toggle("dark");
-  window.qcompare.note("__theme", dark ? "dark" : "light");
+  window.qcompare.note("__theme", dark ? "dark" : "light", "replaceState");
 });
 // Arrow keys move between the choices of a group, and choose: Gradio draws each one anew, so a browser does not.
 document.addEventListener("keydown", (event) => {

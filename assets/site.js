@@ -54,23 +54,16 @@ window.qcompareSite = (() => {
   }
   function draw() {
     if (!window.Plotly || !shown || state.tab !== "results") return;
-    document.querySelectorAll(".qc-site-plot:empty").forEach((box) => {
-      const { data, layout } = shown.figures[Number(box.dataset.figure)];
-      window.Plotly.newPlot(box, data, layout, { displaylogo: false, responsive: true });
-    });
+    window.qcomparePlots.draw(shown.figures);
   }
   at("qc-site-study").addEventListener("change", (event) => go({ study: event.target.value }));
   document.documentElement.classList.remove("qc-opening");
   frame();
   load(`data/${state.study}.${state.lang}.js`);
 
-  async function unpacked(coded) {
-    const bytes = Uint8Array.from(atob(coded), (letter) => letter.charCodeAt(0));
-    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
-  }
   return {
     async add(coded) {
-      const pages = JSON.parse(await unpacked(coded));
+      const pages = JSON.parse(await window.qcomparePlots.unpacked(coded));
       if (pages.id !== state.study || pages.lang !== state.lang) return; // another was chosen meanwhile
       shown = pages;
       for (const tab of tabs) at(`qc-${tab}`).innerHTML = pages[tab]; // escaped where it was written
@@ -78,9 +71,7 @@ window.qcompareSite = (() => {
       if (!plotly) load((plotly = "plotly.js"));
     },
     async plotly(coded) {
-      const script = document.createElement("script");
-      script.textContent = await unpacked(coded);
-      document.head.append(script);
+      await window.qcomparePlots.start(coded);
       draw();
     },
   };

@@ -169,7 +169,7 @@ class StudyResult:
     def figures(self) -> "dict[str, Figure]":
         """Plotly figures by title."""
         selection = read_selection(self._store, self._ids)
-        return {title: figure for title, figure, _, _ in figures(self._store, self.comparison, selection)}
+        return {each.title: each.figure for each in figures(self._store, self.comparison, selection)}
 
     def to_json(self) -> str:
         """The same as `qcompare show --format json`."""

@@ -93,6 +93,7 @@ def read_questions(
     search: str = "",
     limit: int = PAGE,
     among: StudyIds = (),
+    only: str = "",
 ) -> Questions:
     """The questions of one recipe and task, beside BF16's answers to them.
 
@@ -101,6 +102,7 @@ def read_questions(
         search: text that question, options or subject must hold, whatever the case.
         limit: how many are shown.
         among: the studies whose recipes are shown beside it; default: its own.
+        only: a single question, as `SUBJECT/NUMBER` (its leaf and `doc_id`); the change and the search do not matter.
 
     Raises:
         QCompareError: the recipe's answers cannot be read.
@@ -114,11 +116,13 @@ def read_questions(
     ours, theirs = _samples(store, job_id, task), _samples(store, baseline.id, task)
     by_score = _by_score(ours, theirs)
     changes = _changes(ours, theirs, by_score)
-    if search.strip():
+    if only:
+        changes = changes[[f"{leaf}/{number}" == only for leaf, number in changes.index]]
+    elif search.strip():
         text = ours.text.loc[changes.index]
         changes = changes[text.str.contains(search.strip().lower(), regex=False)]
     counts = {each: int((changes == each).sum()) for each in Change}
-    if change:
+    if change and not only:
         changes = changes[changes == change]
     tables = [_samples(store, job.id, task) for job in jobs]
     first = changes.head(limit)

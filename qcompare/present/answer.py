@@ -128,18 +128,18 @@ def _plain(choice: Choice, short: bool) -> Iterator[str]:
         if is_within_noise(choice.pick, choice.comparison):
             yield gettext("The original computed in another dtype differs as much: that is numerical, not damage.")
     else:
-        yield _unsettled(choice)
+        yield unsettled(choice)
         yield from _highest(choice)
     if not short and choice.not_worse:
         yield from _why(choice, choice.not_worse[0])
     if choice.pick and not choice.not_worse:
-        yield _unsettled(choice)
+        yield unsettled(choice)
     yield from _what_would_change_it(choice)
 
 
 def _cost(choice: Choice, row: Row) -> str:
-    said = {"recipe": name_of(choice, row), **_sizes(choice, row)}
-    kept = _kept(row)
+    said = {"recipe": name_of(choice, row), **sizes(choice, row)}
+    kept = kept_of(row)
     if kept and said["original"]:
         text = gettext_noop(
             "{recipe} takes {size} instead of {original} ({smaller} smaller), and for every 100 questions the "
@@ -166,7 +166,8 @@ def _cost(choice: Choice, row: Row) -> str:
     return gettext(text, kept=kept, questions=asked, **said)
 
 
-def _sizes(choice: Choice, row: Row) -> dict[str, str]:
+def sizes(choice: Choice, row: Row) -> dict[str, str]:
+    """Its `size`, the `original`'s, and how much `smaller` it is; empty texts where the original's is not known."""
     original = next(
         (each.size_bytes for each in choice.comparison.rows if each.is_baseline and each.size_bytes), None
     )
@@ -176,7 +177,7 @@ def _sizes(choice: Choice, row: Row) -> dict[str, str]:
     return {"size": size(row.size_bytes), "original": size(original), "smaller": f"{smaller:.0f} %"}
 
 
-def _kept(row: Row) -> str:
+def kept_of(row: Row) -> str:
     """Right answers for every 100 of the original's: `93 to 97`; empty where that is not known."""
     paired = row.versus_bf16
     if paired is None or paired.percent_low is None or paired.percent_high is None:
@@ -207,7 +208,8 @@ def _why(choice: Choice, row: Row) -> Iterator[str]:
             yield _capital(gettext(text, recipes=_several(choice, rest), margin=margin, questions=asked))
 
 
-def _unsettled(choice: Choice) -> str:
+def unsettled(choice: Choice) -> str:
+    """That the questions do not tell, and how many might."""
     needed, held = choice.questions_needed, choice.available
     said = {"asked": questions(choice.questions), "recipe": name_of(choice, choice.rows[0])}
     if needed is not None:
@@ -223,7 +225,7 @@ def _unsettled(choice: Choice) -> str:
 
 def _highest(choice: Choice) -> Iterator[str]:
     best, smallest = choice.highest, choice.rows[0]
-    if kept := _kept(best):
+    if kept := kept_of(best):
         text = gettext_noop("{recipe} scored highest: for every 100 the original gets right, it gets {kept}.")
         yield gettext(text, recipe=name_of(choice, best), kept=kept)
     if smallest is not best and choice.differences and not choice.better_than(smallest):
@@ -258,7 +260,7 @@ def _of_budget(bits: float, choice: Choice) -> OfBudget:
         return OfBudget(f"{bits:g}", MISSING, MISSING, MISSING, basis)
     basis = gettext("accuracy") if choice.not_worse else gettext("closest to the original")
     asked = f"{basis} ({questions(choice.questions)})"
-    return OfBudget(f"{bits:g}", translate(row.title), size(row.size_bytes), _kept(row) or MISSING, asked)
+    return OfBudget(f"{bits:g}", translate(row.title), size(row.size_bytes), kept_of(row) or MISSING, asked)
 
 
 def _expert(choice: Choice) -> Iterator[str]:

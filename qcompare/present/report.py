@@ -1,11 +1,14 @@
 """A study as one HTML file: opens without a network, with the screen's own verdict, table, figures and answers.
 
-Everything a person or model wrote is escaped. Plotly's script is inside the file (4.8 MB of it).
+Everything a person or model wrote is escaped. Plotly's script and the figures' data are inside the file, compressed.
 """
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qcompare.compare.answers import read_all_answers
 from qcompare.compare.asked import with_asked
@@ -18,6 +21,7 @@ from qcompare.present import numbers
 from qcompare.present.figures import KINDS
 from qcompare.present.html import fragment, headline_html, questions_html, table_html
 from qcompare.present.layer_map import layer_map_figure, layer_maps
+from qcompare.present.packed import packed, packed_plotly
 from qcompare.present.side_by_side import side_by_side
 from qcompare.store import Store
 from qcompare.study.ids import StudyIds, format_ids
@@ -31,7 +35,9 @@ QUESTIONS_A_CELL = 3
 """Lost questions shown of each recipe and task."""
 STYLE = Path(__file__).parent / "templates" / "results.css"
 SCRIPTS = tuple(Path(__file__).parent / "templates" / name for name in ("figures.js", "terms.js"))
-"""Lets figures be saved as PNG, SVG and CSV."""
+"""Lets figures be saved as PNG, SVG and CSV; explains terms."""
+PLOTS = Path(__file__).parent / "templates" / "plots.js"
+"""Draws figures where no server brings Plotly."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +45,17 @@ class Drawn:
     """A figure of the report."""
 
     title: str
-    html: str
+    figure: "Figure"
     words: str
     """What it shows, for those who do not see it."""
     more: str = ""
     """HTML below it."""
+
+    @cached_property
+    def plot(self) -> dict[str, Any]:
+        """As Plotly's script takes it: `data` and `layout`."""
+        found: dict[str, Any] = json.loads(self.figure.to_json())
+        return found
 
 
 @dataclass(frozen=True)
@@ -61,10 +73,9 @@ def report(store: Store, study_ids: StudyIds) -> str:
         NotFound: there is no such study.
         QCompareError: several studies of different models.
     """
-    from plotly.offline import get_plotlyjs
-
     selection = read_selection(store, study_ids)
     comparison = compare(selection, *read_all_answers(store, selection.results))
+    drawn = figures(store, comparison, selection)
     return fragment(
         "report",
         lang=LANGUAGES[language()],
@@ -72,39 +83,38 @@ def report(store: Store, study_ids: StudyIds) -> str:
         ids=format_ids(comparison.study_ids),
         created=numbers.day(comparison.created),
         style=STYLE.read_text(encoding="utf-8"),
-        script="".join(path.read_text(encoding="utf-8") for path in SCRIPTS),
-        plotly=get_plotlyjs(),
+        script="".join(path.read_text(encoding="utf-8") for path in (*SCRIPTS, PLOTS)),
+        plotly=packed_plotly(),
+        plots=packed_plots(drawn),
         headline=headline_html(comparison),
         table=table_html(comparison),
-        figures=_figures(store, comparison, selection),
+        figures=drawn,
         lost=lost_questions(store, comparison),
         generations=fragment("generations", prompts=side_by_side(with_asked(store, selection)), waiting=()),
         study_files=[(study.name, study.spec.to_yaml()) for study in selection.studies],
     )
 
 
-def figures(store: Store, comparison: Comparison, selection: Selection) -> list[tuple[str, "Figure", str, str]]:
-    """Title, figure, words and HTML below it, of all figures that there are."""
+def figures(store: Store, comparison: Comparison, selection: Selection, a_map_each: bool = False) -> list[Drawn]:
+    """All figures that there are.
+
+    Args:
+        a_map_each: a figure for each recipe's map of layers; default: one for all.
+    """
     drawn = []
     for kind in KINDS if comparison.best else ():
         if words := kind.describe(comparison):
-            drawn.append((gettext(kind.title), kind.draw(comparison), words, ""))
-    if maps := layer_maps(selection, read_layer_scores(store, selection)):
-        words = " ".join(each.text for each in maps)
-        more = fragment("layers", maps=maps)
-        drawn.append((gettext("Which layer got which scheme"), layer_map_figure(maps), words, more))
+            drawn.append(Drawn(gettext(kind.title), kind.draw(comparison), words))
+    maps = layer_maps(selection, read_layer_scores(store, selection))
+    for some in [[each] for each in maps] if a_map_each else filter(None, [maps]):
+        words, more = " ".join(each.text for each in some), fragment("layers", maps=some)
+        drawn.append(Drawn(gettext("Which layer got which scheme"), layer_map_figure(some), words, more))
     return drawn
 
 
-def _figures(store: Store, comparison: Comparison, selection: Selection) -> list[Drawn]:
-    found = figures(store, comparison, selection)
-    return [Drawn(title, _html(figure), words, more) for title, figure, words, more in found]
-
-
-def _html(figure: "Figure") -> str:
-    buttons = {"displayModeBar": True, "displaylogo": False, "responsive": True}
-    text: str = figure.to_html(full_html=False, include_plotlyjs=False, config=buttons)
-    return text
+def packed_plots(drawn: Sequence[Drawn]) -> str:
+    """What the figures show, in their order, as `plots.js` unpacks it."""
+    return packed(json.dumps([each.plot for each in drawn], ensure_ascii=False))
 
 
 def lost_questions(store: Store, comparison: Comparison) -> list[Lost]:

@@ -13,7 +13,7 @@ from qcompare.study.ids import format_ids, parse_ids
 from qcompare.ui.guide import build_tour
 from qcompare.ui.header import build_header
 from qcompare.ui.language import SpeakingBlocks, in_all_languages
-from qcompare.ui.parts import QUIET, WITH_MESSAGES, PageState, Panel, refresh, warn
+from qcompare.ui.parts import QUIET, WITH_MESSAGES, PageState, Panel, markup, refresh, warn
 from qcompare.ui.recording import nothing_computed
 from qcompare.ui.server.roles import Right, Role, may, role_of
 from qcompare.ui.shared import SharedStore
@@ -23,6 +23,8 @@ from qcompare.words import gettext
 
 WITHOUT_NEW = "results"
 """The tab that is opened for visitors who may start nothing: `style.css` hides New from them."""
+GO_TO = "window.qcompare.goTo = (asked) => trigger('pick', asked);"
+"""For Back and Forward: opens the study of an address."""
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 1.5
 
@@ -110,6 +112,12 @@ def _open_address(context: TabContext) -> None:
     newcomer = gr.Checkbox(visible=False)
     opened = context.app.load(open_page, None, [context.study_id, context.tabs, newcomer], **WITH_MESSAGES)
     opened.then(None, [context.study_id, newcomer], None, js="(...known) => window.qcompare.open(...known)", **QUIET)
+
+    def go_to(event: gr.EventData) -> str:
+        return study_of(context.store, str(event.study))
+
+    address = markup("", elem_id="qc-address", js_on_load=GO_TO)
+    address.pick(go_to, None, context.study_id, **WITH_MESSAGES)
 
 
 def study_of(store: Store, asked: str) -> str:

@@ -19,6 +19,7 @@ from qcompare.ui.app import build_app
 from qcompare.ui.language import Listening, name_language_in_page
 from qcompare.ui.progress.logs import log_routes
 from qcompare.ui.recording import open_recording
+from qcompare.ui.results.slides import slides_routes
 from qcompare.ui.server.gate import Gate
 from qcompare.ui.server.identity import Identity
 from qcompare.ui.server.login import login_routes
@@ -29,7 +30,7 @@ from qcompare.ui.server.tools import make_tools
 from qcompare.ui.shared import SharedStore
 from qcompare.ui.theme import ASSETS, make_theme, read_asset
 
-OWN_SCRIPTS = ("page.js", "log.js", "blind.js", "path.js", "tour.js", "explorer.js")
+OWN_SCRIPTS = ("page.js", "log.js", "blind.js", "path.js", "tour.js", "explorer.js", "present.js", "share_card.js")
 QUEUE_SECONDS = 0.05
 """Between two looks of gradio's queue for a new event: short for a person, long for a processor."""
 
@@ -48,9 +49,10 @@ def _scripts() -> str:
 def server_kwargs(settings: Settings, role: Role, store: Store) -> dict[str, Any]:
     """What gradio's web application is made with: what stands before its addresses, and addresses of our own."""
     identity, tools = Identity(settings, role), make_tools(settings, store)
+    own = [*login_routes(identity), *log_routes(store), *slides_routes(store)]
     return {
         "middleware": [Middleware(Gate, settings=settings, identity=identity), Middleware(Listening)],
-        "routes": [*login_routes(identity), *log_routes(store), *rest_routes(tools), *mcp_routes(tools)],
+        "routes": [*own, *rest_routes(tools), *mcp_routes(tools)],
     }
 
 

@@ -8,8 +8,6 @@ Scripts, not JSON: a page that is opened as a file may load scripts, but fetch n
 (gzip, base64): a browser unpacks it, whatever server it comes from.
 """
 
-import base64
-import gzip
 import json
 import shutil
 from collections.abc import Sequence
@@ -22,9 +20,9 @@ from qcompare.compare.selection import read_selection
 from qcompare.compare.table import compare
 from qcompare.errors import InvalidStudy, QCompareError
 from qcompare.present import numbers
-from qcompare.present.glossary import explained
 from qcompare.present.html import fragment, headline_html, table_html
-from qcompare.present.report import SCRIPTS, STYLE, figures, lost_questions
+from qcompare.present.packed import packed, packed_plotly
+from qcompare.present.report import PLOTS, SCRIPTS, STYLE, figures, lost_questions
 from qcompare.present.side_by_side import side_by_side
 from qcompare.store import Store
 from qcompare.study.records import StudyRecord
@@ -62,8 +60,6 @@ def publish(store: Store, study_ids: Sequence[str], out: Path) -> Path:
         NotFound: there is no such study.
         InvalidStudy: one has no result yet, or the folder holds something else.
     """
-    from plotly.offline import get_plotlyjs
-
     studies = list({study.id: study for study in map(store.study, study_ids)}.values())
     if empty := next((study for study in studies if not store.results(study.id)), None):
         raise InvalidStudy("study {study} has no result yet: publish it when a recipe is done", study=empty.id)
@@ -73,8 +69,8 @@ def publish(store: Store, study_ids: Sequence[str], out: Path) -> Path:
         with use_language(name):
             for study in studies:
                 pages = json.dumps({"lang": name, **_pages(store, study)}, ensure_ascii=False)
-                _write(out / "data" / f"{study.id}.{name}.js", f'qcompareSite.add("{_packed(pages)}");\n')
-    _write(out / "plotly.js", f'qcompareSite.plotly("{_packed(get_plotlyjs())}");\n')
+                _write(out / "data" / f"{study.id}.{name}.js", f'qcompareSite.add("{packed(pages)}");\n')
+    _write(out / "plotly.js", f'qcompareSite.plotly("{packed_plotly()}");\n')
     _write(out / "README.md", CARD.format(title=json.dumps(studies[0].name[:100])))
     index = out / "index.html"
     _write(index, _frame(studies))
@@ -109,7 +105,9 @@ def _frame(studies: Sequence[StudyRecord]) -> str:
         title=studies[0].name,
         site=json.dumps(site, ensure_ascii=False).replace("<", "\\u003c"),
         style=STYLE.read_text(encoding="utf-8") + read_asset("style.css"),
-        script="".join([*map(read_asset, OWN_SCRIPTS), *(path.read_text(encoding="utf-8") for path in SCRIPTS)]),
+        script="".join(
+            [*map(read_asset, OWN_SCRIPTS), *(path.read_text(encoding="utf-8") for path in (PLOTS, *SCRIPTS))]
+        ),
     )
 
 
@@ -123,25 +121,17 @@ def _pages(store: Store, study: StudyRecord) -> dict[str, Any]:
         explorer = f"<p>{escape(str(error))}</p>"
     lost = [(each.title, each.html) for each in lost_questions(store, comparison)]
     shown = figures(store, comparison, selection)
-    words = [
-        page("site_figure", title=explained(title), words=explained(text), more=more, number=number)
-        for number, (title, _, text, more) in enumerate(shown)
-    ]
+    framed = [fragment("figure", figure=figure, number=number) for number, figure in enumerate(shown)]
     return {
         "id": study.id,
         "results": headline_html(comparison)
-        + table_html(comparison)
-        + "".join(words)
+        + f'<div class="qc-scores">{table_html(comparison)}</div>'
+        + "".join(framed)
         + page("site_lost", lost=lost, study_file=study.spec.to_yaml()),
-        "figures": [json.loads(figure.to_json()) for _, figure, _, _ in shown],
-        "generations": fragment("generations", prompts=side_by_side(selection)),
+        "figures": [figure.plot for figure in shown],
+        "generations": fragment("generations", prompts=side_by_side(selection), waiting=()),
         "explorer": explorer,
     }
-
-
-def _packed(text: str) -> str:
-    """As `site.js` unpacks it."""
-    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
 
 
 def _write(path: Path, text: str) -> None:

@@ -42,7 +42,7 @@ def refusing_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("refusing_hub")
 def test_a_token_without_the_right_is_one_line_and_the_folder_stays(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("x")
-    with pytest.raises(ModelUnavailable, match="no right to write there; the checkpoint stays in") as error:
+    with pytest.raises(ModelUnavailable, match="no right to write there; it stays in") as error:
         push_folder(tmp_path, "org/name", TOKEN)
     assert TOKEN not in str(error.value)
     assert (tmp_path / "README.md").exists()

@@ -411,13 +411,6 @@ def test_markup_in_the_address_is_shown_not_run(app: str, open_page: Open) -> No
     assert page.title() == "qcompare"
 
 
-def test_an_unknown_study_is_named_and_the_newest_opened(app: str, shared_home: Path, open_page: Open) -> None:
-    newest = finished_study(shared_home)
-    page = open_page(f"{app}?study=20000101-000000&tab=results")
-    expect(page.get_by_text("unknown study '20000101-000000'")).to_be_visible()
-    page.wait_for_url(f"**study={newest.id}*")
-
-
 @pytest.mark.parametrize("tab", ["new", "progress", "results", "generations", "history"])
 def test_a_phone_never_scrolls_the_page_sideways(app: str, shared_home: Path, open_page: Open, tab: str) -> None:
     study = finished_study(shared_home)

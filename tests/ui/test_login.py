@@ -39,7 +39,7 @@ def test_logging_in_reading_and_logging_out(home: Path, browser: Browser, monkey
             expect(page.locator(".qc-who")).to_contain_text(name)
             page.goto(f"{address}?tab=history")
             expect(page.locator("#qc-history")).to_contain_text("SmolLM2")
-            expect(page.get_by_role("button", name="Import a packed study")).to_be_visible(visible=writes)
+            expect(page.get_by_role("button", name="Import study")).to_be_visible(visible=writes)
             assert (page.get_by_role("tab", name="New").count() == 1) is writes
             page.goto(f"{address}?tab=results")
             expect(page.locator("#qc-table table").first).to_be_visible()

@@ -67,8 +67,8 @@ def test_all_pages_work_without_our_server(site: tuple[Path, str], server: str, 
         "performance.getEntriesByType('paint').find((e) => e.name === 'first-contentful-paint').startTime"
     )
     print(f"first view from {kind}: {seen:.0f} ms")
-    expect(page.locator(".qc-site-plot .main-svg").first).to_be_visible()
-    assert page.locator(".qc-site-plot").count() == 7  # the last is the map of layers
+    expect(page.locator(".qc-plot .main-svg").first).to_be_visible()
+    assert page.locator(".qc-plot").count() == 7  # the last is the map of layers
     page.locator("#qc-site-tabs").get_by_role("button", name="Generations").click()
     expect(page.locator("#qc-generations article").first).to_be_visible()
     expect(page.locator("#qc-results")).to_be_hidden()

@@ -1,6 +1,6 @@
 """The questions behind a score: opened by a click on a cell of the table, searched and filtered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
@@ -13,12 +13,15 @@ from qcompare.present.html import CHANGES, CHANGES_OF_SCORES, questions_html
 from qcompare.store import Store
 from qcompare.study.ids import StudyIds, parse_ids
 from qcompare.study.task import TASKS
-from qcompare.ui.parts import QUIET, PageState, Panel, markup
+from qcompare.ui.pages import page
+from qcompare.ui.parts import QUIET, markup
 from qcompare.words import gettext, translate
 
 PRESSES = """
+window.qcompare.pickCell = (asked) => trigger('pick', asked);
+window.qcompare.showCell();
 window.qcompare.presses(element, '.qc-cell', (pressed) => {
-  trigger('pick', {job: pressed.job, task: pressed.task});
+  window.qcompare.note('cell', `${pressed.job}/${pressed.task}`);
   setTimeout(() => document.querySelector('#qc-questions')?.scrollIntoView({block: 'nearest'}), 400);
 });
 """
@@ -32,13 +35,15 @@ class Cell:
     task: str
     among: StudyIds
     """The studies that are looked at."""
+    question: str = ""
+    """Of a single question: `SUBJECT/NUMBER`."""
     limit: int = PAGE
 
 
-def build_questions(store: Store, table: gr.HTML, study_id: gr.Textbox) -> Panel:
-    """Lay out the list below the table and let it follow the table's cells."""
+def build_questions(store: Store, table: gr.HTML, study_id: gr.Textbox) -> None:
+    """Lay out the list below the table and let it follow the table's cells; `page.js` hides it where none is open."""
     cell = gr.State(None)
-    with gr.Column(visible=False, elem_id="qc-questions", elem_classes="qc-figure") as column:
+    with gr.Column(elem_id="qc-questions", elem_classes="qc-figure"):
         heading = markup()
         with gr.Row():
             kind = gr.Radio(_choices({}), value="", label=gettext("Against BF16"), scale=2, min_width=280)
@@ -56,7 +61,7 @@ def build_questions(store: Store, table: gr.HTML, study_id: gr.Textbox) -> Panel
         return _shown(store, chosen, kind, search)
 
     def pick(event: gr.EventData, kind: str, search: str, among: str) -> list[Any]:
-        return [gr.update(visible=True), *show(Cell(str(event.job), str(event.task), parse_ids(among)), kind, search)]
+        return show(Cell(str(event.job), str(event.task), parse_ids(among), str(event.question)), kind, search)
 
     def widen(chosen: Cell | None, kind: str, search: str) -> list[Any]:
         return show(chosen and replace(chosen, limit=chosen.limit + PAGE), kind, search)
@@ -64,14 +69,9 @@ def build_questions(store: Store, table: gr.HTML, study_id: gr.Textbox) -> Panel
     def again(chosen: Cell | None, kind: str, search: str) -> list[Any]:
         return show(chosen and replace(chosen, limit=PAGE), kind, search)
 
-    table.pick(pick, [kind, search, study_id], [column, *outputs], **QUIET)
+    table.pick(pick, [kind, search, study_id], outputs, **QUIET)
     gr.on([kind.input, search.input], again, [cell, kind, search], outputs, trigger_mode="always_last", **QUIET)
     more.click(widen, [cell, kind, search], outputs, **QUIET)
-    return Panel("questions", [column], lambda state: state.study_ids, _closed)
-
-
-def _closed(state: PageState) -> Sequence[Any]:
-    return [gr.update(visible=False)]
 
 
 def _choices(counts: Mapping[Change, int], by_score: bool = False) -> list[tuple[str, str]]:
@@ -88,8 +88,9 @@ def _shown(store: Store, cell: Cell | None, kind: str, search: str) -> list[Any]
         return [gr.skip()] * 5
     try:
         found = read_questions(
-            store, cell.job_id, cell.task, Change(kind) if kind else None, search or "", cell.limit, cell.among
-        )
+            store, cell.job_id, cell.task, Change(kind) if kind else None, search or "", cell.limit, cell.among,
+            cell.question,
+        )  # fmt: skip
     except QCompareError as error:
         return [
             cell,
@@ -101,7 +102,7 @@ def _shown(store: Store, cell: Cell | None, kind: str, search: str) -> list[Any]
     heading = gettext("{task}, {recipe}: the questions", task=TASKS.title(cell.task), recipe=found.title)
     return [
         cell,
-        f"<h3>{escape(heading)}</h3>",
+        f"<h3>{escape(heading)}</h3>" + (page("all_questions") if cell.question else ""),
         gr.update(choices=_choices(found.counts, found.by_score)),
         questions_html(found),
         gr.update(visible=len(found.shown) < found.found),

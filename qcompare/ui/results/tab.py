@@ -32,14 +32,14 @@ def build_results(context: TabContext) -> list[Panel]:
     more = build_more(context)
     take_away = build_take_away(store, study_id)
     table = markup(elem_id="qc-table", js_on_load=PRESSES)
-    questions = build_questions(store, table, study_id)
+    build_questions(store, table, study_id)
     figures: list[gr.blocks.Block] = []
     with gr.Row(elem_id="qc-plots", elem_classes="qc-figures"):
         for kind in KINDS:
             figures += _figure(kind.title, min_width=440)
     figures += _figure(MAP_TITLE)
     shown = Panel("results", [words, take_away, table, *figures], answer_states, _show)
-    return [shown, more, questions, build_export(context.settings, store)]
+    return [shown, more, build_export(context.settings, store)]
 
 
 TAB = Tab(gettext_noop("Results"), build_results)

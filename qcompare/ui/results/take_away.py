@@ -1,20 +1,24 @@
-"""Buttons that take results away: report, tables, the answer as text."""
+"""Buttons that take results away: report, tables, the answer as text and as a picture, slides."""
 
 import base64
 import json
+from dataclasses import asdict
 
 import gradio as gr
 
 from qcompare.compare.table import read_comparison
 from qcompare.errors import NotFound
 from qcompare.present.answer import answer
+from qcompare.present.share_card import share_card
 from qcompare.present.take_away import FILES
 from qcompare.store import Store
 from qcompare.study.ids import parse_ids
 from qcompare.ui.parts import markup
+from qcompare.ui.texts import PRODUCT
 from qcompare.words import gettext
 
 SAVE, COPY = "(file) => window.qcompare.save(file)", "(text) => window.qcompare.copy(text)"
+DRAW = "(card) => window.qcompare.shareCard(card)"
 
 
 def build_take_away(store: Store, study_id: gr.Textbox) -> gr.Row:
@@ -24,6 +28,8 @@ def build_take_away(store: Store, study_id: gr.Textbox) -> gr.Row:
         report, *files = FILES
         buttons = {report: gr.Button(gettext(FILES[report].title), size="sm", scale=0, min_width=96)}
         copy = gr.Button(gettext("Copy summary"), size="sm", scale=0, min_width=152)
+        card = gr.Button(gettext("Share card"), size="sm", scale=0, min_width=120)
+        present = gr.Button(gettext("Present (P)"), size="sm", scale=0, min_width=120, elem_id="qc-present-start")
         markup(gettext("Table and data:"), elem_classes=["qc-dim", "qc-beside"])
         for format in files:
             buttons[format] = gr.Button(
@@ -37,6 +43,10 @@ def build_take_away(store: Store, study_id: gr.Textbox) -> gr.Row:
         copy.click(lambda study: _sentence(store, study), study_id, carried, api_visibility="private").then(
             None, carried, None, js=COPY, api_visibility="private"
         )
+        card.click(lambda study: _card(store, study), study_id, carried, api_visibility="private").then(
+            None, carried, None, js=DRAW, api_visibility="private"
+        )
+        present.click(None, None, None, js="() => window.qcompare.present.start()", api_visibility="private")
     return row
 
 
@@ -56,3 +66,12 @@ def _sentence(store: Store, study_id: str) -> str:
         return answer(read_comparison(store, parse_ids(study_id))).plain.text
     except NotFound:
         return ""
+
+
+def _card(store: Store, study_id: str) -> str:
+    """What `share_card.js` draws, as JSON. Empty when the study is gone."""
+    try:
+        card = share_card(read_comparison(store, parse_ids(study_id)))
+    except NotFound:
+        return ""
+    return json.dumps({"name": f"qcompare-{study_id}.png", "product": PRODUCT, **asdict(card)})

@@ -3,6 +3,7 @@
 import asyncio
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ class Served:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        asyncio.run(self._build())  # without a running loop gradio makes some, and leaves them open
+        # without a running loop gradio makes some, and leaves them open; this thread may have Playwright's
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, self._build()).result()
 
     async def _build(self) -> None:
         self.blocks = build_app(self.settings)
