@@ -31,7 +31,7 @@ def can_convert(model: Any, dtype: str) -> bool:
     from qcompare.evaluate.scoring.memory import free_bytes
 
     wider: dict[torch.device, int] = {}
-    for weight in _weights(model):
+    for weight in {id(weight): weight for _, _, weight in _weights(model)}.values():
         more = weight.numel() * (_torch_dtype(dtype).itemsize - weight.dtype.itemsize)
         wider[weight.device] = wider.get(weight.device, 0) + max(0, more)
     return all(
@@ -44,19 +44,32 @@ def convert(model: Any, dtype: str) -> None:
     """Let a model compute in another dtype, in place: its weights in the model's own dtype are cast.
 
     Not `model.to(dtype)`, which casts buffers too: positions in bfloat16 are others. What transformers keeps in
-    float32 when it loads a model stays so.
+    float32 when it loads a model stays so. Parameters are exchanged, since those that were made in inference mode
+    cannot be given other data.
     """
-    for weight in _weights(model):
-        weight.data = weight.data.to(_torch_dtype(dtype))
+    import torch
+
+    cast: dict[int, torch.nn.Parameter] = {}
+    with torch.inference_mode(False), torch.no_grad():
+        weights = _weights(model)
+        while weights:  # each is freed once all that hold it have the new one
+            module, name, weight = weights.pop()
+            if id(weight) not in cast:
+                cast[id(weight)] = torch.nn.Parameter(weight.to(_torch_dtype(dtype)), requires_grad=False)
+            if type(module._parameters) is not dict:  # compressed-tensors' cache copies into what it has
+                module._parameters = dict(module._parameters)
+            setattr(module, name, cast[id(weight)])
 
 
-def _weights(model: Any) -> "list[torch.nn.Parameter]":
+def _weights(model: Any) -> "list[tuple[torch.nn.Module, str, torch.nn.Parameter]]":
+    """Module, attribute and weight, tied ones several times."""
     kept = tuple(getattr(model, "_keep_in_fp32_modules", None) or ())
     kept += tuple(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
     return [
-        weight
-        for name, weight in model.named_parameters()
-        if weight.dtype is model.dtype and not any(part in name.split(".") for part in kept)
+        (module, attribute, weight)
+        for name, module in model.named_modules()
+        for attribute, weight in module.named_parameters(recurse=False)
+        if weight.dtype is model.dtype and not {*name.split("."), attribute} & {*kept}
     ]
 
 
@@ -79,10 +92,13 @@ class PassageNoise:
             own: the row's KL divergence on all of them; of the original itself zero.
         """
         self.passages = Passages(passages.tokens[:PASSAGES], passages.source)
-        self.original = original[:PASSAGES]
+        # in float32, exactly: a head in any dtype takes them
+        self.original = [states.float() for states in original[:PASSAGES]]
         parts = own.passages[:PASSAGES]
         self.kl = sum(part.kl * part.tokens for part in parts) / sum(part.tokens for part in parts)
-        self.states = reference_states(model, self.passages) if own.kl else self.original
+        self.states = (
+            [states.float() for states in reference_states(model, self.passages)] if own.kl else self.original
+        )
 
     def compare(self, model: Any) -> dict[str, Any]:
         """Fields of `NoiseFloor`, after the model is converted."""

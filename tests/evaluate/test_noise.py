@@ -71,6 +71,26 @@ def test_four_bits_are_noisier_than_sixteen_and_the_same_dtype_has_no_noise(
     assert bf16["tokens"] == 4 * 39
 
 
+@pytest.mark.parametrize(("own", "other"), [("bfloat16", "float32"), ("float16", "float32")])
+def test_wider_dtypes_are_compared_with_narrow_ones(
+    own: str, other: str, tiny_llama: Path, settings: Settings
+) -> None:
+    original = reference_states(loaded(tiny_llama, settings, own), Passages(TOKENS, "a test"))
+    model = loaded(tiny_llama, settings, own)
+    simulate(model, dict.fromkeys(linear(model), "MXFP4"))
+    assert noise(model, original, other)["kl"] > 0
+
+
+def test_weights_that_were_made_in_inference_mode_are_cast(tiny_llama: Path, settings: Settings) -> None:
+    model, ids = loaded(tiny_llama, settings), torch.tensor([TOKENS[0]])
+    layer = model.get_submodule(linear(model)[0])
+    with torch.inference_mode():
+        layer.weight = torch.nn.Parameter(layer.weight.clone(), requires_grad=False)
+    convert(model, "bfloat16")
+    with torch.no_grad():
+        assert model(ids).logits.dtype is torch.bfloat16
+
+
 def test_a_rounded_head_is_compared_with_itself(tiny_llama: Path, settings: Settings) -> None:
     original = reference_states(loaded(tiny_llama, settings), Passages(TOKENS, "a test"))
     model = loaded(tiny_llama, settings)
@@ -116,3 +136,17 @@ def test_changed_lost_and_gained_answers() -> None:
     ]
     assert count_changes(own, own) == {"questions": 6, "changed": 0, "lost": 0, "gained": 0}
     assert count_changes(own, other) == {"questions": 5, "changed": 4, "lost": 2, "gained": 1}
+
+
+def test_weights_that_a_library_holds_in_a_mapping_of_its_own_are_cast(tiny_llama: Path, settings: Settings) -> None:
+    """compressed-tensors' copies what it is given into the weight that it has, whose dtype stays."""
+
+    class Copying(dict[str, Any]):
+        def __setitem__(self, name: str, value: Any) -> None:
+            self[name].data.copy_(value)
+
+    model = loaded(tiny_llama, settings)
+    layer = model.get_submodule(linear(model)[0])
+    layer._parameters = Copying(layer._parameters)
+    convert(model, "bfloat16")
+    assert layer.weight.dtype is torch.bfloat16
