@@ -126,7 +126,7 @@ def _plain(choice: Choice, short: bool) -> Iterator[str]:
     if choice.pick:
         yield _cost(choice, choice.pick)
         if is_within_noise(choice.pick, choice.comparison):
-            yield gettext("The original computed in another dtype differs as much: that is numerical, not damage.")
+            yield gettext("Another compute dtype changes as much: that is numerical, not damage.")
     else:
         yield unsettled(choice)
         yield from _highest(choice)
