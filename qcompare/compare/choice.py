@@ -164,7 +164,8 @@ class Choice:
             room = 0.0 if found is None else found.difference + self.margin - shift_between(row, other)
             if found is None or room <= 0:
                 return inf
-            times = max(times, (z * _error(row, other, found) / room) ** 2)
+            ratio = z * _error(row, other, found) / room
+            times = max(times, ratio * ratio)  # infinite where ** would raise
         return times
 
     def _to(self, row: Row, other: Row) -> PairedDifference | None:

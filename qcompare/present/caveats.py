@@ -84,7 +84,8 @@ def _changes(row: Row, noise: NoiseFloor) -> str:
         said.append(gettext(text, changed=noise.changed, n=noise.questions, points=f"{100 * half:.1f}"))
     if noise.kl is not None:
         said.append(gettext("KL {kl}", kl=divergence(noise.kl)))
-    return f"{translate(row.title)} {gettext(', ').join(said)}"
+    listed = gettext(", ").join(said)
+    return f"{translate(row.title)} {listed}"
 
 
 FAITHFUL: Mapping[Faithful | None, str] = {

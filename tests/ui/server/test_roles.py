@@ -31,11 +31,8 @@ HANDLERS = {
 }
 READING = re.compile(
     r"(_(live|when_changed|refresher|open_address|build)\b.*|build_(take_away|questions|history|model_search|new|tour"
-<<<<<<< HEAD
-    r"|compare_with|task_picker)\.<locals>.*|_picked.*|_read_index|_list|_opened|_listed|_typed|_name_field|_size_values|picked_model"
-=======
-    r"|compare_with|task_picker)\.<locals>.*|_picked.*|_opened|_read_index|_list|_listed|_typed|_name_field|_size_values|picked_model"
->>>>>>> present
+    r"|compare_with|task_picker)\.<locals>.*|_picked.*|_opened|_read_index|_list|_listed|_typed|_name_field|_size_values"
+    r"|picked_model"
     r"|comparer\.<locals>\.compare|size_of|budget_within|_follow_changes\.<locals>\.follow_up)"
 )
 
