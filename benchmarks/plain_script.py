@@ -65,7 +65,7 @@ def main() -> None:
     from lm_eval.models.huggingface import HFLM
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--limit", type=int, default=STUDY.limit, help="questions a task")
+    parser.add_argument("--limit", type=int, default=STUDY.limit, help="questions per task")
     limit = parser.parse_args().limit
     demo.quiet()
     tasks = demo.tasks()

@@ -80,7 +80,7 @@ def reloaded(checkpoint: Path, fast: bool) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--limit", type=int, default=10, help="questions a task")
+    parser.add_argument("--limit", type=int, default=10, help="questions per task")
     parser.add_argument("--checkpoints", type=Path, nargs=2, help="written already: llm_compressor, auto_round")
     args = parser.parse_args()
     demo.quiet()

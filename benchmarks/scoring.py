@@ -154,7 +154,7 @@ def row(model: Any, tokenizer: Any, task: str, shots: int, limit: int, repeat: i
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--limit", type=int, default=100, help="questions a task")
+    parser.add_argument("--limit", type=int, default=100, help="questions per task")
     parser.add_argument("--subject-limit", type=int, default=20, help="questions a subject of mmlu")
     parser.add_argument("--only", choices=["tasks", "mmlu"], help="one of the two tables")
     args = parser.parse_args()

@@ -97,7 +97,7 @@ def row(name: str, mixed: bool, requests: Sequence[Any], repeat: int) -> dict[st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--limit", type=int, default=50, help="questions a task")
+    parser.add_argument("--limit", type=int, default=50, help="questions per task")
     args = parser.parse_args()
     demo.quiet()
     requests = [request for task in demo.TASKS for request in demo.requests(task, args.limit)]

@@ -57,7 +57,7 @@ def study_environment(folder: Path, study: Study) -> tuple[Settings, dict[str, s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--limit", type=int, default=Study().limit, help="questions a task")
+    parser.add_argument("--limit", type=int, default=Study().limit, help="questions per task")
     limit = parser.parse_args().limit
     demo.bundle()
     with tempfile.TemporaryDirectory() as ours, tempfile.TemporaryDirectory() as plain:

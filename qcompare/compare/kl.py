@@ -38,7 +38,7 @@ def kl_difference(ours: Divergence, theirs: Divergence, level: float = LEVEL) ->
         level: of the interval.
 
     Returns:
-        None when neither pairing nor both standard errors are to be had.
+        None when neither pairing nor both standard errors are known.
     """
     if _same_passages(ours, theirs):
         return _paired(ours, theirs, level)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from qcompare.formats.compiling import fused_on_gpu
 from qcompare.formats.library import AutoRoundFormat
-from qcompare.formats.small_floats import rounded_mantissa_
+from qcompare.formats.small_floats import FLOAT8_MAX, rounded_float8_, rounded_mantissa_
 from qcompare.models.layers import fused_key
 from qcompare.study.formats import Rounding, Scheme, SchemeChoice
 from qcompare.words import gettext_noop
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 GROUP = 16
 """Numbers that share an 8-bit scale."""
-FLOAT4_MAX, FLOAT8_MAX = 6.0, 448.0
-"""Largest numbers of the 4-bit float (e2m1) and of the 8-bit one (e4m3)."""
+FLOAT4_MAX = 6.0
+"""Largest number of the 4-bit float (e2m1)."""
 SMALLEST_SCALE = 0.125
 """compressed-tensors' scale of a group that would have none."""
 Grouped = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
@@ -109,7 +109,7 @@ def _rounding(by_compressed_tensors: bool) -> Grouped:
 
 def _as_auto_round(groups: "torch.Tensor", tensor_scale: "torch.Tensor") -> "torch.Tensor":
     """`auto_round/data_type/nvfp.py: ref_nvfp4_quant`."""
-    scale = _float8(tensor_scale * (_largest(groups).float() * (1 / FLOAT4_MAX)))
+    scale = rounded_float8_(tensor_scale * (_largest(groups).float() * (1 / FLOAT4_MAX)))
     inverse = _reciprocal(scale * _reciprocal(tensor_scale))
     return _float4_(groups * inverse).mul_(_reciprocal(inverse))
 
@@ -117,7 +117,7 @@ def _as_auto_round(groups: "torch.Tensor", tensor_scale: "torch.Tensor") -> "tor
 def _as_compressed_tensors(groups: "torch.Tensor", tensor_scale: "torch.Tensor") -> "torch.Tensor":
     """`compressed_tensors/quantization`: `calculate_qparams` and `_quantize_dequantize`, in its order of dtypes."""
     wide = tensor_scale * (_largest(groups) / FLOAT4_MAX)
-    scale = _float8(wide).to(wide.dtype)
+    scale = rounded_float8_(wide).to(wide.dtype)
     scale = scale.masked_fill_(scale == 0, SMALLEST_SCALE) / tensor_scale
     return _float4_(groups / scale).to(scale.dtype).mul_(scale)
 
@@ -130,10 +130,6 @@ def _largest(groups: "torch.Tensor") -> "torch.Tensor":
 def _reciprocal(x: "torch.Tensor") -> "torch.Tensor":
     """1 / x, and 0 of 0."""
     return (1.0 / x).masked_fill_(x == 0, 0.0)
-
-
-def _float8(x: "torch.Tensor") -> "torch.Tensor":
-    return rounded_mantissa_(x.clamp(-FLOAT8_MAX, FLOAT8_MAX).float(), mantissa_bits=3, min_exponent=-6)
 
 
 def _float4_(x: "torch.Tensor") -> "torch.Tensor":

@@ -14,6 +14,14 @@ EXPONENT_BITS = 0x7F800000
 HALF = 1.5 * 2**23
 """Added to a number within ±2**22 and taken away again, it rounds that number to a whole one, halves to even."""
 
+FLOAT8_MAX = 448.0
+"""Largest number of the 8-bit float (e4m3)."""
+
+
+def rounded_float8_(x: "torch.Tensor") -> "torch.Tensor":
+    """Numbers as 8-bit floats (e4m3), the largest for those beyond it: same shape, in float32. `x` is overwritten."""
+    return rounded_mantissa_(x.clamp_(-FLOAT8_MAX, FLOAT8_MAX).float(), mantissa_bits=3, min_exponent=-6)
+
 
 def rounded_mantissa_(x: "torch.Tensor", mantissa_bits: int, min_exponent: int) -> "torch.Tensor":
     """Float32 numbers with their mantissas rounded, in place; below `2 ** min_exponent` the steps grow no smaller."""

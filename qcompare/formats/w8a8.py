@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qcompare.errors import InvalidStudy
 from qcompare.formats.compiling import fused_on_gpu
 from qcompare.formats.library import OWN_SETTINGS
-from qcompare.formats.small_floats import rounded_mantissa_
+from qcompare.formats.small_floats import FLOAT8_MAX, rounded_float8_
 from qcompare.study.formats import SCHEMES, Format, Rounding, Scheme, SchemeChoice
 from qcompare.study.layers import LinearLayer
 from qcompare.words import gettext_noop
@@ -24,8 +24,8 @@ PER_ROW = 1 << 30
 """Group size of schemes whose scale belongs to a whole row."""
 PRESETS = {"INT8_W8A8": "W8A8"}
 """Our name of a scheme → compressed-tensors' preset, where they differ."""
-FP8_MAX, INT8_MAX = 448.0, 127.5
-"""What a scale maps the largest number to."""
+INT8_MAX = 127.5
+"""What a scale maps the largest number to; in FP8 to `FLOAT8_MAX`."""
 
 
 class _W8A8(Format):
@@ -97,13 +97,13 @@ def rounded_in_groups(x: "torch.Tensor", group_size: int | None, integer: bool) 
     import torch
 
     groups = x if group_size is None else x.unflatten(-1, (-1, group_size))
-    scale = torch.linalg.vector_norm(groups, float("inf"), dim=-1, keepdim=True) / (INT8_MAX if integer else FP8_MAX)
+    largest = INT8_MAX if integer else FLOAT8_MAX
+    scale = torch.linalg.vector_norm(groups, float("inf"), dim=-1, keepdim=True) / largest
     scale.masked_fill_(scale == 0, torch.finfo(x.dtype).eps)
     scaled = groups / scale
     if integer:
         return scaled.clamp_(-128, 127).round_().mul_(scale).reshape(x.shape)
-    small = rounded_mantissa_(scaled.clamp_(-FP8_MAX, FP8_MAX).float(), mantissa_bits=3, min_exponent=-6)
-    return small.to(x.dtype).mul_(scale).reshape(x.shape)
+    return rounded_float8_(scaled).to(x.dtype).mul_(scale).reshape(x.shape)
 
 
 def scheme_of_inputs(args: Any) -> str | None:

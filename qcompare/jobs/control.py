@@ -8,6 +8,7 @@ from qcompare.evaluate.row_budget import StudyBudget
 from qcompare.jobs.executors import Executors
 from qcompare.jobs.executors.background import ensure_running
 from qcompare.jobs.failures import Remedy, changed, remedy
+from qcompare.jobs.library import check_runs_here
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Status
@@ -48,11 +49,7 @@ def resume(name: str, settings: Settings, changes: Mapping[str, Any] | None = No
     store = Store(settings.home)
     jobs = jobs_of(store, name)
     study = store.study(jobs[0].study_id)
-    if study.imported:
-        raise InvalidStudy(
-            "study {study} was imported and is read-only: copy its settings to a new study to run it here",
-            study=study.id,
-        )
+    check_runs_here(study)
     again = [job for job in jobs if job.status.ended and not _complete(store, job)]
     for job in again:
         store.folder(job.id).discard_result()

@@ -13,6 +13,19 @@ MAX_TAG = 40
 MAX_TAGS = 20
 
 
+def check_runs_here(study: StudyRecord) -> None:
+    """Refuse to compute for a study that came as a file: its scores are in the home that it ran in.
+
+    Raises:
+        InvalidStudy: it is such a study.
+    """
+    if study.imported:
+        raise InvalidStudy(
+            "study {study} was imported and is read-only: copy its settings to a new study to run it here",
+            study=study.id,
+        )
+
+
 def rename(name: str, new_name: str, settings: Settings) -> StudyRecord:
     """Give a study another name.
 

@@ -16,7 +16,7 @@ from qcompare.store.packing import ENDING, pack, unpack
 LOOK_SECONDS = 10.0
 
 
-def bring_in(store: Store, folder: Path) -> list[str]:
+def import_results(store: Store, folder: Path) -> list[str]:
     """Take in all packed studies of a folder that are not in the store; gives their ids. One that is damaged is said
     on stderr and left where it is."""
     found = []
@@ -31,7 +31,7 @@ def bring_in(store: Store, folder: Path) -> list[str]:
     return found
 
 
-def bring_out(store: Store, folder: Path) -> list[Path]:
+def export_results(store: Store, folder: Path) -> list[Path]:
     """Copy all finished studies that are not in a folder into it; gives the new files. Visitors' prompts stay."""
     folder.mkdir(parents=True, exist_ok=True)
     made = []
@@ -48,7 +48,7 @@ def bring_out(store: Store, folder: Path) -> list[Path]:
     return made
 
 
-def keep_in_step(store: Store, folder: Path, stop: threading.Event | None = None) -> threading.Thread:
+def export_continually(store: Store, folder: Path, stop: threading.Event | None = None) -> threading.Thread:
     """Copy studies into a folder as they finish, in a thread of its own, as long as the process lives."""
     ended = stop or threading.Event()
 
@@ -57,7 +57,7 @@ def keep_in_step(store: Store, folder: Path, stop: threading.Event | None = None
         while True:
             if (now := store.version()) != seen:
                 try:
-                    bring_out(store, folder)
+                    export_results(store, folder)
                     seen = now
                 except (OSError, QCompareError) as error:  # tried again: a mounted folder comes back
                     print(f"{folder}: results could not be copied: {error}", file=sys.stderr)

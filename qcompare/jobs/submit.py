@@ -3,8 +3,8 @@
 from itertools import count
 from pathlib import Path
 
-from qcompare.errors import InvalidStudy
 from qcompare.jobs.executors.background import ensure_running
+from qcompare.jobs.library import check_runs_here
 from qcompare.models.sources import absolute
 from qcompare.plan.more import name_with_questions, with_questions
 from qcompare.plan.plan import make_plan
@@ -44,7 +44,7 @@ def submit(
         study = study.model_copy(update={"avg_bits": tuple(dict.fromkeys(budgets)) or study.avg_bits})
     jobs = [(job.recipe, job.avg_bits, job.cost) for job in plan.jobs]
     store = Store(settings.home)
-    name = unused(store, name or study_name(study, plan.facts.title))
+    name = unused_name(store, name or study_name(study, plan.facts.title))
     record = store.add_study(study, name, jobs, asked_of, owner)
     ensure_running(settings)
     return record
@@ -61,11 +61,7 @@ def ask_more(name: str, questions: int, settings: Settings) -> StudyRecord:
         QCompareError: as `submit`.
     """
     record = Store(settings.home).study(name)
-    if record.imported:
-        raise InvalidStudy(
-            "study {study} was imported and is read-only: copy its settings to a new study to run it here",
-            study=record.id,
-        )
+    check_runs_here(record)
     more = with_questions(record.spec, questions)
     return submit(more, settings, name_with_questions(record, more))
 
@@ -81,7 +77,7 @@ def _with_absolute_paths(study: Study, settings: Settings) -> Study:
     return study.model_copy(update=changes)
 
 
-def unused(store: Store, name: str) -> str:
+def unused_name(store: Store, name: str) -> str:
     """The name, with a number where another study has it: `SmolLM2 · MXFP4/MXFP8 · 5 bits (2)`."""
     taken = {study.name for study in store.studies()}
     names = (name if n == 1 else f"{name} ({n})" for n in count(1))

@@ -14,7 +14,7 @@ from qcompare.jobs.executors import Executors
 from qcompare.jobs.executors.background import LOCK
 from qcompare.jobs.executors.base import Ended
 from qcompare.jobs.executors.locks import exclusive
-from qcompare.models.devices import joined, parts
+from qcompare.models.devices import join_ids, split_ids
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import FailureKind, Job, Status
@@ -91,12 +91,12 @@ class Supervisor:
             gpus = min(job.estimate.gpus, len(self.devices)) if job and job.estimate else 1
             if job is None or gpus > len(free):
                 return
-            device = joined(tuple(free[:gpus]))
+            device = join_ids(tuple(free[:gpus]))
             if claimed := self.store.claim(device, job.id):
                 self._start(claimed, device)
 
     def _free(self) -> list[str]:
-        held = {part for device in self.running for part in parts(device)}
+        held = {part for device in self.running for part in split_ids(device)}
         return [device for device in self.devices if device not in held]
 
     def _start(self, job: Job, device: str) -> None:

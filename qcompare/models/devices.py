@@ -56,7 +56,7 @@ CPU = Device("cpu", "cpu")
 
 
 @dataclass(frozen=True)
-class Found:
+class Accelerators:
     """What was found on this machine."""
 
     devices: tuple[Device, ...] = ()
@@ -94,19 +94,19 @@ def job_devices(wanted: str) -> tuple[str, ...]:
     return (its[int(index or 0)],)
 
 
-def accelerators(asked: bool = False) -> Found:
+def accelerators(asked: bool = False) -> Accelerators:
     """All accelerators that torch can use here; listed once a process.
 
     Args:
         asked: also where nothing points to one.
     """
     if not (asked or _may_exist()):
-        return Found()
+        return Accelerators()
     return _listed(*(environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")))
 
 
 @lru_cache(maxsize=4)
-def _listed(*visible: str | None) -> Found:
+def _listed(*visible: str | None) -> Accelerators:
     root = str(Path(__file__).resolve().parents[2])
     path = pathsep.join(filter(None, [environ.get("PYTHONPATH"), root]))
     command = [sys.executable, "-W", "ignore", "-m", "qcompare.models.probe"]
@@ -123,13 +123,13 @@ def _listed(*visible: str | None) -> Found:
     except (subprocess.SubprocessError, OSError, ValueError, IndexError) as error:
         said = getattr(error, "stderr", None) or str(error)
         reason = str(said).strip().splitlines()[-1][:300]
-        return Found(problem=Message("torch cannot list the GPUs: {reason}", {"reason": verbatim(reason)}))
+        return Accelerators(problem=Message("torch cannot list the GPUs: {reason}", {"reason": verbatim(reason)}))
     devices = [
         Device(**{**each, "capability": tuple(each["capability"]) if each.get("capability") else None})
         for each in values["devices"]
     ]
     problem = values["problem"] and Message(PROBLEMS[values["problem"][0]], values["problem"][1])
-    return Found(tuple(devices), problem)
+    return Accelerators(tuple(devices), problem)
 
 
 def _may_exist() -> bool:
@@ -145,7 +145,7 @@ def _may_exist() -> bool:
 def describe_device(id: str) -> Device:
     """What is known of a device that a job was given; of several GPUs together, their names and all their memory."""
     known = {device.id: device for device in accelerators(asked=id != "cpu").devices}
-    its = [known.get(part, Device(part, part)) for part in parts(id)]
+    its = [known.get(part, Device(part, part)) for part in split_ids(id)]
     if len(its) == 1:
         return CPU if id == "cpu" else its[0]
     sizes = [device.total_bytes for device in its if device.total_bytes]
@@ -158,14 +158,14 @@ def describe_device(id: str) -> Device:
     )
 
 
-def joined(ids: tuple[str, ...]) -> str:
+def join_ids(ids: tuple[str, ...]) -> str:
     """The id of several GPUs of a kind that one job holds."""
     kind = ids[0].partition(":")[0]
     return ids[0] if len(ids) == 1 else f"{kind}:{SEPARATOR.join(each.partition(':')[2] for each in ids)}"
 
 
-def parts(id: str) -> tuple[str, ...]:
-    """The devices behind an id: the reverse of `joined`."""
+def split_ids(id: str) -> tuple[str, ...]:
+    """The devices behind an id: the reverse of `join_ids`."""
     kind, _, its = id.partition(":")
     return tuple(f"{kind}:{each}" for each in its.split(SEPARATOR)) if its else (id,)
 

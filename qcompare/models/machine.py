@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.errors import JobError
-from qcompare.models.devices import parts
+from qcompare.models.devices import split_ids
 
 DTYPES = ("float32", "bfloat16", "float16")
 ACCELERATORS = ("cuda", "xpu", "mps")
@@ -34,7 +34,7 @@ def pick_device(wanted: str, assigned: str | None) -> str:
     if wanted == "cpu" or kind == "cpu":
         return "cpu"
     if kind in ACCELERATORS:
-        device = kind if kind == "mps" or len(parts(assigned or "")) > 1 else f"{kind}:0"
+        device = kind if kind == "mps" or len(split_ids(assigned or "")) > 1 else f"{kind}:0"
     else:
         device = wanted
     counts = {name: _count(getattr(torch, name, None)) for name in ACCELERATORS}

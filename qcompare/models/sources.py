@@ -18,7 +18,7 @@ from qcompare.models.loading import load
 from qcompare.settings import Settings
 from qcompare.words import Message, gettext_noop
 
-__all__ = ["LocalModel", "Source", "absolute", "describe", "fetch", "load", "present", "resolve"]
+__all__ = ["LocalModel", "Source", "absolute", "describe", "fetch", "is_present", "load", "resolve"]
 
 DEMO = "demo"
 HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
@@ -121,7 +121,7 @@ def fetch(model: str, settings: Settings, report: Callable[[str], None] = lambda
     return LocalModel(folder, facts.title, source.kind, folder.name)
 
 
-def present(model: str, settings: Settings) -> bool:
+def is_present(model: str, settings: Settings) -> bool:
     """Whether a model's weights are on this machine. Asks no network.
 
     Raises:

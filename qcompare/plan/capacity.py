@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from qcompare.models.devices import describe_device, parts
+from qcompare.models.devices import describe_device, split_ids
 from qcompare.words import Message, verbatim
 
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
@@ -47,7 +47,7 @@ def of_device(device: str) -> Capacity:
     """Memory of the devices that a job is given (`models.devices`): of GPUs, asked by their UUIDs; else RAM."""
     if device.partition(":")[0] not in ("cuda", "xpu"):
         return ram()
-    found = [_of_gpu(part) for part in parts(device)]
+    found = [_of_gpu(part) for part in split_ids(device)]
     holders = sorted((holder for each in found for holder in each.holders), key=lambda holder: -holder.num_bytes)
     return Capacity(sum(x.total_bytes for x in found), sum(x.free_bytes for x in found), tuple(holders))
 

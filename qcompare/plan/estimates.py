@@ -13,7 +13,7 @@ from statistics import median
 from qcompare.errors import NotFound
 from qcompare.models.devices import Device, describe_device, job_devices
 from qcompare.models.facts import ModelFacts
-from qcompare.plan.memory import Needs, item_bytes, needs
+from qcompare.plan.memory import MemoryNeeds, item_bytes, memory_needs
 from qcompare.recipes.base import Recipe
 from qcompare.settings import Settings
 from qcompare.store import Store
@@ -197,12 +197,12 @@ class Estimates:
         step = blocks * GPU_BLOCK_SECONDS + weights / GPU_BYTES_PER_SECOND
         return step * (1.0 if recipe.is_baseline else SIMULATED_STEP_FACTOR)
 
-    def _memory(self, recipe: Recipe, scoring: bool) -> Needs:
+    def _memory(self, recipe: Recipe, scoring: bool) -> MemoryNeeds:
         """Peak of a job; scoring layers takes more than all else, so only runs that did the same tell."""
         alike = [past.result for past in self._all_past if _scores_layers(past.seconds) is scoring]
         own = [result for result in alike if result.recipe == recipe.name]
         past = own or ([] if scoring else alike)
-        return needs(self._facts, self._study, self._device, self._dtype, scoring, past)
+        return memory_needs(self._facts, self._study, self._device, self._dtype, scoring, past)
 
 
 def _shares(recipe: Recipe) -> str:

@@ -40,7 +40,7 @@ BF16_FLAGS = {"amx_bf16", "avx512_bf16", "bf16", "svebf16"}
 
 
 @dataclass(frozen=True)
-class Needs:
+class MemoryNeeds:
     """What a job takes."""
 
     device: Range
@@ -64,9 +64,9 @@ def item_bytes(device: Device, dtype: str) -> int:
     return 2 if device.kind == "cpu" and BF16_FLAGS & _cpu_flags() else 4
 
 
-def needs(
+def memory_needs(
     facts: ModelFacts, study: Study, device: Device, dtype: str, scoring: bool, past: Sequence[Result] = ()
-) -> Needs:
+) -> MemoryNeeds:
     """What one job takes, by its model's size, or by what like jobs took above the weights.
 
     Args:
@@ -91,10 +91,10 @@ def needs(
         least, usual, most = (max(weights + base, int(measured * share)) for share in (0.9, 1.0, 1.15))
     found = Range(low=least, likely=usual, high=most)
     if place == "cpu":
-        return Needs(found, found)
+        return MemoryNeeds(found, found)
     # weights go to the GPU one by one; AutoScheme moves them back and keeps a rounded copy
     ram = GPU_WORKER_BYTES + (2 * weights if scoring else weights // 10)
-    return Needs(
+    return MemoryNeeds(
         found, Range(low=GPU_WORKER_BYTES + (weights if scoring else 0), likely=ram, high=ram + weights // 4)
     )
 

@@ -91,7 +91,7 @@ def make_plan(study: Study, settings: Settings) -> Plan:
     """Check a study against its model and lay out its jobs.
 
     Raises:
-        QCompareError: the model is not to be had, or a budget is out of reach.
+        QCompareError: the model is not available, or a budget is out of reach.
     """
     return plan_for(describe(study.model, settings), study, settings)
 

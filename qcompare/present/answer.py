@@ -139,7 +139,7 @@ def _plain(choice: Choice, short: bool) -> Iterator[str]:
 
 def _cost(choice: Choice, row: Row) -> str:
     said = {"recipe": name_of(choice, row), **sizes(choice, row)}
-    kept = kept_of(row)
+    kept = share_kept(row)
     if kept and said["original"]:
         text = gettext_noop(
             "{recipe} takes {size} instead of {original} ({smaller} smaller), and for every 100 questions the "
@@ -177,7 +177,7 @@ def sizes(choice: Choice, row: Row) -> dict[str, str]:
     return {"size": size(row.size_bytes), "original": size(original), "smaller": f"{smaller:.0f} %"}
 
 
-def kept_of(row: Row) -> str:
+def share_kept(row: Row) -> str:
     """Right answers for every 100 of the original's: `93 to 97`; empty where that is not known."""
     paired = row.versus_bf16
     if paired is None or paired.percent_low is None or paired.percent_high is None:
@@ -225,7 +225,7 @@ def unsettled(choice: Choice) -> str:
 
 def _highest(choice: Choice) -> Iterator[str]:
     best, smallest = choice.highest, choice.rows[0]
-    if kept := kept_of(best):
+    if kept := share_kept(best):
         text = gettext_noop("{recipe} scored highest: for every 100 the original gets right, it gets {kept}.")
         yield gettext(text, recipe=name_of(choice, best), kept=kept)
     if smallest is not best and choice.differences and not choice.better_than(smallest):
@@ -238,10 +238,11 @@ def _what_would_change_it(choice: Choice) -> Iterator[str]:
     if choice.pick is None or not choice.not_worse:
         return
     smaller = choice.rows[: choice.rows.index(choice.pick)]
-    wanted = [(choice.margin_of(row), row) for row in smaller]
-    if not wanted or min(wanted, key=lambda found: found[0])[0] >= 1:
+    if not smaller:
         return
-    margin, row = min(wanted, key=lambda found: found[0])
+    margin, row = min(((choice.margin_of(row), row) for row in smaller), key=lambda found: found[0])
+    if margin >= 1:
+        return
     said = {"recipe": name_of(choice, row), "size": size(row.size_bytes), "points": f"{100 * margin + 0.05:.1f}"}
     if row in choice.worse_than(choice.pick):
         text = gettext_noop("What would change this: if a loss of {points} points were fine, {recipe} ({size}).")
@@ -260,7 +261,7 @@ def _of_budget(bits: float, choice: Choice) -> OfBudget:
         return OfBudget(f"{bits:g}", MISSING, MISSING, MISSING, basis)
     basis = gettext("accuracy") if choice.not_worse else gettext("closest to the original")
     asked = f"{basis} ({questions(choice.questions)})"
-    return OfBudget(f"{bits:g}", translate(row.title), size(row.size_bytes), kept_of(row) or MISSING, asked)
+    return OfBudget(f"{bits:g}", translate(row.title), size(row.size_bytes), share_kept(row) or MISSING, asked)
 
 
 def _expert(choice: Choice) -> Iterator[str]:

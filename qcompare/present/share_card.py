@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from qcompare.compare.choice import Choice, choose
 from qcompare.compare.table import Comparison, Row
-from qcompare.present.answer import answer, kept_of, sizes, unsettled
+from qcompare.present.answer import answer, share_kept, sizes, unsettled
 from qcompare.present.numbers import questions
 from qcompare.words import gettext
 
@@ -46,7 +46,7 @@ def _facts(choice: Choice, row: Row) -> Iterator[Fact]:
         yield Fact(found["size"], gettext("instead of {original}: {smaller} smaller", **found))
     elif row.size_bytes:
         yield Fact(found["size"], gettext("size"))
-    if kept := kept_of(row):
+    if kept := share_kept(row):
         yield Fact(kept, gettext("right answers for every 100 of the original"))
 
 

@@ -33,9 +33,15 @@ def summary(comparison: Comparison, conditions: Mapping[Condition, bool]) -> str
 
 def write_summary(text: str) -> Path | None:
     """Add it to the summary of the running GitHub job; None outside of one."""
-    path = os.environ.get("GITHUB_STEP_SUMMARY")
-    if not path:
+    path = summary_file()
+    if path is None:
         return None
-    with open(path, "a", encoding="utf-8") as file:
+    with path.open("a", encoding="utf-8") as file:
         file.write(text + "\n")
-    return Path(path)
+    return path
+
+
+def summary_file() -> Path | None:
+    """The summary of the running GitHub job; None outside of one."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    return Path(path) if path else None

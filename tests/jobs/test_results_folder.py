@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qcompare.jobs import results_folder
-from qcompare.jobs.results_folder import bring_in, bring_out, keep_in_step
+from qcompare.jobs.results_folder import export_continually, export_results, import_results
 from qcompare.store import Store
 from qcompare.study.spec import Study
 from tests.synthetic import add_study, finished_study
@@ -19,11 +19,11 @@ def test_results_outlive_the_home(home: Path, tmp_path: Path) -> None:
     study, store, folder = finished_study(home, SPEC), Store(home), tmp_path / "mounted"
     add_study(store, SPEC, name="not finished")
     store.add_study(SPEC, "a visitor's", [("bf16", None)], owner="visitor 1")
-    (made,) = bring_out(store, folder)
-    assert bring_out(store, folder) == [] and [path.name for path in folder.iterdir()] == [made.name]
+    (made,) = export_results(store, folder)
+    assert export_results(store, folder) == [] and [path.name for path in folder.iterdir()] == [made.name]
     (folder / "20260101-abcdef.qcompare.zip").write_text("half a file")
     later = Store(tmp_path / "home after a restart")
-    assert bring_in(later, folder) == [study.id] and bring_in(later, folder) == []
+    assert import_results(later, folder) == [study.id] and import_results(later, folder) == []
     assert later.results(study.id) == store.results(study.id)
     assert not list(folder.glob("*.sqlite"))
 
@@ -31,7 +31,7 @@ def test_results_outlive_the_home(home: Path, tmp_path: Path) -> None:
 def test_studies_are_copied_as_they_finish(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results_folder, "LOOK_SECONDS", 0.05)
     stop, folder = threading.Event(), tmp_path / "mounted"
-    thread = keep_in_step(Store(home), folder, stop)
+    thread = export_continually(Store(home), folder, stop)
     study = finished_study(home, SPEC)
     end = time.monotonic() + 60
     while not list(folder.glob(f"{study.id}*")) and time.monotonic() < end:

@@ -3,7 +3,7 @@
 import pytest
 
 from qcompare.jobs.executors.background import ensure_running
-from qcompare.models.devices import parts
+from qcompare.models.devices import split_ids
 from qcompare.plan import memory
 from qcompare.plan.plan import make_plan
 from qcompare.settings import Settings
@@ -34,7 +34,7 @@ def overlap(jobs: list[Job]) -> bool:
     """Two of the jobs held one GPU at the same time."""
     for one in jobs:
         for other in jobs:
-            shared = set(parts(one.device or "")) & set(parts(other.device or ""))
+            shared = set(split_ids(one.device or "")) & set(split_ids(other.device or ""))
             assert one.started and one.finished and other.started and other.finished
             if one.id < other.id and shared and one.started < other.finished and other.started < one.finished:
                 return True
@@ -50,7 +50,7 @@ def test_jobs_hold_as_many_gpus_as_they_need_and_never_share_one(
     ensure_running(settings)
     jobs = wait(store, study.id)
     assert succeeded(jobs) and not overlap(jobs)
-    held = {job.recipe: len(parts(job.device or "")) for job in jobs}
+    held = {job.recipe: len(split_ids(job.device or "")) for job in jobs}
     assert held == {"bf16": 1, "uniform": 2, "head": 3, "tail": 1}
     seen = (store.folder(f"{study.id}.uniform").path / "visible.txt").read_text()
     assert seen == f"{EIGHT[1].uuid},{EIGHT[2].uuid}"

@@ -14,8 +14,8 @@ from qcompare.models.devices import (
     describe_device,
     environment_of,
     job_devices,
-    joined,
-    parts,
+    join_ids,
+    split_ids,
 )
 from qcompare.models.probe import runs_on
 from qcompare.plan.capacity import of_device
@@ -55,7 +55,7 @@ def test_gpus_that_the_environment_hides_are_not_given_out(monkeypatch: pytest.M
 def test_a_job_on_the_cpu_sees_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     Machine(EIGHT).use(monkeypatch)
     assert seen("cpu") == "0"
-    assert seen(joined(job_devices("auto")[2:4])).startswith("2 2aaaaaaa")
+    assert seen(join_ids(job_devices("auto")[2:4])).startswith("2 2aaaaaaa")
 
 
 @pytest.mark.parametrize("order", ["", "PCI_BUS_ID"])
@@ -123,8 +123,8 @@ def test_without_any_sign_of_a_gpu_torch_is_not_loaded(monkeypatch: pytest.Monke
 
 def test_several_gpus_have_one_id() -> None:
     ids = ("cuda:GPU-1", "cuda:GPU-2")
-    assert parts(joined(ids)) == ids and parts("cpu") == ("cpu",) == parts(joined(("cpu",)))
-    assert environment_of(joined(ids))["CUDA_VISIBLE_DEVICES"] == "GPU-1,GPU-2"
+    assert split_ids(join_ids(ids)) == ids and split_ids("cpu") == ("cpu",) == split_ids(join_ids(("cpu",)))
+    assert environment_of(join_ids(ids))["CUDA_VISIBLE_DEVICES"] == "GPU-1,GPU-2"
     assert environment_of("cluster:0") == {}
 
 

@@ -111,7 +111,7 @@ def test_weights_go_to_a_gpu_as_they_are_read_and_over_all_of_a_jobs_gpus() -> N
 def test_where_ram_is_short_one_process_loads_at_a_time(tmp_path: Path) -> None:
     lock = FileLock(tmp_path / "loading.lock", timeout=0)
     with turn_to_load(tmp_path, 1), lock:
-        pass  # ample: nobody waits
+        pass  # ample memory: no turns
     with turn_to_load(tmp_path, 10**15), pytest.raises(Timeout):
         lock.acquire()
 

@@ -11,7 +11,7 @@ import pytest
 from qcompare.models.devices import CPU, Device
 from qcompare.models.facts import ModelFacts
 from qcompare.plan import memory
-from qcompare.plan.memory import gpus_needed, item_bytes, needs
+from qcompare.plan.memory import gpus_needed, item_bytes, memory_needs
 from qcompare.study.layers import LinearLayer
 from qcompare.study.result import ModelRef
 from qcompare.study.spec import Study
@@ -19,7 +19,7 @@ from tests.fake_cuda import EIGHT, Machine
 from tests.synthetic import ENVIRONMENT, add_study, make_result
 
 CARDS = (8, 12, 16, 24, 48, 80, 141)
-"""In GiB, of which a hundredth is not to be had."""
+"""In GiB, a hundredth of which is not available."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def test_what_fits_is_not_refused_and_what_does_not_is(name: str, gib: int, capa
     itemsize = 2 if capability >= (8, 0) else 4  # no bfloat16 before Ampere
     assert item_bytes(device, "auto") == itemsize
     assert device.total_bytes
-    found = needs(shape.facts(), STUDY, device, "auto", scoring=False)
+    found = memory_needs(shape.facts(), STUDY, device, "auto", scoring=False)
     assert found.device.low >= shape.params * itemsize
     assert found.device.low == pytest.approx(shape.needs(itemsize), abs=0.6e9)  # refused by it
     if shape.needs(itemsize) > device.total_bytes:
@@ -106,15 +106,16 @@ def test_scoring_layers_fits_where_the_weights_do(name: str, smallest: int) -> N
     for gib in CARDS:
         device = card(gib)
         assert device.total_bytes
-        fits = needs(SHAPES[name].facts(), STUDY, device, "auto", scoring=True).device.low <= device.total_bytes
+        least = memory_needs(SHAPES[name].facts(), STUDY, device, "auto", scoring=True).device.low
+        fits = least <= device.total_bytes
         assert fits is (gib >= smallest)
-    assert needs(SHAPES["8B"].facts(), STUDY, card(80), "auto", scoring=True).device.likely < 24e9
+    assert memory_needs(SHAPES["8B"].facts(), STUDY, card(80), "auto", scoring=True).device.likely < 24e9
 
 
 def test_float32_takes_twice_as_much_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = SHAPES["8B"].facts()
     for device in (card(80), CPU):
-        low, high = (needs(facts, STUDY, device, dtype, False).device.low for dtype in ("bfloat16", "float32"))
+        low, high = (memory_needs(facts, STUDY, device, dtype, False).device.low for dtype in ("bfloat16", "float32"))
         assert high - low == 2 * facts.num_params
     assert item_bytes(card(24, (7, 5)), "bfloat16") == 2
     for flags, expected in ((set[str](), 4), ({"amx_bf16"}, 2)):
@@ -137,7 +138,7 @@ def test_runs_of_this_model_and_of_like_ones_tell_and_weights_are_a_floor(home: 
         return make_result(study, job, model=model, environment=environment, peak_memory_bytes=int(peak))
 
     def likely(*results: object) -> float:
-        return needs(facts, STUDY, device, "auto", False, results).device.likely  # type: ignore[arg-type]
+        return memory_needs(facts, STUDY, device, "auto", False, results).device.likely  # type: ignore[arg-type]
 
     weights, context = facts.num_params * 2, memory.CONTEXT_BYTES
     assert likely(past(facts.num_params, 19e9)) == 19e9 + context
@@ -151,7 +152,7 @@ def test_a_model_larger_than_a_gpu_gets_several() -> None:
     def gpus(name: str, gib: int, available: int) -> int:
         device = card(gib)
         assert device.total_bytes
-        need = needs(SHAPES[name].facts(), STUDY, device, "auto", False).device
+        need = memory_needs(SHAPES[name].facts(), STUDY, device, "auto", False).device
         return gpus_needed(need, device.total_bytes, available)
 
     assert [gpus("70B", gib, 8) for gib in (24, 48, 80, 141)] == [7, 4, 2, 1]

@@ -41,7 +41,7 @@ SECONDS = {
     "comparing predictions": 12.0,
     "answering prompts": 8.0,
 }
-"""Of a BF16 job with 25 questions a task."""
+"""Of a BF16 job with 25 questions per task."""
 
 
 def finished(store: Store, spec: Study, seconds: dict[str, float], **changes: object) -> StudyRecord:

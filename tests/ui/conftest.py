@@ -47,6 +47,19 @@ def serve(home: Path, queue: bool = False, recording: bool = False) -> Iterator[
         yield address
 
 
+@pytest.fixture(scope="module")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of an app that all tests of a file look at."""
+    return tmp_path_factory.mktemp("app") / "home"
+
+
+@pytest.fixture(scope="module")
+def app(shared_home: Path) -> Iterator[str]:
+    """Its address. A file may have an app of its own."""
+    with serve(shared_home) as address:
+        yield address
+
+
 @contextmanager
 def _app(home: Path, recording: bool) -> Iterator[str]:
     with socket.socket() as free:

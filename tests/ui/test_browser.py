@@ -2,7 +2,7 @@
 console, and no request to another machine (see `open_page`)."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,22 +13,10 @@ from qcompare.store.packing import pack
 from qcompare.study.records import Status
 from qcompare.study.spec import Study
 from tests.synthetic import add_study, fail_job, finish_job, finished_study, run_job
-from tests.ui.conftest import serve
 
 pytestmark = pytest.mark.browser
 Open = Callable[[str], Page]
 NASTY = "<script>document.title='taken'</script> <b>bold</b> {{constructor}} ${1+1} \u202eright to left 🦆"
-
-
-@pytest.fixture(scope="module")
-def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("app") / "home"
-
-
-@pytest.fixture(scope="module")
-def app(shared_home: Path) -> Iterator[str]:
-    with serve(shared_home) as address:
-        yield address
 
 
 def test_first_open_is_ready_to_start_the_demo(app: str, open_page: Open) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,20 +14,8 @@ from qcompare.store import Store
 from qcompare.study.spec import Study
 from qcompare.words import use_language
 from tests.synthetic import add_study, finished_study
-from tests.ui.conftest import serve
 
 Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("app") / "home"
-
-
-@pytest.fixture(scope="module")
-def app(shared_home: Path) -> Iterator[str]:
-    with serve(shared_home) as address:
-        yield address
 
 
 def test_the_card_says_pick_size_share_kept_and_certainty(home: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from qcompare.compare.table import read_comparison
 from qcompare.errors import InvalidStudy
 from qcompare.jobs.library import set_margin
-from qcompare.jobs.submit import ask_more, unused
+from qcompare.jobs.submit import ask_more, unused_name
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Status
@@ -47,8 +47,8 @@ def test_the_recipe_to_ship_is_preselected_for_export(home: Path) -> None:
 def test_a_second_study_of_the_same_settings_has_a_name_of_its_own(home: Path) -> None:
     store = Store(home)
     add_study(store, name="demo · 5 bits")
-    assert unused(store, "demo · 5 bits") == "demo · 5 bits (2)"
-    assert unused(store, "demo · 6 bits") == "demo · 6 bits"
+    assert unused_name(store, "demo · 5 bits") == "demo · 5 bits (2)"
+    assert unused_name(store, "demo · 6 bits") == "demo · 6 bits"
 
 
 def test_more_questions_are_offered_where_they_would_settle_it(home: Path, settings: Settings) -> None:

@@ -10,7 +10,7 @@ import time
 
 import psutil
 
-from qcompare.models.devices import parts
+from qcompare.models.devices import split_ids
 from qcompare.store import JobFolder
 from qcompare.study.records import Pulse
 
@@ -55,7 +55,7 @@ def gpu_use(device: str) -> tuple[float | None, int | None]:
     loads, used = [], 0
     try:
         pynvml.nvmlInit()
-        for part in parts(device):
+        for part in split_ids(device):
             handle = pynvml.nvmlDeviceGetHandleByUUID(part.partition(":")[2])
             used += int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
             try:

@@ -56,7 +56,7 @@ def picked_model(event: gr.EventData) -> list[Any]:
 
 
 def models_html(text: str, settings: Settings) -> str:
-    """What a text may mean: models held here, then the hub's; a quiet line where the hub is not to be had."""
+    """What a text may mean: models held here, then the hub's; a quiet line where the hub is not reached."""
     if not may(Right.LAUNCH):
         return ""
     held = cached_models(text.partition("@")[0].strip())

@@ -80,7 +80,7 @@ def _wanted(state: PageState) -> Study | None:
 
 
 def _label(study: Study, more: Study, settings: Settings) -> str:
-    """`Ask 900 more questions (about 6 min)`; without the time where the model is not to be had now."""
+    """`Ask 900 more questions (about 6 min)`; without the time where the model is not available now."""
     n = question_count(more) - question_count(study)
     text = ngettext("Ask {n} more question", "Ask {n} more questions", n)
     try:

@@ -4,7 +4,7 @@ from threading import Lock
 
 from qcompare.errors import InvalidStudy, QCompareError
 from qcompare.jobs.submit import submit
-from qcompare.models.sources import present
+from qcompare.models.sources import is_present
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.prompts import turns
@@ -77,5 +77,5 @@ def _check_built(store: Store, source: StudyRecord, asked: Study, settings: Sett
     params = max((result.model.num_params for result in store.results(source.id)), default=0)
     if 2 * params > settings.ask_mb * 1_000_000 or not params:
         raise InvalidStudy("this model is too large to be asked here: at most {most} MB", most=settings.ask_mb)
-    if not present(asked.model, settings):
+    if not is_present(asked.model, settings):
         raise InvalidStudy("this model's weights are not on this machine: its recorded answers are all there is")

@@ -97,10 +97,10 @@ def _names(values: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
             for key in ("from", "source"):
                 if key in recipe:
                     yield "recipes", recipe[key]
-        elif not isinstance(recipe, str):
-            yield from (("recipes", getattr(recipe, key)) for key in ("source",) if hasattr(recipe, key))
-        else:
+        elif isinstance(recipe, str):
             yield "recipes", recipe
+        elif hasattr(recipe, "source"):
+            yield "recipes", recipe.source
     for place, key in (("calibration", "dataset"), ("divergence", "text")):
         part = values.get(place)
         if isinstance(part, Mapping) and key in part:

@@ -120,7 +120,7 @@ def test_only_what_is_measured_and_here_is_asked(
     )
     with use_visitor(who), pytest.raises(QCompareError, match="recipes that are measured"):
         ask_prompt(SharedStore(served.settings.home), study, other, served.settings, "Prompt")
-    monkeypatch.setattr("qcompare.ui.server.asking.present", lambda model, settings: False)
+    monkeypatch.setattr("qcompare.ui.server.asking.is_present", lambda model, settings: False)
     with pytest.raises(QCompareError, match="weights are not on this machine"):
         ask("fay", ask_waiting=100)
 
