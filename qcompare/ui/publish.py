@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.compare.answers import read_all_answers
+from qcompare.compare.asked import with_asked
 from qcompare.compare.selection import read_selection
 from qcompare.compare.table import compare
 from qcompare.errors import InvalidStudy, QCompareError
@@ -129,7 +130,7 @@ def _pages(store: Store, study: StudyRecord) -> dict[str, Any]:
         + "".join(framed)
         + page("site_lost", lost=lost, study_file=study.spec.to_yaml()),
         "figures": [figure.plot for figure in shown],
-        "generations": fragment("generations", prompts=side_by_side(selection), waiting=()),
+        "generations": fragment("generations", prompts=side_by_side(with_asked(store, selection, public=True)), waiting=()),
         "explorer": explorer,
     }
 
