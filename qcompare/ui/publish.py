@@ -122,6 +122,7 @@ def _pages(store: Store, study: StudyRecord) -> dict[str, Any]:
         explorer = f"<p>{escape(str(error))}</p>"
     lost = [(each.title, each.html) for each in lost_questions(store, comparison)]
     shown = figures(store, comparison, selection)
+    prompts = side_by_side(with_asked(store, selection, public=True))
     framed = [fragment("figure", figure=figure, number=number) for number, figure in enumerate(shown)]
     return {
         "id": study.id,
@@ -130,7 +131,7 @@ def _pages(store: Store, study: StudyRecord) -> dict[str, Any]:
         + "".join(framed)
         + page("site_lost", lost=lost, study_file=study.spec.to_yaml()),
         "figures": [figure.plot for figure in shown],
-        "generations": fragment("generations", prompts=side_by_side(with_asked(store, selection, public=True)), waiting=()),
+        "generations": fragment("generations", prompts=prompts, waiting=()),
         "explorer": explorer,
     }
 
