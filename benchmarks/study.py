@@ -2,9 +2,8 @@
 
     python -m benchmarks.study [--limit 25]
 
-Both do the same work: five recipes, four tasks, two prompts; the KL divergence, which the plain script has not, is
-left out of ours. Both start from a fetched model and with no sensitivity scores kept. Runs a quarter of an hour on
-two cores.
+Both do five recipes, four tasks and two prompts; ours also measures the KL divergence, which the plain script does
+not. Both start from a fetched model and with no sensitivity scores kept. Runs a quarter of an hour on two cores.
 """
 
 import argparse

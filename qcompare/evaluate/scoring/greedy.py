@@ -1,16 +1,19 @@
 """Greedy answers to many prompts, side by side in places that are refilled: continuous batching, as in vLLM.
 
-A beginning that several prompts share (few-shot examples) is computed once. The prompts, but for their last tokens,
-are read in packed rows; each then has a place in ``Places``, which holds its keys and values, and every forward pass
-adds to every answer. An answer that ends leaves its place to the next prompt.
+A beginning that several prompts share (few-shot examples) is computed and kept once, and all of them attend to it in
+one matrix product (as in Hydragen, https://arxiv.org/abs/2402.05099, and vLLM's cascade attention). The prompts, but
+for their last tokens, are read in packed rows; each then has a place in ``Places``, which holds the keys and values
+of what it does not share, and every forward pass adds to every answer. An answer that ends leaves its place to the
+next prompt.
 
 A pass reads a few more tokens where a text seems to repeat itself: what came after the same three tokens before
 (prompt lookup decoding, https://github.com/apoorvumang/prompt-lookup-decoding). Of these it keeps those that are the
 model's own choice, so the text is the one that a prompt gets alone, up to rounding between equally likely tokens.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,7 +21,7 @@ import torch.nn.functional as F
 
 from qcompare.evaluate.row_budget import power_of_two
 
-from .attention import How, PrefixStore, attend_row, packed_model, serving
+from .attention import How, KeysValues, PrefixStore, attend_row, packed_model, serving
 from .head import hidden_states, logits_of, split_model
 from .memory import Budget, is_out_of_memory, release_memory
 from .plan import make_plan
@@ -64,12 +67,21 @@ class Prompt:
     """Told the new tokens after each one: whether the answer is complete."""
 
 
+@dataclass(frozen=True)
+class _Shared:
+    """The beginning of a prompt that others share, and that no place holds."""
+
+    block: int | None = None
+    """Number of the kept block that ends it."""
+    length: int = 0
+
+
 class _Answer:
     """A prompt in a place, and what the model has added to it."""
 
-    def __init__(self, number: int, prompt: Prompt) -> None:
+    def __init__(self, number: int, prompt: Prompt, shared: "_Shared") -> None:
         """`number` is that of the prompt in the caller's list."""
-        self.number, self.prompt = number, prompt
+        self.number, self.prompt, self.shared = number, prompt, shared
         self.new: list[int] = []
         self.ended = False
         self._tokens = list(prompt.tokens)
@@ -109,24 +121,25 @@ class _Answer:
 
 
 class Places:
-    """Keys and values of the prompts being answered, [places, kv heads, capacity, head size] per layer."""
+    """Keys and values of the prompts being answered, without what they share, [places, kv heads, capacity, head size]
+    per layer."""
 
     def __init__(self, count: int, capacity: int) -> None:
         self._shape = count, capacity
         self._held: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def fill(self, place: int, store: PrefixStore, block: int, length: int) -> None:
-        """Take over the first `length` tokens of a block and what comes before it, in all layers."""
-        for layer, parts in store.layers(block).items():
+    def fill(self, place: int, slot: int, layers: Mapping[int, KeysValues], first: int = 0) -> None:
+        """Put the tokens from `first` on, of keys and values by layer, at a slot and those behind it."""
+        for layer, parts in layers.items():
             for mine, part in zip(self.layer(layer, *parts), parts, strict=True):
-                mine[place, :, :length] = part[:, :length]
+                mine[place, :, slot : slot + part.shape[1] - first] = part[:, first:]
 
     def move(self, source: int, target: int, length: int) -> None:
         for parts in self._held.values():
             for part in parts:
                 part[target, :, :length] = part[source, :, :length]
 
-    def layer(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def layer(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> KeysValues:
         """Keys and values of a layer, made at first use for such as these, [kv heads, tokens, head size]."""
         if layer not in self._held:
             count, capacity = self._shape
@@ -135,39 +148,92 @@ class Places:
         return self._held[layer]
 
 
+@dataclass
+class _Family:
+    """Answers of a pass whose prompts share the same beginning, or share none."""
+
+    shared: _Shared
+    places: torch.Tensor
+    slots: torch.Tensor
+    """[places, longest]: where the tokens that are read stand behind what is shared."""
+    width: int
+    """Slots that are looked at."""
+    masks: dict[tuple[int | None, int, bool], torch.Tensor] = field(default_factory=dict)
+
+    def mask(self, window: int | None, groups: int, early: bool) -> torch.Tensor:
+        """Which keys are seen, bool [places, 1, longest * groups, keys]; used in every layer with that window.
+
+        Args:
+            early: keys of the shared beginning, not of the places.
+        """
+        if (window, groups, early) not in self.masks:
+            keys = range(-self.shared.length, 0) if early else range(self.width)
+            behind = self.slots[..., None] - torch.arange(keys.start, keys.stop, device=self.slots.device)
+            seen = behind >= 0 if window is None else (behind >= 0) & (behind < window)
+            self.masks[window, groups, early] = seen.repeat_interleave(groups, dim=1)[:, None]
+        return self.masks[window, groups, early]
+
+    def attend(
+        self, q: torch.Tensor, own: KeysValues, shared: KeysValues | None, groups: int, how: How
+    ) -> torch.Tensor:
+        """Query and output [places, kv heads, longest * groups, size]; keys and values [places, kv heads, width, size],
+        those of the shared beginning [kv heads, tokens, size]."""
+        mask = self.mask(how.window, groups, early=False)
+        if shared is None and how.softcap is None:
+            return F.scaled_dot_product_attention(q, *own, attn_mask=mask, scale=how.scale)
+        scores = how.capped((q * how.scale) @ own[0].transpose(-1, -2)).masked_fill_(~mask, -torch.inf)
+        if shared is None:
+            return torch.softmax(scores, dim=-1, dtype=torch.float32).to(q.dtype) @ own[1]
+        # the queries of all places are the rows of one product
+        early = _by_head(q * how.scale) @ shared[0].transpose(-1, -2)
+        early = how.capped(early).unflatten(1, (len(q), -1)).transpose(0, 1)
+        if how.window is not None:
+            early = early.masked_fill(~self.mask(how.window, groups, early=True), -torch.inf)
+        weights = torch.softmax(torch.cat([early, scores], dim=-1), dim=-1, dtype=torch.float32).to(q.dtype)
+        before, after = weights.split([shared[0].shape[1], self.width], dim=-1)
+        return (_by_head(before) @ shared[1]).unflatten(1, (len(q), -1)).transpose(0, 1) + after @ own[1]
+
+
+def _by_head(x: torch.Tensor) -> torch.Tensor:
+    """[places, heads, n, size] → [heads, places * n, size]."""
+    return x.transpose(0, 1).flatten(1, 2)
+
+
 class _Step:
     """One forward pass over the next tokens of each answer, in places 0, 1, …"""
 
-    def __init__(self, places: Places, first: Sequence[int], lengths: Sequence[int], device: torch.device) -> None:
+    def __init__(
+        self,
+        places: Places,
+        store: PrefixStore,
+        first: Sequence[int],
+        lengths: Sequence[int],
+        shared: Sequence[_Shared],
+        device: torch.device,
+    ) -> None:
         """
         Args:
+            store: holds what is shared.
             first: position of each answer's first token in this pass.
             lengths: how many tokens each reads.
+            shared: the beginning of each.
         """
-        self._places, self._count, self._longest = places, len(lengths), max(lengths)
+        self._places, self._store, self._count, self._longest = places, store, len(lengths), max(lengths)
         steps = torch.arange(self._longest)
         real = steps < torch.tensor(lengths)[:, None]
-        slots = torch.where(real, torch.tensor(first)[:, None] + steps, torch.tensor(first)[:, None])
-        """[places, longest]: positions; a padding slot repeats the first."""
+        offset = torch.tensor([one.length for one in shared])[:, None]
+        slots = torch.where(real, steps, 0) + torch.tensor(first)[:, None] - offset
+        """[places, longest]; that of padding repeats the first."""
         flat = real.flatten().nonzero()[:, 0]
         index = torch.zeros_like(slots)
         index[real] = torch.arange(len(flat))
         self._index = torch.where(real, index, index[:, :1]).flatten().to(device)
         self._flat = flat.to(device)
         self._rows = (flat // self._longest).to(device)
-        self.positions = slots[real].to(device)
-        self._slots = slots.to(device)
-        self._width = -(-(int(slots.max()) + 1) // ROUND_TO) * ROUND_TO
-        self._masks: dict[tuple[int | None, int], torch.Tensor] = {}
+        self._slots = slots[real].to(device)
+        self.positions = (slots + offset)[real].to(device)
+        self._families = [_family(one, shared, slots, device) for one in dict.fromkeys(shared)]
         self._copies: dict[torch.device, _Step] = {}
-
-    def _mask(self, window: int | None, groups: int) -> torch.Tensor:
-        """Bool [places, 1, longest * groups, tokens]; made once and used in every layer with that window."""
-        if (window, groups) not in self._masks:
-            behind = self._slots[..., None] - torch.arange(self._width, device=self._slots.device)
-            seen = behind >= 0 if window is None else (behind >= 0) & (behind < window)
-            self._masks[window, groups] = seen.repeat_interleave(groups, dim=1)[:, None]
-        return self._masks[window, groups]
 
     def attend(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, how: How
@@ -183,21 +249,33 @@ class _Step:
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, how: How
     ) -> torch.Tensor:
         heads, groups = key.shape[1], query.shape[1] // key.shape[1]
-        keys, values = self._places.layer(layer, key[0], value[0])
-        keys[self._rows, :, self.positions] = key[0].transpose(0, 1)
-        values[self._rows, :, self.positions] = value[0].transpose(0, 1)
-        k, v = keys[: self._count, :, : self._width], values[: self._count, :, : self._width]
+        held = self._places.layer(layer, key[0], value[0])
+        for mine, part in zip(held, (key, value), strict=True):
+            mine[self._rows, :, self._slots] = part[0].transpose(0, 1)
         # query heads that share keys stand one after the other, as if they were several tokens: no key is copied
         q = query[0].transpose(0, 1).index_select(0, self._index)
         q = q.view(self._count, self._longest, heads, groups, -1).transpose(1, 2).flatten(2, 3)
-        mask = self._mask(how.window, groups)
-        if how.softcap is None:
-            out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=how.scale)
+        if len(self._families) == 1:
+            (family,) = self._families
+            own = held[0][: self._count, :, : family.width], held[1][: self._count, :, : family.width]
+            out = family.attend(q, own, self._shared(family, layer), groups, how)
         else:
-            scores = how.capped((q * how.scale) @ k.transpose(-1, -2)).masked_fill_(~mask, -torch.inf)
-            out = torch.softmax(scores, dim=-1, dtype=torch.float32).to(v.dtype) @ v
+            out = q.new_empty(*q.shape[:-1], value.shape[-1])
+            for family in self._families:
+                own = held[0][family.places, :, : family.width], held[1][family.places, :, : family.width]
+                out[family.places] = family.attend(q[family.places], own, self._shared(family, layer), groups, how)
         out = out.unflatten(2, (self._longest, groups)).transpose(1, 2).flatten(0, 1).flatten(1, 2)
         return out.index_select(0, self._flat).unsqueeze(0)
+
+    def _shared(self, family: _Family, layer: int) -> KeysValues | None:
+        return None if family.shared.block is None else self._store.get(family.shared.block, layer)
+
+
+def _family(one: _Shared, shared: Sequence[_Shared], slots: torch.Tensor, device: torch.device) -> _Family:
+    places = torch.tensor([place for place, other in enumerate(shared) if other == one])
+    own = slots[places]
+    width = -(-(int(own.max()) + 1) // ROUND_TO) * ROUND_TO
+    return _Family(one, places.to(device), own.to(device), width)
 
 
 def answer_greedily(
@@ -252,8 +330,23 @@ class _Run:
             return (longest // len(prompts[number].tokens)).bit_length(), self.block.get(number, 0)
 
         self.waiting = sorted(range(len(prompts)), key=order)
-        capacity = max((len(one.tokens) + one.most for one in prompts), default=0)
+        users = Counter(n for block in self.block.values() for n in self._prefixes(block)[:-1])
+        self.shared = {number: self._most_shared(block, users) for number, block in self.block.items()}
+        capacity = max(
+            (len(one.tokens) + one.most - self._shared(number).length for number, one in enumerate(prompts)),
+            default=0,
+        )
         self.places = Places(places, -(-capacity // ROUND_TO) * ROUND_TO)
+
+    def _shared(self, number: int) -> _Shared:
+        return self.shared.get(number, _Shared())
+
+    def _most_shared(self, block: int, users: Mapping[int, int]) -> _Shared:
+        """Of what comes before a block, the part whose sharing saves most keys and values while its users answer."""
+        found = [_Shared(n, self.plan.blocks[n].depth + len(self.plan.blocks[n])) for n in self._prefixes(block)[:-1]]
+        return max(
+            found, key=lambda one: one.length * (min(users[one.block or 0], self.count) - 1), default=_Shared()
+        )
 
     def answers(self, progress: Callable[[int], None]) -> Iterator[tuple[int, list[int]]]:
         with packed_model(self.model), split_model(self.model):
@@ -272,11 +365,21 @@ class _Run:
         self._read([self.block[number] for number in taken if number in self.block])
         for number in taken:
             if number in self.block:
-                length = len(self.prompts[number].tokens) - 1
-                self.places.fill(len(self.active), self.store, self.block[number], length)
-            self.active.append(_Answer(number, self.prompts[number]))
+                self._fill(len(self.active), self.block[number], self._shared(number))
+            self.active.append(_Answer(number, self.prompts[number], self._shared(number)))
         following = self.block.get(self.waiting[0]) if self.waiting else None
-        self.store.keep_only([] if following is None else self._prefixes(following))
+        needed = {answer.shared.block for answer in self.active if answer.shared.block is not None}
+        self.store.keep_only(needed | set([] if following is None else self._prefixes(following)))
+
+    def _fill(self, place: int, number: int, shared: _Shared) -> None:
+        """Take over what a place does not share: the block, and what comes between it and the shared beginning."""
+        block = self.plan.blocks[number]
+        if block.keep:  # stored with all that comes before it
+            self.places.fill(place, 0, self.store.layers(number), first=shared.length)
+            return
+        if block.prefix is not None and block.depth > shared.length:
+            self.places.fill(place, 0, self.store.layers(block.prefix), first=shared.length)
+        self.places.fill(place, block.depth - shared.length, self.store.layers(number))
 
     def _prefixes(self, block: int) -> list[int]:
         """The block and what comes before it, the first part first."""
@@ -318,7 +421,8 @@ class _Run:
         read = [answer.to_read(most) for answer in self.active]
         lengths = [len(tokens) for tokens in read]
         device = self.model.device
-        step = _Step(self.places, [answer.position for answer in self.active], lengths, device)
+        shared = [answer.shared for answer in self.active]
+        step = _Step(self.places, self.store, [answer.position for answer in self.active], lengths, shared, device)
         tokens = torch.tensor([[token for some in read for token in some]], device=device)
         with torch.no_grad(), serving(step.attend):
             hidden = hidden_states(self.model, tokens, step.positions.unsqueeze(0))[0]
@@ -335,5 +439,5 @@ class _Run:
             last = self.active.pop()
             if last is not answer:
                 self.active[place] = last
-                self.places.move(len(self.active), place, last.position)
+                self.places.move(len(self.active), place, last.position - last.shared.length)
             yield answer.number, answer.new

@@ -95,7 +95,11 @@ class Row:
 
 
 def make_row(blocks: list[Block], numbers: list[int], device: torch.device, keep_all: bool = False) -> Row:
-    """Lay out the blocks ``numbers`` of a plan as one row on ``device``; ``keep_all`` keeps what no block needs."""
+    """Lay out the blocks ``numbers`` of a plan as one row on ``device``.
+
+    Args:
+        keep_all: keep the keys and values of blocks that no other needs too, without those of what comes before them.
+    """
     starts, total = {}, 0
     for number in numbers:
         starts[number] = total
@@ -116,7 +120,7 @@ def make_row(blocks: list[Block], numbers: list[int], device: torch.device, keep
         buckets=buckets,
         inverse=torch.from_numpy(slots).to(device),
         kept=[
-            (n, blocks[n].prefix, starts[n], starts[n] + len(blocks[n]))
+            (n, blocks[n].prefix if blocks[n].keep else None, starts[n], starts[n] + len(blocks[n]))
             for n in numbers
             if keep_all or blocks[n].keep
         ],
