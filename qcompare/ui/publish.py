@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.compare.answers import read_all_answers
+from qcompare.compare.next_tokens import read_next_tokens
 from qcompare.compare.selection import read_selection
 from qcompare.compare.table import compare
 from qcompare.errors import InvalidStudy, QCompareError
@@ -121,6 +122,7 @@ def _pages(store: Store, study: StudyRecord) -> dict[str, Any]:
         explorer = f"<p>{escape(str(error))}</p>"
     lost = [(each.title, each.html) for each in lost_questions(store, comparison)]
     shown = figures(store, comparison, selection)
+    tokens = read_next_tokens(store, selection)
     framed = [fragment("figure", figure=figure, number=number) for number, figure in enumerate(shown)]
     return {
         "id": study.id,
@@ -129,7 +131,7 @@ def _pages(store: Store, study: StudyRecord) -> dict[str, Any]:
         + "".join(framed)
         + page("site_lost", lost=lost, study_file=study.spec.to_yaml()),
         "figures": [figure.plot for figure in shown],
-        "generations": fragment("generations", prompts=side_by_side(selection), waiting=()),
+        "generations": fragment("generations", prompts=side_by_side(selection, tokens), waiting=()),
         "explorer": explorer,
     }
 

@@ -10,7 +10,7 @@ model's own choice, so the text is the one that a prompt gets alone, up to round
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -64,13 +64,46 @@ class Prompt:
     """Told the new tokens after each one: whether the answer is complete."""
 
 
+Likeliest = list[tuple[int, float]]
+"""Tokens with their log-probabilities, the likeliest first."""
+
+
+@dataclass
+class Written:
+    """What the model has added to a prompt."""
+
+    tokens: list[int] = field(default_factory=list)
+    likeliest: list[Likeliest] = field(default_factory=list)
+    """At each of them; empty where they were not asked for. The first is the one that was written."""
+
+
+def likeliest_tokens(logits: torch.Tensor, count: int) -> list[Likeliest]:
+    """The `count` most likely tokens at each row of logits [rows, vocabulary], by the float32 log-softmax.
+
+    The first is the argmax of the row, also where others are as likely.
+    """
+    logits = logits.float()
+    best = logits.argmax(dim=-1, keepdim=True)
+    values, tokens = logits.topk(min(count, logits.shape[-1]), dim=-1)
+    logprobs = values - logits.logsumexp(dim=-1, keepdim=True)
+    rows = zip(best[:, 0].tolist(), tokens.tolist(), logprobs.tolist(), strict=True)
+    return [_led_by(first, list(zip(some, values, strict=True))) for first, some, values in rows]
+
+
+def _led_by(first: int, found: Likeliest) -> Likeliest:
+    """Tokens are told apart where they are equally likely: the one that is written comes first."""
+    if found[0][0] == first:
+        return found
+    return [(first, found[0][1]), *(pair for pair in found if pair[0] != first)][: len(found)]
+
+
 class _Answer:
     """A prompt in a place, and what the model has added to it."""
 
     def __init__(self, number: int, prompt: Prompt) -> None:
         """`number` is that of the prompt in the caller's list."""
         self.number, self.prompt = number, prompt
-        self.new: list[int] = []
+        self.written = Written()
         self.ended = False
         self._tokens = list(prompt.tokens)
         self._after: dict[tuple[int, ...], int] = {}
@@ -78,6 +111,11 @@ class _Answer:
         self._noted = LOOKUP
         self._ahead = 1
         """Tokens to read ahead: doubled when all were right, one when not."""
+
+    @property
+    def new(self) -> list[int]:
+        """The tokens of the answer."""
+        return self.written.tokens
 
     @property
     def position(self) -> int:
@@ -96,10 +134,15 @@ class _Answer:
         # a loop shorter than what is read ahead goes round again
         return tokens[-1:] + (tokens[at:] * (1 + ahead // (len(tokens) - at)))[:ahead]
 
-    def add(self, read: list[int], best: list[int]) -> None:
-        """Take the most likely tokens after each token that was read, up to the first wrong guess."""
-        for guess, token in zip([*read[1:], None], best, strict=True):
+    def add(self, read: list[int], best: list[int], likeliest: Sequence[Likeliest]) -> None:
+        """Take the most likely tokens after each token that was read, up to the first wrong guess.
+
+        Args:
+            likeliest: beside each of them; empty where these are not wanted.
+        """
+        for n, (guess, token) in enumerate(zip([*read[1:], None], best, strict=True)):
             self.new.append(token)
+            self.written.likeliest += likeliest[n : n + 1]
             self._tokens.append(token)
             self.ended = len(self.new) >= self.prompt.most or self.prompt.ends(self.new)
             if self.ended or guess != token:
@@ -208,7 +251,8 @@ def answer_greedily(
     workers: Workers,
     progress: Callable[[int], None] = lambda tokens: None,
     lowered: Callable[[int], None] = lambda places: None,
-) -> Iterator[tuple[int, list[int]]]:
+    likeliest: int = 0,
+) -> Iterator[tuple[int, Written]]:
     """(number of a prompt, its new tokens), as the answers end; in half as many places after an out-of-memory.
 
     Args:
@@ -216,12 +260,14 @@ def answer_greedily(
         budget: tokens of a forward pass that reads prompts.
         progress: told the new tokens of the answers that have not ended, after each pass.
         lowered: told each lower number of places.
+        likeliest: so many tokens are noted at each step, with their log-probabilities.
     """
     left = dict(enumerate(prompts))
     while left:
         numbers, places = list(left), min(places, len(left))
         try:
-            for place, new in _Run(model, list(left.values()), places, budget, workers).answers(progress):
+            run = _Run(model, list(left.values()), places, budget, workers, likeliest)
+            for place, new in run.answers(progress):
                 del left[numbers[place]]
                 yield numbers[place], new
         except (RuntimeError, MemoryError) as error:
@@ -235,8 +281,10 @@ def answer_greedily(
 class _Run:
     """Prompts answered in so many places: the state between two passes."""
 
-    def __init__(self, model: Any, prompts: Sequence[Prompt], places: int, budget: Budget, workers: Workers) -> None:
-        self.model, self.budget, self.workers = model, budget, workers
+    def __init__(
+        self, model: Any, prompts: Sequence[Prompt], places: int, budget: Budget, workers: Workers, likeliest: int
+    ) -> None:
+        self.model, self.budget, self.workers, self.likeliest = model, budget, workers, likeliest
         self.prompts, self.count = prompts, places
         self.active: list[_Answer] = []
         self.store = PrefixStore()
@@ -255,7 +303,7 @@ class _Run:
         capacity = max((len(one.tokens) + one.most for one in prompts), default=0)
         self.places = Places(places, -(-capacity // ROUND_TO) * ROUND_TO)
 
-    def answers(self, progress: Callable[[int], None]) -> Iterator[tuple[int, list[int]]]:
+    def answers(self, progress: Callable[[int], None]) -> Iterator[tuple[int, Written]]:
         with packed_model(self.model), split_model(self.model):
             while self.active or self.waiting:
                 self.refill()
@@ -322,11 +370,15 @@ class _Run:
         tokens = torch.tensor([[token for some in read for token in some]], device=device)
         with torch.no_grad(), serving(step.attend):
             hidden = hidden_states(self.model, tokens, step.positions.unsqueeze(0))[0]
-            best = logits_of(self.model, hidden).float().argmax(dim=-1)
-        for answer, some, found in zip(self.active, read, best.cpu().split(lengths), strict=True):
-            answer.add(some, found.tolist())
+            logits = logits_of(self.model, hidden).float()
+            likeliest = likeliest_tokens(logits, self.likeliest) if self.likeliest else []
+            best = [first[0][0] for first in likeliest] or logits.argmax(dim=-1).tolist()
+        at = 0
+        for answer, some in zip(self.active, read, strict=True):
+            here = slice(at, at := at + len(some))
+            answer.add(some, best[here], likeliest[here])
 
-    def take_ended(self) -> Iterator[tuple[int, list[int]]]:
+    def take_ended(self) -> Iterator[tuple[int, Written]]:
         """Answers that have ended; the last ones move into their places."""
         for place in reversed(range(len(self.active))):
             answer = self.active[place]
@@ -336,4 +388,4 @@ class _Run:
             if last is not answer:
                 self.active[place] = last
                 self.places.move(len(self.active), place, last.position)
-            yield answer.number, answer.new
+            yield answer.number, answer.written
