@@ -38,7 +38,7 @@ def run_plain(folder: Path, limit: int) -> tuple[float, dict[str, dict[str, floa
 
 def run_ours(folder: Path, limit: int) -> tuple[float, dict[str, float]]:
     """Our seconds, and by recipe those of its job."""
-    settings, environment, spec = study_environment(folder, Study(limit=limit, divergence=None))
+    settings, environment, spec = study_environment(folder, Study(limit=limit))
     started = time.perf_counter()
     subprocess.run([sys.executable, "-m", "qcompare", "run", str(spec)], env=environment, check=True)
     seconds = time.perf_counter() - started

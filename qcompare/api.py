@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qcompare.compare.choice import choose
+from qcompare.compare.choice import Choice, choose, choose_by_budget
 from qcompare.compare.selection import read_selection
 from qcompare.compare.table import Comparison, Row, read_comparison
 from qcompare.jobs.executors.background import watch_over
@@ -93,6 +93,17 @@ class Finding(Frozen):
     details: tuple[str, ...]
 
 
+class BudgetChoice(Frozen):
+    """What to ship of the rows of one budget."""
+
+    avg_bits: float
+    ship: str | None
+    """Job id; None where more questions are needed."""
+    by_accuracy: bool
+    """False where accuracy cannot tell: the lowest KL divergence, or none."""
+    questions: int
+
+
 class VerdictDocument(Frozen):
     """What a comparison shows, for a colleague and for an engineer."""
 
@@ -107,6 +118,8 @@ class VerdictDocument(Frozen):
     claim: str
     details: tuple[str, ...]
     expert: Finding
+    budgets: tuple[BudgetChoice, ...] = ()
+    """Where the study has several, lowest first."""
 
 
 class PlannedRow(Frozen):
@@ -300,6 +313,16 @@ def verdict_document(comparison: Comparison) -> VerdictDocument:
         claim=found.plain.claim,
         details=found.plain.details,
         expert=Finding(claim=found.expert.claim, details=found.expert.details),
+        budgets=tuple(_of_budget(bits, each) for bits, each in choose_by_budget(comparison)),
+    )
+
+
+def _of_budget(bits: float, choice: Choice) -> BudgetChoice:
+    return BudgetChoice(
+        avg_bits=bits,
+        ship=choice.pick.job_id if choice.pick else None,
+        by_accuracy=bool(choice.pick and choice.not_worse),
+        questions=choice.questions,
     )
 
 

@@ -1,24 +1,29 @@
-"""Make the recording that the app opens where nothing has run yet: `record_demo.py HOME STUDY_ID`.
+"""Make a recording that the app shows where nothing has run yet: `record_demo.py HOME STUDY_ID winner`.
 
-The study must be a finished run of the demo by this code. Logs and events stay behind: they name folders of the
-machine. Then `readme_figures.py` writes its figures into the README.
+The study must be a finished run of `assets/studies/recorded_STORY.yaml` by this code. Logs and events stay behind:
+they name folders of the machine. Then `readme_figures.py` writes the figures of the first story into the README.
 """
 
 import json
 import shutil
 import sys
 import tempfile
-from datetime import datetime
 from pathlib import Path
 
 from qcompare.present.caveats import RECORDED
 from qcompare.store import Store
 from qcompare.store.packing import pack, unpack
 from qcompare.store.seal import seal
-from qcompare.ui.recording import RECORDING
+from qcompare.ui.recording import RECORDINGS
+
+NAMES = {
+    "winner": "Recorded: every recipe at equal bits",
+    "families": "Recorded: number formats side by side",
+    "tie": "Recorded: formats of 8 bits",
+}
 
 
-def main(home: Path, study_id: str) -> None:
+def main(home: Path, study_id: str, story: str) -> None:
     """Pack a study of a home into `assets/recording/`."""
     source = Store(home)
     study = source.study(study_id)
@@ -26,16 +31,15 @@ def main(home: Path, study_id: str) -> None:
         packed = pack(source, study.id, Path(folder))
         copy = Store(Path(folder) / "home")
         unpack(copy, packed)
-        when = datetime.fromtimestamp(study.created)
-        copy.note(study.id, name=f"Recording of {when.day} {when:%B %Y}: {study.name}", tags=json.dumps([RECORDED]))
+        copy.note(study.id, name=NAMES[story], tags=json.dumps([RECORDED, story]))
         for job in copy.jobs(study.id):
             for file in (copy.folder(job.id).log, copy.folder(job.id).events):
                 file.unlink(missing_ok=True)
             seal(copy.folder(job.id).published)  # studies of older versions bear none
-        RECORDING.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(pack(copy, study.id, Path(folder)), RECORDING)
-    print(f"{RECORDING}: {RECORDING.stat().st_size / 1000:.0f} kB")
+        file = RECORDINGS[story]
+        shutil.move(pack(copy, study.id, Path(folder)), file)
+    print(f"{file}: {file.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])

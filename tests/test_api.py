@@ -105,6 +105,14 @@ def test_the_summary_of_a_ci_job(
     assert (tmp_path / "summary.md").read_text() == text + "\n"
 
 
+def test_a_verdict_names_the_choice_of_each_budget(tmp_path: Path) -> None:
+    study = finished_study(tmp_path / "budgets", Study(avg_bits=(6.0, 4.5)))
+    found = verdict_document(read_comparison(Store(tmp_path / "budgets"), (study.id,)))
+    assert [each.avg_bits for each in found.budgets] == [4.5, 6.0]
+    assert all(each.ship is None or each.ship.startswith(study.id) for each in found.budgets)
+    assert {each.questions for each in found.budgets} == {100}
+
+
 def test_the_command_line_gives_the_same_documents(study: StudyRecord, home: Path) -> None:
     store = Store(home)
 

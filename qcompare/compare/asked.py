@@ -9,9 +9,16 @@ from qcompare.study.records import Job, StudyRecord
 from qcompare.study.result import Generation, Result
 
 
-def with_asked(store: Store, selection: Selection) -> Selection:
-    """The selection with the prompts asked of its studies since, and the answers that are there."""
-    asked = {study.id: store.asked_of(study.id) for study in selection.studies}
+def with_asked(store: Store, selection: Selection, public: bool = False) -> Selection:
+    """The selection with the prompts asked of its studies since, and the answers that are there.
+
+    Args:
+        public: leave out what visitors asked for themselves.
+    """
+    asked = {
+        study.id: [later for later in store.asked_of(study.id) if not (public and later.owner)]
+        for study in selection.studies
+    }
     if not any(asked.values()):
         return selection
     rows = {job.id: job for job in selection.jobs}

@@ -12,6 +12,7 @@ from statistics import median
 
 from qcompare.models.devices import Device
 from qcompare.models.facts import ModelFacts
+from qcompare.quantize.switchable import KEPT_BYTES
 from qcompare.study.records import Range
 from qcompare.study.result import Result
 from qcompare.study.spec import Study
@@ -28,8 +29,6 @@ USUAL_WORK = {"gpu": 3_000_000_000, "cpu": 300_000_000}
 """Logits of a gigabyte and their log-softmax; on a CPU pieces are small."""
 MOST_WORK = {"gpu": 8_000_000_000, "cpu": 800_000_000}
 """Full rows of 16 384 tokens beside them."""
-KEPT_BYTES = 6_000_000_000
-"""Rounded weights that a search over layer configs keeps where there is room (`quantize.switchable`)."""
 SCORED_BATCH = 8
 """Passages that AutoScheme reads at a time."""
 LIKE_SIZE = 4.0

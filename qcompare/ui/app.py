@@ -15,7 +15,7 @@ from qcompare.ui.guide import build_tour
 from qcompare.ui.header import build_header
 from qcompare.ui.language import SpeakingBlocks, in_all_languages
 from qcompare.ui.parts import QUIET, WITH_MESSAGES, PageState, Panel, markup, refresh, warn
-from qcompare.ui.recording import nothing_computed
+from qcompare.ui.recording import first_study, nothing_computed
 from qcompare.ui.server.roles import Right, Role, may, role_of
 from qcompare.ui.shared import SharedStore
 from qcompare.ui.tabs import TABS, TabContext
@@ -139,4 +139,4 @@ def study_of(store: Store, asked: str) -> str:
     except NotFound as error:
         warn(error)
         return ""
-    return store.newest() or ""
+    return first_study(store) or ""

@@ -18,7 +18,7 @@ from qcompare.store import Store
 from qcompare.ui.app import build_app
 from qcompare.ui.language import Listening, name_language_in_page
 from qcompare.ui.progress.logs import log_routes
-from qcompare.ui.recording import open_recording
+from qcompare.ui.recording import open_recordings
 from qcompare.ui.results.slides import slides_routes
 from qcompare.ui.server.gate import Gate
 from qcompare.ui.server.identity import Identity
@@ -73,7 +73,7 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
         import_results(Store(settings.home), settings.results_dir)
         export_continually(Store(settings.home), settings.results_dir)
     if settings.recording:
-        open_recording(Store(settings.home))
+        open_recordings(Store(settings.home))
     threading.Thread(target=_warm_up, daemon=True).start()
     app = build_app(settings)
     name_language_in_page()

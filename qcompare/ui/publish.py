@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.compare.answers import read_all_answers
+from qcompare.compare.asked import with_asked
 from qcompare.compare.next_tokens import read_next_tokens
 from qcompare.compare.selection import read_selection
 from qcompare.compare.table import compare
@@ -122,7 +123,8 @@ def _pages(store: Store, study: StudyRecord) -> dict[str, Any]:
         explorer = f"<p>{escape(str(error))}</p>"
     lost = [(each.title, each.html) for each in lost_questions(store, comparison)]
     shown = figures(store, comparison, selection)
-    tokens = read_next_tokens(store, selection)
+    answered = with_asked(store, selection, public=True)
+    prompts = side_by_side(answered, read_next_tokens(store, answered))
     framed = [fragment("figure", figure=figure, number=number) for number, figure in enumerate(shown)]
     return {
         "id": study.id,
@@ -131,7 +133,7 @@ def _pages(store: Store, study: StudyRecord) -> dict[str, Any]:
         + "".join(framed)
         + page("site_lost", lost=lost, study_file=study.spec.to_yaml()),
         "figures": [figure.plot for figure in shown],
-        "generations": fragment("generations", prompts=side_by_side(selection, tokens), waiting=()),
+        "generations": fragment("generations", prompts=prompts, waiting=()),
         "explorer": explorer,
     }
 

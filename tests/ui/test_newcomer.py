@@ -12,7 +12,7 @@ from qcompare.study.reading import read_study
 from qcompare.ui.guide import STEPS, STOPS
 from qcompare.ui.new.estimate import estimate
 from qcompare.ui.new.tab import shown
-from qcompare.ui.recording import nothing_computed, open_recording
+from qcompare.ui.recording import nothing_computed, open_recordings
 from tests.synthetic import add_study
 from tests.ui.conftest import serve
 from tests.ui.test_form import DEFAULT
@@ -23,7 +23,7 @@ Open = Callable[[str], Page]
 def test_a_machine_with_the_recording_alone_has_computed_nothing(home: Path) -> None:
     store = Store(home)
     assert nothing_computed(store)
-    open_recording(store)
+    open_recordings(store)
     assert nothing_computed(store)
     add_study(store)
     assert not nothing_computed(store)

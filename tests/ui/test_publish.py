@@ -14,7 +14,7 @@ from qcompare.store import Store
 from qcompare.store.packing import unpack
 from qcompare.study.spec import Study
 from qcompare.ui.publish import publish
-from qcompare.ui.recording import RECORDING
+from qcompare.ui.recording import RECORDINGS
 from tests.synthetic import add_study, finished_study
 
 MOST_BYTES = 3_000_000
@@ -25,7 +25,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The site of the recorded study, and its id."""
     folder = tmp_path_factory.mktemp("published")
     store = Store(folder / "home")
-    study = unpack(store, RECORDING)
+    study = unpack(store, RECORDINGS["winner"])
     return publish(store, [study[:14]], folder / "site").parent, study
 
 

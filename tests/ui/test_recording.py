@@ -10,18 +10,18 @@ from qcompare.compare.table import read_comparison
 from qcompare.present.caveats import caveats
 from qcompare.store import Store
 from qcompare.study.records import Status
-from qcompare.ui.recording import RECORDING, open_recording, recorded
+from qcompare.ui.recording import RECORDINGS, open_recordings, recorded
 from tests.synthetic import add_study
 from tests.ui.conftest import serve
 
 
 def test_an_empty_home_opens_with_the_recording_whole_and_labelled(home: Path) -> None:
     store = Store(home)
-    study_id = open_recording(store)
+    study_id = open_recordings(store)
     assert study_id is not None and recorded(store) == study_id
     study = store.study(study_id)
     assert study.imported and study.status is Status.SUCCESS
-    assert study.name.startswith("Recording of ")
+    assert study.name.startswith("Recorded: ")
     found = read_comparison(store, (study_id,))
     assert len(found.scored) == 6
     assert len(found.pairs) == 10
@@ -31,15 +31,15 @@ def test_an_empty_home_opens_with_the_recording_whole_and_labelled(home: Path) -
 def test_a_home_with_a_study_gets_no_recording(home: Path) -> None:
     store = Store(home)
     add_study(store)
-    assert open_recording(store) is None
+    assert open_recordings(store) is None
     assert recorded(store) is None
 
 
 def test_a_damaged_recording_is_left_out(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.zip"
-    damaged.write_bytes(RECORDING.read_bytes()[:20_000])
-    monkeypatch.setattr("qcompare.ui.recording.RECORDING", damaged)
-    assert open_recording(Store(home)) is None
+    damaged.write_bytes(RECORDINGS["winner"].read_bytes()[:20_000])
+    monkeypatch.setattr("qcompare.ui.recording.RECORDINGS", {"winner": damaged})
+    assert open_recordings(Store(home)) is None
     assert Store(home).newest() is None
 
 

@@ -13,7 +13,7 @@ from qcompare.present.packed import PLOTLY, TRACES
 from qcompare.present.report import figures, report
 from qcompare.store import Store
 from qcompare.store.packing import unpack
-from qcompare.ui.recording import RECORDING
+from qcompare.ui.recording import RECORDINGS
 
 MOST_BYTES = 2_000_000
 PAPER = 703
@@ -25,7 +25,7 @@ CUT = """() => [...document.querySelectorAll('.qc-headline, .qc-scores .qc-scrol
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     store = Store(tmp_path_factory.mktemp("report") / "home")
-    unpack(store, RECORDING)
+    unpack(store, RECORDINGS["winner"])
     return store
 
 

@@ -13,6 +13,7 @@ from qcompare.store import Store, packing
 from qcompare.ui.new.fill import FIELDS, fill
 from qcompare.ui.pages import page
 from qcompare.ui.parts import WITH_MESSAGES, PageState, Panel, markup, study_exists, warn_on_error
+from qcompare.ui.recording import first_study
 from qcompare.ui.server.roles import Right, needs
 from qcompare.ui.tabs import TabContext
 from qcompare.ui.texts import STATUS_WORDS
@@ -96,7 +97,7 @@ def _ask(store: Store, study_id: str) -> Any:
 def _delete(context: TabContext, study_id: str) -> str:
     freed = library.delete(context.store.study(study_id).id, context.settings)
     gr.Info(gettext("Deleted, {size} freed.", size=numbers.size(freed)), duration=4)
-    return context.store.newest() or ""
+    return first_study(context.store) or ""
 
 
 def _cloner(context: TabContext) -> Callable[[str], list[Any]]:
