@@ -1,7 +1,9 @@
 """Made-up records for tests of tables, plots and screens: a store that looks as if a study had run."""
 
 import random
+import re
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import sqrt
@@ -10,6 +12,7 @@ from typing import Any
 
 from qcompare.store import Store
 from qcompare.study.layers import LayerScores, LinearLayer
+from qcompare.study.next_tokens import AnswerTokens, Candidate, NextToken, NextTokens
 from qcompare.study.prompts import so_far
 from qcompare.study.records import Progress, Status, StudyRecord
 from qcompare.study.result import Bits, Divergence, Environment, Generation, ModelRef, PassageKL, Result, TaskScore
@@ -175,6 +178,28 @@ def layer_scores(spec: Study) -> LayerScores:
     )
 
 
+def next_tokens(result: Result) -> NextTokens:
+    """Made-up probabilities of the words of a result's answers: each word is a token, its second choice is "city"."""
+    return NextTokens(
+        answers=tuple(
+            AnswerTokens(
+                prompt=answer.prompt,
+                tokens=tuple(
+                    NextToken(
+                        match.start(),
+                        (
+                            Candidate(zlib.crc32(match.group().encode()), match.group(), -0.5),
+                            Candidate(zlib.crc32(b" city"), " city", -1.5),
+                        ),
+                    )
+                    for match in re.finditer(r"\s*\S+|$", answer.text)
+                ),
+            )
+            for answer in result.generations
+        )
+    )
+
+
 def make_result(study: StudyRecord, job_id: str, found: Answered | None = None, **changes: object) -> Result:
     """A result of one job of a study."""
     recipe, _, budget = job_id.split(".", 1)[1].partition("-")
@@ -242,6 +267,9 @@ def finish_job(
         (draft / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
         if recipe == "mixed":
             (draft / "layers.json").write_text(layer_scores(study.spec).model_dump_json(), encoding="utf-8")
+        if result.generations:
+            tokens = next_tokens(result).model_dump_json()
+            (draft / "next_tokens.json").write_text(tokens, encoding="utf-8")
         if result.tasks and found:
             write_samples(draft / "samples.parquet", found.samples)
     folder.log.write_text("loading the model\nscoring\ndone\n", encoding="utf-8")

@@ -1,6 +1,6 @@
 """Answers to prompts that were asked of a study's recipes later, as if the study had asked them itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from qcompare.compare.selection import Selection
@@ -41,10 +41,15 @@ def _with_answers(store: Store, result: Result, row: Job, asked: list[StudyRecor
 
 def _answers(store: Store, later: StudyRecord, row: Job) -> Iterator[Generation]:
     """What the same row answered in a later study."""
-    same = {job.id for job in store.jobs(later.id) if _row(job) == _row(row)}
+    same = {*same_rows(store, [later], row)}
     for result in store.results(later.id):
         if result.job_id in same:
             yield from result.generations
+
+
+def same_rows(store: Store, later: Iterable[StudyRecord], row: Job) -> Iterator[str]:
+    """Ids of the jobs that asked a row the prompts of later studies."""
+    return (job.id for study in later for job in store.jobs(study.id) if _row(job) == _row(row))
 
 
 def _row(job: Job) -> tuple[str, float | None, dict[str, object]]:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import lru_cache
 from math import exp
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qcompare.compare.selection import Selection, read_selection
 from qcompare.store import Store
@@ -46,6 +46,10 @@ class Option:
     is_answer: bool
     shares: tuple[float | None, ...]
     """For each recipe: how likely it found this option, of all options; None where it has no answer."""
+    loglikelihoods: tuple[float | None, ...] = ()
+    """For each recipe, in nats."""
+    chosen: tuple[bool, ...] = ()
+    """For each recipe: of several options, it found this one likeliest."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ class Questions:
     found: int
     """Questions that match the search and the change."""
     shown: tuple[Question, ...]
+    disagreements: int = 0
+    """Questions that match search and change, to which not all recipes gave the same answer; 0 for tasks by score."""
     by_score: bool = False
     """The task has no right and wrong: lost are questions with a lower score than BF16's, gained with a higher."""
 
@@ -94,6 +100,7 @@ def read_questions(
     limit: int = PAGE,
     among: StudyIds = (),
     only: str = "",
+    disagree: bool = False,
 ) -> Questions:
     """The questions of one recipe and task, beside BF16's answers to them.
 
@@ -102,7 +109,9 @@ def read_questions(
         search: text that question, options or subject must hold, whatever the case.
         limit: how many are shown.
         among: the studies whose recipes are shown beside it; default: its own.
-        only: a single question, as `SUBJECT/NUMBER` (its leaf and `doc_id`); the change and the search do not matter.
+        only: a single question, as `SUBJECT/NUMBER` (its leaf and `doc_id`); no filter matters.
+        disagree: only questions to which the recipes beside each other did not all give the same answer: the option
+            chosen, or right and wrong where there are none. Without effect on tasks by score.
 
     Raises:
         QCompareError: the recipe's answers cannot be read.
@@ -125,11 +134,14 @@ def read_questions(
     if change and not only:
         changes = changes[changes == change]
     tables = [_samples(store, job.id, task) for job in jobs]
+    apart = changes.iloc[:0] if by_score else changes[_disagree(tables, changes.index)]
+    if disagree and not only and not by_score:
+        changes = apart
     first = changes.head(limit)
     shown = (_question(ours, key, found, tables, by_score) for key, found in zip(first.index, first, strict=True))
     titles = selection.titles
     names = tuple(titles[job.id] for job in jobs)
-    return Questions(titles[job_id], names, counts, len(changes), tuple(shown), by_score)
+    return Questions(titles[job_id], names, counts, len(changes), tuple(shown), len(apart), by_score)
 
 
 def _with_answers(store: Store, selection: Selection, task: str) -> list[Job]:
@@ -167,6 +179,18 @@ def _changes(ours: Samples, theirs: Samples, by_score: bool) -> "pd.Series[str]"
     return pd.Series(changes, same, dtype=object)
 
 
+def _disagree(tables: Sequence[Samples], index: "pd.Index[Any]") -> "pd.Series[bool]":
+    """For each question, whether two tables hold different answers to it."""
+    import numpy as np
+    import pandas as pd
+
+    lowest, highest = np.full(len(index), np.inf), np.full(len(index), -np.inf)
+    for table in tables:
+        answers = table.choice if table.index.equals(index) else table.choice.reindex(index)
+        lowest, highest = np.fmin(lowest, answers), np.fmax(highest, answers)
+    return pd.Series(lowest, index) < pd.Series(highest, index)
+
+
 def _change(ours: float, theirs: float) -> Change:
     if ours == theirs:
         return Change.BOTH
@@ -187,7 +211,13 @@ def _question(
         change=Change(change),
         text=asked.question,
         options=tuple(
-            Option(text, n == answer, tuple(None if each is None else each[n] for each in shares))
+            Option(
+                text,
+                n == answer,
+                tuple(None if each is None else each[n] for each in shares),
+                tuple(None if each is None else each.loglikelihoods[n] for each in found),
+                tuple(each is not None and len(asked.options) > 1 and each.choice == n for each in found),
+            )
             for n, text in enumerate(asked.options)
         ),
         right=tuple(None if each is None or by_score else bool(each.acc) for each in found),

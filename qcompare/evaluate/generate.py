@@ -10,10 +10,15 @@ prompt.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, cycle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from qcompare.evaluate.next_tokens import answer_tokens
+from qcompare.study.next_tokens import TOP, AnswerTokens
 from qcompare.study.prompts import Prompt, so_far, turns
 from qcompare.study.result import Generation
+
+if TYPE_CHECKING:
+    from qcompare.evaluate.scoring.greedy import Written
 
 BATCH_TOKENS = 4096
 """Prompt and new tokens of one batch, padding included."""
@@ -29,12 +34,14 @@ def generate(
     report: Callable[[int, int], None] = lambda done, total: None,
     batch_tokens: int = BATCH_TOKENS,
     packed: bool = False,
+    note: Callable[[AnswerTokens], None] | None = None,
 ) -> list[Generation]:
     """Answer each prompt greedily, through the chat template where the tokenizer has one.
 
     Args:
         report: called with (answers given, answers in all).
         packed: the model can be scored in packed rows (`scoring/modes`).
+        note: told the tokens of each answer and how likely they were; None: that is not computed.
 
     Returns:
         The answers in the order of the prompts, and of the turns of each; `seconds` is the time since the answer
@@ -51,19 +58,19 @@ def generate(
             for index, so_fars in enumerate(steps)
             if turn < len(so_fars)
         }
-        for batch, outputs, seconds in answer(model, config, encoded, tokens):
+        for batch, outputs, seconds in answer(model, config, encoded, tokens, TOP if note else 0):
             for index, output in zip(batch, outputs, strict=True):
-                text = tokenizer.decode(output, skip_special_tokens=True)
-                given[index].append(
-                    Generation(prompt=steps[index][turn], text=text, tokens=len(output), seconds=seconds)
-                )
+                text, asked = tokenizer.decode(output.tokens, skip_special_tokens=True), steps[index][turn]
+                given[index].append(Generation(prompt=asked, text=text, tokens=len(output.tokens), seconds=seconds))
+                if note:
+                    note(answer_tokens(tokenizer, asked, output.tokens, output.likeliest, _stops(config)))
             report(sum(map(len, given)), sum(map(len, steps)))
     return [answer for answers in given for answer in answers]
 
 
 def _side_by_side(
-    model: Any, config: Any, encoded: Mapping[int, list[int]], tokens: int
-) -> Iterator[tuple[list[int], list[list[int]], float]]:
+    model: Any, config: Any, encoded: Mapping[int, list[int]], tokens: int, likeliest: int
+) -> Iterator[tuple[list[int], list["Written"], float]]:
     """Each prompt's number, new tokens, and seconds since the answer before it."""
     from qcompare.evaluate.scoring.greedy import Prompt, answer_greedily  # torch
     from qcompare.evaluate.scoring.memory import Budget, default_row_tokens
@@ -73,17 +80,16 @@ def _side_by_side(
     prompts = [Prompt(tuple(encoded[n]), config.max_new_tokens, lambda new: new[-1] in stops) for n in numbers]
     places = max(1, tokens // max(len(one.tokens) + one.most for one in prompts))
     started = time.perf_counter()
-    for number, new in answer_greedily(
-        model, prompts, places, Budget(default_row_tokens(model)), Workers.for_model(model)
-    ):
+    budget, workers = Budget(default_row_tokens(model)), Workers.for_model(model)
+    for number, new in answer_greedily(model, prompts, places, budget, workers, likeliest=likeliest):
         ended = time.perf_counter()
         yield [numbers[number]], [new], ended - started
         started = ended
 
 
 def _in_batches(
-    model: Any, config: Any, encoded: Mapping[int, list[int]], tokens: int
-) -> Iterator[tuple[list[int], list[list[int]], float]]:
+    model: Any, config: Any, encoded: Mapping[int, list[int]], tokens: int, likeliest: int
+) -> Iterator[tuple[list[int], list["Written"], float]]:
     """Prompt numbers, new tokens of each, and seconds per prompt; batches of half the size after an out-of-memory."""
     import torch
 
@@ -94,7 +100,7 @@ def _in_batches(
         batch, started = waiting.pop(0), time.perf_counter()
         try:
             with torch.inference_mode():
-                outputs = _continue(model, config, [encoded[index] for index in batch])
+                outputs = _continue(model, config, [encoded[index] for index in batch], likeliest)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or len(batch) == 1:
                 raise
@@ -151,15 +157,30 @@ def _cut(batches: list[list[int]], most: int) -> list[list[int]]:
     return [batch[first : first + most] for batch in batches for first in range(0, len(batch), most)]
 
 
-def _continue(model: Any, config: Any, batch: list[list[int]]) -> list[list[int]]:
+def _continue(model: Any, config: Any, batch: list[list[int]], likeliest: int) -> list["Written"]:
     """New tokens of each prompt, up to and with its stop token."""
     import torch
+
+    from qcompare.evaluate.scoring.greedy import Likeliest, Written, likeliest_tokens  # torch
 
     width = max(len(ids) for ids in batch)
     ids = torch.tensor([[config.pad_token_id] * (width - len(row)) + row for row in batch], device=model.device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in batch], device=model.device)
-    output = model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
-    return [_until(row, _stops(config)) for row in output[:, width:].tolist()]
+    steps: list[list[Likeliest]] = []
+
+    def look(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """A logits processor, the last one: scores [prompts, vocabulary] stay as they are."""
+        steps.append(likeliest_tokens(scores, likeliest))
+        return scores
+
+    output = model.generate(
+        input_ids=ids, attention_mask=mask, generation_config=config, logits_processor=[look] if likeliest else None
+    )
+    answers = [_until(row, _stops(config)) for row in output[:, width:].tolist()]
+    return [
+        Written(answer, [step[n] for step in steps[: len(answer)]] if likeliest else [])
+        for n, answer in enumerate(answers)
+    ]
 
 
 def _stops(config: Any) -> set[int]:

@@ -21,6 +21,7 @@ from qcompare.settings import Settings
 from qcompare.store import JobFolder
 from qcompare.store.cache import source_digest
 from qcompare.study.formats import quantized, scheme_definitions
+from qcompare.study.next_tokens import AnswerTokens
 from qcompare.study.records import Job
 from qcompare.study.result import Divergence, Generation, ModelRef, Result, Served, TaskScore
 from qcompare.study.samples import Sample
@@ -68,6 +69,8 @@ class Run:
         self.reused = 0
         self.endpoint: EndpointLM | None = None
         self.left_out: dict[str, Message] = {}
+        self.next_tokens: list[AnswerTokens] = []
+        """Of the answers to the prompts, once they are there; of servers that give no log-probabilities none."""
 
     def result(self) -> tuple[Result, list[Sample]]:
         """All steps in order: the result, and all questions with their answers."""
@@ -335,5 +338,10 @@ class Run:
         packed = bool(self.mode_choice and self.mode_choice.mode == "packed" and not self.mode_choice.longest)
         with self.stages.stage(Stage.GENERATING) as report:
             if self.endpoint:
-                return self.endpoint.answer(self.study.prompts, self.study.max_new_tokens, report)
-            return generate(model, tokenizer, self.study.prompts, self.study.max_new_tokens, report, packed=packed)
+                return self.endpoint.answer(
+                    self.study.prompts, self.study.max_new_tokens, report, self.next_tokens.append
+                )
+            return generate(
+                model, tokenizer, self.study.prompts, self.study.max_new_tokens, report, packed=packed,
+                note=self.next_tokens.append,
+            )  # fmt: skip

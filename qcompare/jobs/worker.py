@@ -19,6 +19,7 @@ from qcompare.jobs.stages import Stages
 from qcompare.models.devices import environment_of
 from qcompare.settings import Settings
 from qcompare.store import Store
+from qcompare.study.next_tokens import NextTokens
 from qcompare.study.records import Job, Status
 from qcompare.study.samples import write_samples
 
@@ -86,6 +87,9 @@ def run_job(store: Store, job: Job, settings: Settings) -> None:
         (draft / "result.json").write_text(result.model_dump_json(indent=2), encoding="utf-8")
         if run.lab.layer_scores:
             (draft / "layers.json").write_text(run.lab.layer_scores.model_dump_json(), encoding="utf-8")
+        if run.next_tokens:
+            likely = NextTokens(answers=tuple(run.next_tokens))
+            (draft / folder.next_tokens_file.name).write_text(likely.model_dump_json(), encoding="utf-8")
     stages.finished()
 
 

@@ -14,6 +14,7 @@ from qcompare.present.answer import answer
 from qcompare.present.caveats import caveats
 from qcompare.present.equal_bits import choosing_paid
 from qcompare.present.glossary import explained, term
+from qcompare.present.markup import visible
 from qcompare.present.render import difference, flips
 from qcompare.study.result import SERVER_BATCHES
 from qcompare.study.task import TASKS
@@ -39,8 +40,8 @@ MARKS = {True: "✓", False: "✗", None: ""}
 FILTERS = (
     *(numbers.score, numbers.percent, numbers.points, numbers.bits, numbers.size, numbers.count, numbers.clock),
     *(numbers.about, numbers.divergence, numbers.probability, numbers.equals, numbers.questions),
-    *(numbers.metric, numbers.metric_error, numbers.change, numbers.rate, numbers.latency),
-    *(palette.colour, palette.marker, difference, flips, explained, term, translate),
+    *(numbers.metric, numbers.metric_error, numbers.change, numbers.rate, numbers.latency, numbers.logprob),
+    *(palette.colour, palette.marker, difference, flips, explained, term, translate, visible),
 )
 HINTS: dict[str, str] = {
     "bits": gettext_noop("Average bits of a quantized weight, scales not counted; with scales in small print."),

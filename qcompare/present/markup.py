@@ -9,7 +9,8 @@ LATEX_SPECIAL = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "±": r"$\pm$", "–": "--", "·": r"$\cdot$",
 }  # fmt: skip
 
-
+SIGNS = str.maketrans({"\n": "⏎", "\t": "⇥"})
+"""Of white space that cannot be told apart on screen."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Begin what spreadsheets compute (OWASP, "CSV injection")."""
 
@@ -17,6 +18,18 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def one_line(text: str) -> str:
     """Without line breaks."""
     return " ".join(text.split())
+
+
+def visible(text: str) -> str:
+    """With signs in place of white space that decides what a model reads: at the ends, and line breaks anywhere.
+
+    >>> visible(" Paris\\n")
+    '␣Paris⏎'
+    """
+    inside = text.strip(" \t")
+    begin = len(text) - len(text.lstrip(" \t")) if inside else len(text)
+    ends = text[:begin], inside, text[begin + len(inside) :]
+    return "".join(part if part is inside else part.replace(" ", "␣") for part in ends).translate(SIGNS)
 
 
 def plain_cell(value: object) -> object:

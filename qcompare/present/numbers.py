@@ -112,6 +112,15 @@ def divergence(nats: float | None) -> str:
     return MISSING if nats is None else f"{nats:.3f}"
 
 
+def logprob(nats: float | None) -> str:
+    """A log-likelihood in nats.
+
+    >>> logprob(-12.3456), logprob(None)
+    ('−12.35', '–')
+    """
+    return MISSING if nats is None else f"{nats:.2f}".replace("-", MINUS)
+
+
 def size(num_bytes: float | None) -> str:
     """Bytes in decimal units, three digits: `183 MB`, `1.24 GB`.
 

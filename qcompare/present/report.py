@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from qcompare.compare.answers import read_all_answers
 from qcompare.compare.asked import with_asked
+from qcompare.compare.next_tokens import read_next_tokens
 from qcompare.compare.questions import Change, read_questions
 from qcompare.compare.selection import Selection, read_selection
 from qcompare.compare.sensitivity import read_layer_scores
@@ -76,6 +77,7 @@ def report(store: Store, study_ids: StudyIds) -> str:
     selection = read_selection(store, study_ids)
     comparison = compare(selection, *read_all_answers(store, selection.results))
     drawn = figures(store, comparison, selection)
+    answered = with_asked(store, selection)
     return fragment(
         "report",
         lang=LANGUAGES[language()],
@@ -90,7 +92,9 @@ def report(store: Store, study_ids: StudyIds) -> str:
         table=table_html(comparison),
         figures=drawn,
         lost=lost_questions(store, comparison),
-        generations=fragment("generations", prompts=side_by_side(with_asked(store, selection)), waiting=()),
+        generations=fragment(
+            "generations", prompts=side_by_side(answered, read_next_tokens(store, answered)), waiting=()
+        ),
         study_files=[(study.name, study.spec.to_yaml()) for study in selection.studies],
     )
 

@@ -5,7 +5,8 @@ studies/<study id>/study.yaml, and for each job studies/<study id>/<job id>/ wit
 - log.txt: what the process printed
 - events.jsonl: one `Progress` a line
 - pulse.json: the newest `Pulse`
-- result/: published by rename; result.json and samples.parquet, or export.json of an export, and a seal over them
+- result/: published by rename; result.json, samples.parquet, layers.json (recipes that score layers) and
+  next_tokens.json (answers to prompts), or export.json of an export, and a seal over them
 - lock: held by the process that works on the job
 """
 
@@ -23,6 +24,7 @@ from qcompare.errors import NotFound
 from qcompare.store import seal
 from qcompare.store.logs import read_since
 from qcompare.study.layers import LayerScores
+from qcompare.study.next_tokens import AnswerTokens, NextTokens
 from qcompare.study.records import Progress, Pulse
 from qcompare.study.result import SCHEMA_VERSION, ExportReport, Result
 
@@ -41,6 +43,7 @@ class JobFolder:
         self.result_file = self.published / "result.json"
         self.samples_file = self.published / "samples.parquet"
         self.layers_file = self.published / "layers.json"
+        self.next_tokens_file = self.published / "next_tokens.json"
         self.export_file = self.published / "export.json"
 
     def progress(self) -> Progress | None:
@@ -113,6 +116,13 @@ class JobFolder:
             return LayerScores.model_validate_json(self.layers_file.read_text(encoding="utf-8"))
         except (OSError, ValidationError):
             return None
+
+    def next_tokens(self) -> tuple[AnswerTokens, ...]:
+        """How likely the tokens of its answers were; empty for older results, and those of a newer qcompare."""
+        try:
+            return NextTokens.model_validate_json(self.next_tokens_file.read_text(encoding="utf-8")).answers
+        except (OSError, ValidationError):
+            return ()
 
     @contextmanager
     def publish(self) -> Iterator[Path]:

@@ -15,6 +15,7 @@ from qcompare.errors import InvalidStudy, NotFound, unknown
 from qcompare.store.folders import JobFolder
 from qcompare.store.queue import Queue
 from qcompare.store.schema import Database
+from qcompare.store.votes import Votes, remove_votes
 from qcompare.study.messages import message_column
 from qcompare.study.reading import parse_study
 from qcompare.study.recipe import RecipeSpec
@@ -33,7 +34,7 @@ FROM study LEFT JOIN job ON job.study_id = study.id
 """
 
 
-class Store(Queue):
+class Store(Queue, Votes):
     """All studies of one home. Cheap to make; safe to use from several processes and threads at once."""
 
     def __init__(self, home: Path) -> None:
@@ -167,6 +168,7 @@ class Store(Queue):
             for each in ids:
                 db.execute("DELETE FROM job WHERE study_id = ?", (each,))
                 db.execute("DELETE FROM study WHERE id = ?", (each,))
+                remove_votes(db, each)
         for each in ids:
             self.remove_files(each)
 

@@ -30,6 +30,7 @@ PER_JOB = (
     "result/result.json",
     "result/samples.parquet",
     "result/layers.json",
+    "result/next_tokens.json",
     "result/seal.json",
 )
 """What is packed of a job's folder."""

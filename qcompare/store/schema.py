@@ -44,6 +44,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE job ADD COLUMN export TEXT",),
     ("ALTER TABLE job ADD COLUMN spent REAL NOT NULL DEFAULT 0", "ALTER TABLE study ADD COLUMN asked_of TEXT"),
     ("ALTER TABLE study ADD COLUMN owner TEXT",),
+    (
+        "CREATE TABLE vote (studies TEXT NOT NULL, prompt TEXT NOT NULL, voter TEXT NOT NULL, chosen TEXT NOT NULL,"
+        " shown TEXT NOT NULL, time REAL NOT NULL, PRIMARY KEY (studies, prompt, voter))",
+    ),
 )
 """Statements that lead from one version of the index to the next; its `user_version` counts those done."""
 

@@ -51,6 +51,12 @@ class Sample:
     """Of a written answer, lm-eval's `flexible-extract`."""
 
     @property
+    def choice(self) -> int | None:
+        """The option that the model found likeliest, as `acc` counts it; None where there are not several."""
+        values = self.loglikelihoods
+        return values.index(max(values)) if len(values) > 1 else None
+
+    @property
     def key(self) -> tuple[str, int]:
         """Tells it from all other questions of a study."""
         return self.task, self.doc_id
@@ -86,6 +92,16 @@ class Samples:
     def prompt_hash(self) -> "pd.Series[str]":
         """Digest of the prompt by (task, doc_id)."""
         return self._frame["prompt_hash"]
+
+    @cached_property
+    def choice(self) -> "pd.Series[float]":
+        """The option chosen by (task, doc_id), by its number; of questions without several options, `acc`."""
+        import numpy as np
+        import pandas as pd
+
+        pairs = zip(self._frame["loglikelihoods"], self.acc, strict=True)
+        answers = [float(np.argmax(values)) if len(values) > 1 else acc for values, acc in pairs]
+        return pd.Series(answers, self.index)
 
     @cached_property
     def text(self) -> "pd.Series[str]":

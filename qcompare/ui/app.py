@@ -1,6 +1,7 @@
 """The page: header, tabs, and what keeps them current."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -50,7 +51,7 @@ def _build(settings: Settings, store: Store, role: Role) -> SpeakingBlocks:
             context = TabContext(app, tabs, settings, store, study_id, job_id, acted)
             for name, tab in TABS.items():
                 with gr.Tab(gettext(tab.title), id=name) as opened:
-                    panels += tab.build(context)
+                    panels += [replace(panel, group=panel.group or name) for panel in tab.build(context)]
                 opened.select(None, None, None, js=f"() => window.qcompare.note('tab', '{name}')", **QUIET)
         _live(context, [panel for panel in panels if panel.live])
         _when_changed(context, [panel for panel in panels if not panel.live])
@@ -75,6 +76,7 @@ def _when_changed(context: TabContext, panels: Sequence[Panel]) -> None:
     """Keep panels current that seldom change.
 
     The clock only asks whether: Gradio takes a millisecond for every output of a handler, also for a skipped one.
+    Then each group is brought up to date by a handler of its own, so that what is quick does not wait for figures.
     """
     stamp = gr.Textbox(visible=False)
 
@@ -85,7 +87,8 @@ def _when_changed(context: TabContext, panels: Sequence[Panel]) -> None:
 
     events = [gr.Timer(LOOK_SECONDS).tick, context.study_id.change, context.acted.change]
     gr.on(events, look, [context.study_id, context.job_id, stamp], stamp, **QUIET)
-    stamp.change(*_refresher(context, panels), **QUIET)
+    for group in dict.fromkeys(panel.group for panel in panels):
+        stamp.change(*_refresher(context, [panel for panel in panels if panel.group == group]), **QUIET)
 
 
 def _refresher(context: TabContext, panels: Sequence[Panel]) -> Handler:

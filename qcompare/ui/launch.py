@@ -30,7 +30,10 @@ from qcompare.ui.server.tools import make_tools
 from qcompare.ui.shared import SharedStore
 from qcompare.ui.theme import ASSETS, make_theme, read_asset
 
-OWN_SCRIPTS = ("page.js", "log.js", "blind.js", "path.js", "tour.js", "explorer.js", "present.js", "share_card.js")
+OWN_SCRIPTS = (
+    *("page.js", "log.js", "blind.js", "table.js", "path.js", "tour.js", "explorer.js", "present.js"),
+    *("share_card.js", "busy.js"),
+)
 QUEUE_SECONDS = 0.05
 """Between two looks of gradio's queue for a new event: short for a person, long for a processor."""
 

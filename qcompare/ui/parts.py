@@ -52,6 +52,8 @@ class Panel:
     """Changes whenever what is shown would change."""
     show: Callable[[PageState], Sequence[Any]]
     """New values of the outputs."""
+    group: str = ""
+    """Panels of one group are brought up to date together, groups side by side; empty: that of the panel's tab."""
     live: bool = False
     """Changes all the time while jobs run; the others are looked at only when something in the store has changed."""
 
@@ -128,6 +130,19 @@ def job_states(state: PageState) -> Hashable:
 def answer_states(state: PageState) -> Hashable:
     """As `job_states`; changes also with the margin, on which the answer depends."""
     return job_states(state), tuple(state.store.study(study_id).spec.margin for study_id in state.study_ids)
+
+
+def shown_version(state: PageState) -> Hashable:
+    """Changes with whatever a visitor may see of the studies' results and answers, and with the language."""
+    view = state.store.view() if isinstance(state.store, SharedStore) else ()
+    asked = tuple(
+        job.id
+        for study_id in state.study_ids
+        for study in state.store.asked_of(study_id)
+        for job in state.store.jobs(study.id)
+        if job.status.ended
+    )
+    return language(), view, state.store.home, answer_states(state), asked
 
 
 def markup(html: str = "", **options: Any) -> gr.HTML:

@@ -17,6 +17,7 @@ from typing import Any
 
 from qcompare.compare.answers import read_all_answers
 from qcompare.compare.asked import with_asked
+from qcompare.compare.next_tokens import read_next_tokens
 from qcompare.compare.selection import read_selection
 from qcompare.compare.table import compare
 from qcompare.errors import InvalidStudy, QCompareError
@@ -122,7 +123,8 @@ def _pages(store: Store, study: StudyRecord) -> dict[str, Any]:
         explorer = f"<p>{escape(str(error))}</p>"
     lost = [(each.title, each.html) for each in lost_questions(store, comparison)]
     shown = figures(store, comparison, selection)
-    prompts = side_by_side(with_asked(store, selection, public=True))
+    answered = with_asked(store, selection, public=True)
+    prompts = side_by_side(answered, read_next_tokens(store, answered))
     framed = [fragment("figure", figure=figure, number=number) for number, figure in enumerate(shown)]
     return {
         "id": study.id,

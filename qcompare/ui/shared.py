@@ -26,20 +26,30 @@ class Memory:
     def __init__(self, size: int) -> None:
         self._size = size
         self._answers: OrderedDict[Hashable, object] = OrderedDict()
+        self._sought: dict[Hashable, Lock] = {}
         self._lock = Lock()
 
     def answer(self, key: Hashable, find: Callable[[], T]) -> T:
-        """The remembered answer, or a found one, which is remembered."""
+        """The remembered answer, or a found one, which is remembered; who asks meanwhile waits for that."""
         with self._lock:
             if key in self._answers:
                 self._answers.move_to_end(key)
                 return cast(T, self._answers[key])
-        found = find()
-        with self._lock:
-            self._answers[key] = found
-            while len(self._answers) > self._size:
-                self._answers.popitem(last=False)
-        return found
+            sought = self._sought.setdefault(key, Lock())
+        with sought:
+            with self._lock:
+                if key in self._answers:
+                    return cast(T, self._answers[key])
+            try:
+                found = find()
+                with self._lock:
+                    self._answers[key] = found
+                    while len(self._answers) > self._size:
+                        self._answers.popitem(last=False)
+                return found
+            finally:
+                with self._lock:
+                    self._sought.pop(key, None)
 
 
 class SharedStore(Store):

@@ -4,6 +4,7 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ from qcompare.compare.table import read_comparison
 from qcompare.errors import QCompareError
 from qcompare.present.html import questions_html
 from qcompare.store import Store
-from qcompare.study.samples import read_samples, write_samples
+from qcompare.study.samples import Sample, read_samples, write_samples
 from qcompare.study.spec import Study
-from tests.synthetic import finished_study, sample
+from tests.synthetic import Answered, add_study, answered, few, finish_job, finished_study, sample
 
 
 def job(home: Path, recipe: str = "uniform") -> tuple[Store, str]:
@@ -119,3 +120,41 @@ def test_filtering_a_full_task_takes_under_a_third_of_a_second(home: Path) -> No
     found = read_questions(store, job_id, "mmlu", Change.BOTH, "ANATOMY")
     assert time.process_time() - start < 0.3
     assert found.found == int(right.sum())
+
+
+def test_only_questions_where_recipes_disagree_are_shown(home: Path) -> None:
+    store = Store(home)
+    study = add_study(store, Study(tasks=("piqa", "lambada_openai", "gsm8k"), recipes=("bf16", "uniform", "head")))
+    choices = {"bf16": (0, 0, 1), "uniform": (0, 1, 1), "head": (0, 2, 2)}
+
+    def options(recipe: str) -> list[Sample]:
+        picks = (tuple(-1.0 if n == pick else -2.0 for n in range(4)) for pick in choices[recipe])
+        return [
+            sample(doc_id=n, loglikelihoods=each, acc=float(choices[recipe][n] == 0)) for n, each in enumerate(picks)
+        ]
+
+    def alone(recipe: str, task: str, **changes: Any) -> list[Sample]:
+        right = {"bf16": (1, 0), "uniform": (1, 1), "head": (1, 0)}[recipe]
+        return [
+            sample(study_task=task, task=task, doc_id=n, acc=float(acc), **changes) for n, acc in enumerate(right)
+        ]
+
+    for job in store.jobs(study.id):
+        rows = [
+            *options(job.recipe),
+            *alone(job.recipe, "lambada_openai", options=("x",), loglikelihoods=(-1.0,)),
+            *alone(job.recipe, "gsm8k", options=(), loglikelihoods=(), answer="7"),
+        ]
+        scores = answered(job.recipe, few(study.spec)).scores
+        finish_job(store, study, job.id, Answered(scores, rows, 0.5, 0.1))
+    uniform = f"{study.id}.uniform"
+    found = read_questions(store, uniform, "piqa", disagree=True)
+    assert [question.doc_id for question in found.shown] == [1, 2] and found.found == found.disagreements == 2
+    assert [[option.chosen.index(True) for option in found.shown[0].options if any(option.chosen)]] == [[0, 1, 2]]
+    assert found.shown[1].options[2].loglikelihoods == (-2.0, -2.0, -1.0)
+    assert read_questions(store, uniform, "piqa").disagreements == 2
+    assert read_questions(store, uniform, "piqa", Change.NEITHER, disagree=True).found == 1
+    for task in ("lambada_openai", "gsm8k"):
+        assert [question.doc_id for question in read_questions(store, uniform, task, disagree=True).shown] == [1]
+    html = questions_html(found)
+    assert html.count('aria-label="chosen"') == 6 and "␣option A" in html and "−2.00" in html

@@ -198,6 +198,26 @@ def test_a_blind_vote_hides_names_until_they_are_revealed(app: str, shared_home:
     page.get_by_role("button", name="Reveal names").click()
     expect(names.first).to_be_visible()
     expect(page.locator(".qc-tally")).to_have_text(f"Your votes: {voted} 1.")
+    # the column stays in its place, its choice is marked, and the vote is kept and pooled
+    expect(first).to_have_attribute("data-title", voted or "")
+    expect(first).to_have_attribute("data-voted", "")
+    expect(page.locator("#qc-votes caption")).to_have_text("Blind votes of all voters: 1 vote, 1 voter")
+    assert [vote.chosen for vote in Store(shared_home).votes(study.id)] == [first.get_attribute("data-job")]
+
+
+def test_a_blind_vote_survives_a_reload(app: str, shared_home: Path, open_page: Open) -> None:
+    study = finished_study(shared_home)
+    page = open_page(f"{app}?study={study.id}&tab=generations")
+    page.get_by_role("button", name="Blind vote").click()
+    columns = page.locator(".qc-prompt").first.locator("article")
+    titles = "all => all.map(each => each.dataset.title)"
+    order = columns.evaluate_all(titles)
+    columns.nth(2).get_by_role("button", name="This one is best").click()
+    page.reload()
+    expect(page.locator(".qc-tally")).to_have_text("1 of 2 voted.")
+    assert columns.evaluate_all(titles) == order
+    expect(page.locator(".qc-columns h4 span").first).to_be_hidden()
+    expect(page.locator("#qc-votes caption")).to_be_hidden()
 
 
 def test_a_blind_vote_goes_on_when_another_recipe_finishes(app: str, shared_home: Path, open_page: Open) -> None:

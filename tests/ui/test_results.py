@@ -24,18 +24,18 @@ def visible(values: list[Any]) -> list[bool]:
 
 def test_a_study_of_the_original_alone_draws_no_charts_and_says_the_next_step(home: Path) -> None:
     study = finished_study(home, Study(recipes=("bf16",)))
-    words, _, _, *figures = tab._show(PageState(Store(home), (study.id,), ""))
-    assert "add a recipe in New" in words
-    assert not any(visible(figures))
+    state = PageState(Store(home), (study.id,), "")
+    assert "add a recipe in New" in tab._show(state)[0]
+    assert not any(visible(tab._draw(state)))
 
 
 def test_a_cancelled_study_draws_no_charts_and_says_the_next_step(home: Path) -> None:
     store = Store(home)
     study = add_study(store)
     store.ask_to_stop([job.id for job in store.jobs(study.id)], Status.CANCELLED)
-    words, _, _, *figures = tab._show(PageState(store, (study.id,), ""))
-    assert "Progress says why, and can resume it" in words
-    assert not any(visible(figures))
+    state = PageState(store, (study.id,), "")
+    assert "Progress says why, and can resume it" in tab._show(state)[0]
+    assert not any(visible(tab._draw(state)))
 
 
 def test_the_recipe_to_ship_is_preselected_for_export(home: Path) -> None:

@@ -24,7 +24,9 @@ from qcompare.errors import JobError
 from qcompare.evaluate.benchmarks import Options, Unanswerable, default_add_bos_token
 from qcompare.evaluate.endpoint.client import Client, Refused
 from qcompare.evaluate.generate import encode_prompt
+from qcompare.evaluate.next_tokens import server_tokens
 from qcompare.store.cache import Rows
+from qcompare.study.next_tokens import TOP, AnswerTokens
 from qcompare.study.prompts import Prompt, so_far
 from qcompare.study.result import Generation
 from qcompare.words import Message
@@ -54,6 +56,8 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
     """The server puts a BOS token before prompts that are sent as text."""
     drops_first: int = 0
     """Tokens at the beginning of a prompt that the server leaves out of its list."""
+    _gives_top: bool | None = None
+    """It takes requests for log-probabilities of what it writes; None: not tried yet."""
     _neutral: Mapping[str, float] = MappingProxyType({})
     _done = _total = 0
 
@@ -345,9 +349,16 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
         return text
 
     def answer(
-        self, prompts: Sequence[Prompt], max_new_tokens: int, report: Report = lambda done, total: None
+        self,
+        prompts: Sequence[Prompt],
+        max_new_tokens: int,
+        report: Report = lambda done, total: None,
+        note: Callable[[AnswerTokens], None] = lambda tokens: None,
     ) -> list[Generation]:
         """Answer each prompt greedily, as `evaluate.generate` does: by the study's chat template, turn by turn.
+
+        Args:
+            note: told the tokens of each answer whose log-probabilities the server gives.
 
         Returns:
             The answers in the order of the prompts, and of the turns of each.
@@ -355,21 +366,40 @@ class EndpointLM(LocalCompletionsAPI):  # type: ignore[misc]
         found: list[Generation] = []
         total = sum(len(so_far(prompt)) for prompt in prompts)
         for conversation in self._pool.map(lambda prompt: self._converse(prompt, max_new_tokens), prompts):
-            found += conversation
+            for answer, tokens in conversation:
+                found.append(answer)
+                if tokens:
+                    note(tokens)
             report(len(found), total)
         return found
 
-    def _converse(self, prompt: Prompt, max_new_tokens: int) -> list[Generation]:
-        given: list[Generation] = []
+    def _converse(self, prompt: Prompt, max_new_tokens: int) -> list[tuple[Generation, AnswerTokens | None]]:
+        given: list[tuple[Generation, AnswerTokens | None]] = []
         for asked in so_far(prompt):
-            tokens = encode_prompt(self.tokenizer, asked, [answer.text for answer in given])
+            tokens = encode_prompt(self.tokenizer, asked, [answer.text for answer, _ in given])
             began = time.perf_counter()
-            answer = self.client.complete(self.payload(tokens, {"max_tokens": max_new_tokens}))
+            answer = self._write(tokens, max_new_tokens)
             seconds, text = time.perf_counter() - began, self._text(answer)
             written = (answer.get("usage") or {}).get("completion_tokens")
             count = written if isinstance(written, int) else len(self.tokenizer(text)["input_ids"])
-            given.append(Generation(prompt=asked, text=text, tokens=count, seconds=seconds))
+            found = server_tokens(asked, text, answer["choices"][0].get("logprobs"))
+            given.append((Generation(prompt=asked, text=text, tokens=count, seconds=seconds), found))
         return given
+
+    def _write(self, tokens: list[int], max_new_tokens: int) -> dict[str, Any]:
+        """The answer to a prompt, with log-probabilities where the server gives them."""
+        plain = self.payload(tokens, {"max_tokens": max_new_tokens})
+        if self._gives_top is not False:
+            try:
+                answer = self.client.complete(plain | {"logprobs": TOP})
+                self._gives_top = True
+                return answer
+            except Refused:
+                if self._gives_top:
+                    raise
+        answer = self.client.complete(plain)
+        self._gives_top = False
+        return answer
 
 
 def _logprobs(answer: dict[str, Any], name: str) -> list[Any]:

@@ -95,10 +95,10 @@ class PackedLM(BatchedLM):
         """Requests and their answers, one by one as they end; in padded batches what is not simply greedy."""
         ours = [one for one in waiting if self._is_simply_greedy(one)]
         prompts = [self._prompt(one) for one in ours]
-        for number, tokens in answer_greedily(
+        for number, written in answer_greedily(
             self.model, prompts, self.batch_size, self.budget, self.workers, self._report_steps, self._set_batch_size
         ):
-            text = postprocess_generated_text(self.tok_decode(tokens), self._stops(ours[number]), None)
+            text = postprocess_generated_text(self.tok_decode(written.tokens), self._stops(ours[number]), None)
             self.cache_hook.add_partial("generate_until", ours[number].instance.args, text)
             yield [ours[number]], [text]
         yield from super()._answers([one for one in waiting if one not in ours])

@@ -4,6 +4,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from qcompare.compare.asked import with_asked
+from qcompare.compare.next_tokens import read_next_tokens
 from qcompare.compare.selection import read_selection
 from qcompare.errors import QCompareError
 from qcompare.present.job_progress import overview, read_job_progress
@@ -11,6 +12,7 @@ from qcompare.present.side_by_side import side_by_side
 from qcompare.study.prompts import turns
 from qcompare.study.records import Status, StudyRecord
 from qcompare.ui.generations.own_prompt import build_own_prompt
+from qcompare.ui.generations.votes import build_votes
 from qcompare.ui.pages import empty, opening, page
 from qcompare.ui.parts import PageState, Panel, job_states, markup, nothing_open
 from qcompare.ui.tabs import Tab, TabContext
@@ -20,8 +22,9 @@ from qcompare.words import gettext, gettext_noop, translate
 def build_generations(context: TabContext) -> list[Panel]:
     """Lay out the tab in the current page."""
     own = build_own_prompt(context)
-    answers = markup(opening(), elem_id="qc-generations")
-    return [own, Panel("generations", [answers], _token, _show)]
+    votes = build_votes(context)
+    answers = markup(opening(), elem_id="qc-generations", js_on_load="window.qcompare.blind.watch(element);")
+    return [own, votes, Panel("generations", [answers], _token, _show)]
 
 
 TAB = Tab(gettext_noop("Generations"), build_generations)
@@ -54,4 +57,5 @@ def _show(state: PageState) -> list[Any]:
         for study in _asked(state)
         if study.status is not Status.SUCCESS
     ]
-    return [page("generations", prompts=side_by_side(selection), waiting=waiting)]
+    prompts = side_by_side(selection, read_next_tokens(state.store, selection))
+    return [page("generations", prompts=prompts, waiting=waiting)]

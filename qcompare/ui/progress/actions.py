@@ -11,10 +11,10 @@ from qcompare.jobs import control
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Status, StudyRecord
-from qcompare.ui.parts import warn
+from qcompare.ui.parts import QUIET, WITH_MESSAGES, warn
 from qcompare.ui.server.roles import Right, may, require
 from qcompare.ui.tabs import TabContext
-from qcompare.words import gettext, translate
+from qcompare.words import gettext, gettext_noop, translate
 
 ACTS: dict[str, tuple[Callable[[str, Settings], Sequence[Job]], Right]] = {
     "cancel": (control.cancel, Right.CANCEL),
@@ -24,9 +24,21 @@ ACTS: dict[str, tuple[Callable[[str, Settings], Sequence[Job]], Right]] = {
     "first": (control.run_first, Right.LAUNCH),
     "last": (control.run_last, Right.LAUNCH),
 }
+BUSY = {
+    "cancel": gettext_noop("Cancelling…"),
+    "pause": gettext_noop("Pausing…"),
+    "resume": gettext_noop("Resuming…"),
+    "retry": gettext_noop("Queueing…"),
+    "first": gettext_noop("Moving…"),
+    "last": gettext_noop("Moving…"),
+}
 PRESSES = """
+window.qcompare.busy.watch(element);
 window.qcompare.presses(element, '[data-job], [data-act]', (pressed) => {
-  if (pressed.act) trigger('act', {act: pressed.act, name: pressed.name});
+  if (pressed.act) {
+    window.qcompare.busy.begin(element, pressed);
+    trigger('act', {act: pressed.act, name: pressed.name});
+  }
   else trigger('pick', {job: pressed.job});
 });
 """
@@ -44,6 +56,11 @@ class Action:
     words: str
     label: str
     """For screen readers: with what it is about."""
+
+    @property
+    def busy(self) -> str:
+        """What stands on it from the press until the outcome is there."""
+        return gettext(BUSY[self.act])
 
     @property
     def allowed(self) -> bool:
@@ -103,6 +120,12 @@ def performer(context: TabContext) -> Callable[[gr.EventData], str]:
         return str(time.time())
 
     return perform
+
+
+def connect(rows: gr.HTML, context: TabContext) -> None:
+    """Let the buttons in a list act; the page is told when an act is done."""
+    acted = rows.act(performer(context), None, context.acted, **WITH_MESSAGES)
+    acted.then(None, None, None, js="() => window.qcompare.busy.done()", **QUIET)
 
 
 def _perform(act: str, name: str, store: Store, settings: Settings) -> Sequence[Job]:

@@ -6,8 +6,8 @@ from typing import Any
 
 from qcompare.present.queue import SHOWN, Queued, read_queue
 from qcompare.ui.pages import page
-from qcompare.ui.parts import WITH_MESSAGES, PageState, Panel, markup
-from qcompare.ui.progress.actions import PRESSES, Action, performer, study_actions
+from qcompare.ui.parts import PageState, Panel, markup
+from qcompare.ui.progress.actions import PRESSES, Action, connect, study_actions
 from qcompare.ui.tabs import TabContext
 from qcompare.words import gettext
 
@@ -15,7 +15,7 @@ from qcompare.words import gettext
 def build_queue(context: TabContext) -> Panel:
     """Lay out the list in the current page."""
     rows = markup(elem_id="qc-queue", js_on_load=PRESSES)
-    rows.act(performer(context), None, context.acted, **WITH_MESSAGES)
+    connect(rows, context)
     return Panel("queue", [rows], _token, _show)
 
 

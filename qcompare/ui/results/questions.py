@@ -53,25 +53,26 @@ def build_questions(store: Store, table: gr.HTML, study_id: gr.Textbox) -> None:
                 scale=1,
                 min_width=200,
             )
+            apart = gr.Checkbox(False, label=gettext("Only where recipes disagree"), scale=0, min_width=280,
+                                elem_id="qc-disagree")  # fmt: skip
         listed = markup(elem_id="qc-question-list")
         more = gr.Button(gettext("Show more"), visible=False, size="sm")
-    outputs = [cell, heading, kind, listed, more]
+    outputs = [cell, heading, kind, apart, listed, more]
+    filters = [kind, search, apart]
 
-    def show(chosen: Cell | None, kind: str, search: str) -> list[Any]:
-        return _shown(store, chosen, kind, search)
+    def pick(event: gr.EventData, among: str, *asked: Any) -> list[Any]:
+        cell = Cell(str(event.job), str(event.task), parse_ids(among), str(event.question))
+        return _shown(store, cell, *asked)
 
-    def pick(event: gr.EventData, kind: str, search: str, among: str) -> list[Any]:
-        return show(Cell(str(event.job), str(event.task), parse_ids(among), str(event.question)), kind, search)
+    def widen(chosen: Cell | None, *asked: Any) -> list[Any]:
+        return _shown(store, chosen and replace(chosen, limit=chosen.limit + PAGE), *asked)
 
-    def widen(chosen: Cell | None, kind: str, search: str) -> list[Any]:
-        return show(chosen and replace(chosen, limit=chosen.limit + PAGE), kind, search)
+    def again(chosen: Cell | None, *asked: Any) -> list[Any]:
+        return _shown(store, chosen and replace(chosen, limit=PAGE), *asked)
 
-    def again(chosen: Cell | None, kind: str, search: str) -> list[Any]:
-        return show(chosen and replace(chosen, limit=PAGE), kind, search)
-
-    table.pick(pick, [kind, search, study_id], outputs, **QUIET)
-    gr.on([kind.input, search.input], again, [cell, kind, search], outputs, trigger_mode="always_last", **QUIET)
-    more.click(widen, [cell, kind, search], outputs, **QUIET)
+    table.pick(pick, [study_id, *filters], outputs, **QUIET)
+    gr.on([each.input for each in filters], again, [cell, *filters], outputs, trigger_mode="always_last", **QUIET)
+    more.click(widen, [cell, *filters], outputs, **QUIET)
 
 
 def _choices(counts: Mapping[Change, int], by_score: bool = False) -> list[tuple[str, str]]:
@@ -83,18 +84,19 @@ def _choices(counts: Mapping[Change, int], by_score: bool = False) -> list[tuple
     ]
 
 
-def _shown(store: Store, cell: Cell | None, kind: str, search: str) -> list[Any]:
+def _shown(store: Store, cell: Cell | None, kind: str, search: str, apart: bool) -> list[Any]:
     if cell is None:
-        return [gr.skip()] * 5
+        return [gr.skip()] * 6
     try:
         found = read_questions(
             store, cell.job_id, cell.task, Change(kind) if kind else None, search or "", cell.limit, cell.among,
-            cell.question,
+            cell.question, apart,
         )  # fmt: skip
     except QCompareError as error:
         return [
             cell,
             "",
+            gr.skip(),
             gr.skip(),
             f'<p class="qc-error" role="alert">{escape(translate(error.message))}</p>',
             gr.update(visible=False),
@@ -104,6 +106,9 @@ def _shown(store: Store, cell: Cell | None, kind: str, search: str) -> list[Any]
         cell,
         f"<h3>{escape(heading)}</h3>" + (page("all_questions") if cell.question else ""),
         gr.update(choices=_choices(found.counts, found.by_score)),
+        gr.update(
+            label=gettext("Only where recipes disagree ({n})", n=found.disagreements), visible=not found.by_score
+        ),
         questions_html(found),
         gr.update(visible=len(found.shown) < found.found),
     ]

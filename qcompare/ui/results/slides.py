@@ -8,8 +8,8 @@ from qcompare.errors import NotFound, QCompareError
 from qcompare.present.slides import slides
 from qcompare.store import Store
 from qcompare.study.ids import parse_ids
-from qcompare.ui.parts import DRAWN, PageState, answer_states, comparison_of
-from qcompare.words import language, translate
+from qcompare.ui.parts import DRAWN, PageState, comparison_of, shown_version
+from qcompare.words import translate
 
 THEMES = ("light", "dark")
 
@@ -33,7 +33,4 @@ def slides_routes(store: Store) -> list[Route]:
 
 def _slides(state: PageState, theme: str) -> str:
     comparison = comparison_of(state)
-    asked = tuple(job.id for study_id in state.study_ids for study in state.store.asked_of(study_id)
-                  for job in state.store.jobs(study.id) if job.status.ended)  # fmt: skip
-    key = ("slides", language(), theme, state.store.home, answer_states(state), asked)
-    return DRAWN.answer(key, lambda: slides(state.store, comparison, theme))
+    return DRAWN.answer(("slides", theme, shown_version(state)), lambda: slides(state.store, comparison, theme))

@@ -31,15 +31,16 @@ def build_results(context: TabContext) -> list[Panel]:
     words = markup(opening(), elem_id="qc-verdict")
     more = build_more(context)
     take_away = build_take_away(store, study_id)
-    table = markup(elem_id="qc-table", js_on_load=PRESSES)
+    table = markup(elem_id="qc-table", js_on_load=PRESSES + "window.qcompare.table.watch(element);")
     build_questions(store, table, study_id)
     figures: list[gr.blocks.Block] = []
     with gr.Row(elem_id="qc-plots", elem_classes="qc-figures"):
         for kind in KINDS:
             figures += _figure(kind.title, min_width=440)
     figures += _figure(MAP_TITLE)
-    shown = Panel("results", [words, take_away, table, *figures], answer_states, _show)
-    return [shown, more, build_export(context.settings, store)]
+    shown = Panel("results", [words, take_away, table], answer_states, _show)
+    drawn = Panel("figures", figures, answer_states, _draw, group="figures")
+    return [shown, more, build_export(context.settings, store), drawn]
 
 
 TAB = Tab(gettext_noop("Results"), build_results)
@@ -55,25 +56,26 @@ def _figure(title: str, min_width: int = 320) -> list[gr.blocks.Block]:
 
 
 def _show(state: PageState) -> list[Any]:
-    if not state.study_ids:
-        return _nothing(nothing_open(state))
-    try:
-        selection, comparison = read_selection(state.store, state.study_ids), comparison_of(state)
-    except QCompareError as error:
-        return _nothing(empty(translate(error.message)))
-    shown = gr.update(visible=bool(selection.results))
-    return [
-        headline_html(comparison),
-        shown,
-        table_html(comparison),
-        *_figures(comparison),
-        *_layers(state.store, selection),
-    ]
-
-
-def _nothing(said: str) -> list[Any]:
     hidden = gr.update(visible=False)
-    return [said, hidden, "", *[hidden, None, ""] * (len(KINDS) + 1)]
+    if not state.study_ids:
+        return [nothing_open(state), hidden, ""]
+    try:
+        comparison = comparison_of(state)
+    except QCompareError as error:
+        return [empty(translate(error.message)), hidden, ""]
+    measured = any(row.environment is not None for row in comparison.rows)
+    return [headline_html(comparison), gr.update(visible=measured), table_html(comparison)]
+
+
+def _draw(state: PageState) -> list[Any]:
+    """The figures, which take longer than the words and the table."""
+    try:
+        if state.study_ids:
+            selection = read_selection(state.store, state.study_ids)
+            return [*_figures(comparison_of(state)), *_layers(state.store, selection)]
+    except QCompareError:
+        pass  # the words say why there is nothing
+    return [gr.update(visible=False), None, ""] * (len(KINDS) + 1)
 
 
 def _figures(comparison: Comparison) -> list[Any]:

@@ -6,19 +6,24 @@ from dataclasses import asdict
 
 import gradio as gr
 
-from qcompare.compare.table import read_comparison
 from qcompare.errors import NotFound
 from qcompare.present.answer import answer
 from qcompare.present.share_card import share_card
 from qcompare.present.take_away import FILES
 from qcompare.store import Store
 from qcompare.study.ids import parse_ids
-from qcompare.ui.parts import markup
+from qcompare.ui.parts import PageState, comparison_of, markup, shown_version
+from qcompare.ui.shared import Memory
 from qcompare.ui.texts import PRODUCT
 from qcompare.words import gettext
 
-SAVE, COPY = "(file) => window.qcompare.save(file)", "(text) => window.qcompare.copy(text)"
-DRAW = "(card) => window.qcompare.shareCard(card)"
+SAVE, COPY, DRAW = (
+    f"(made) => {{ window.qcompare.handedOver(); return window.qcompare.{act}(made); }}"
+    for act in ("save", "copy", "shareCard")
+)
+
+MADE = Memory(4)
+"""The newest files, of a few megabytes each."""
 
 
 def build_take_away(store: Store, study_id: gr.Textbox) -> gr.Row:
@@ -54,7 +59,9 @@ def _file(store: Store, study_id: str, format: str) -> str:
     """A file as JSON: name, media type, content in base 64. Empty when the study is gone."""
     kind = FILES[format]
     try:
-        content = kind.make(store, parse_ids(study_id))
+        state = PageState(store, parse_ids(study_id), "")
+        key = (format, shown_version(state))
+        content = MADE.answer(key, lambda: kind.make(store, state.study_ids))
     except NotFound:
         return ""
     coded = base64.b64encode(content).decode()
@@ -63,7 +70,7 @@ def _file(store: Store, study_id: str, format: str) -> str:
 
 def _sentence(store: Store, study_id: str) -> str:
     try:
-        return answer(read_comparison(store, parse_ids(study_id))).plain.text
+        return answer(comparison_of(PageState(store, parse_ids(study_id), ""))).plain.text
     except NotFound:
         return ""
 
@@ -71,7 +78,7 @@ def _sentence(store: Store, study_id: str) -> str:
 def _card(store: Store, study_id: str) -> str:
     """What `share_card.js` draws, as JSON. Empty when the study is gone."""
     try:
-        card = share_card(read_comparison(store, parse_ids(study_id)))
+        card = share_card(comparison_of(PageState(store, parse_ids(study_id), "")))
     except NotFound:
         return ""
     return json.dumps({"name": f"qcompare-{study_id}.png", "product": PRODUCT, **asdict(card)})

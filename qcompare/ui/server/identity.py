@@ -136,14 +136,14 @@ class Identity:
         user: User | None = users.get(name) or users.get(ANYBODY)
         if user is None:
             return None
-        rights = user.may & ALL_RIGHTS
+        rights = (user.may & ALL_RIGHTS) | {Right.VOTE}
         limited = self.role is Role.EXHIBITION and Right.LAUNCH not in rights
         if Right.LAUNCH in rights or limited:
             rights |= {Right.ASK}
         return Visitor(f"user {name}", name, frozenset(rights), self.settings.home, address, limited)
 
     def _anonymous(self, key: str, address: str) -> Visitor:
-        rights = frozenset({Right.ASK}) if self.role is Role.EXHIBITION else frozenset[Right]()
+        rights = frozenset({Right.ASK, Right.VOTE}) if self.role is Role.EXHIBITION else frozenset[Right]()
         return Visitor(visitor_key(key), "", rights, self.settings.home, address, True)
 
 

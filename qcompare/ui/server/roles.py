@@ -2,7 +2,8 @@
 
 - `local`: reached from this machine only; everybody may do everything.
 - `team`: visitors log in; the users file says who may launch, cancel, delete and export. Everybody may read.
-- `exhibition`: everybody may read, and ask prompts within limits; named users may do more, as in a team.
+- `exhibition`: everybody may read, vote on answers, and ask prompts within limits; named users may do more, as in a
+  team.
 
 Nothing on the server pushes to a hub: that is left to the command line.
 """
@@ -39,6 +40,8 @@ class Right(StrEnum):
 
     ASK = "ask"
     """One's own prompt on recipes that are measured already."""
+    VOTE = "vote"
+    """A blind vote on answers; whoever may read has it, and it opens nothing else."""
     LAUNCH = "launch"
     """Start, resume and order studies; name and tag them; import and upload files."""
     CANCEL = "cancel"
@@ -52,6 +55,7 @@ class Right(StrEnum):
 ALL_RIGHTS = frozenset(Right)
 RIGHT_WORDS: dict[Right, str] = {
     Right.ASK: gettext_noop("ask prompts"),
+    Right.VOTE: gettext_noop("vote on answers"),
     Right.LAUNCH: gettext_noop("start or change studies"),
     Right.CANCEL: gettext_noop("cancel or pause"),
     Right.DELETE: gettext_noop("delete"),

@@ -131,11 +131,12 @@ class Server:
             values, tops = values[: self.behaviour.shift], tops[: self.behaviour.shift]
         values += [-1.0] * max(0, self.behaviour.shift)
         tops += [{"x": -1.0}] * max(0, self.behaviour.shift)
-        return {"token_logprobs": values, "top_logprobs": tops, "tokens": self.tokenizer.convert_ids_to_tokens(ids)}
+        texts = [self.tokenizer.decode([each]) for each in ids]
+        return {"token_logprobs": values, "top_logprobs": tops, "tokens": texts}
 
     def top(self, row: Any) -> dict[str, float]:
-        best = int(row.argmax())
-        return {self.tokenizer.convert_ids_to_tokens(best): float(row[best])}
+        best = row.topk(5).indices.flip(0).tolist()  # the likeliest last: it keeps its name
+        return {self.tokenizer.decode([each]): float(row[each]) for each in best}
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from qcompare.evaluate.generate import generate
 from qcompare.evaluate.scoring.endpoint import EndpointLM
 from qcompare.models.sources import fetch, load
 from qcompare.settings import Settings
+from qcompare.study.next_tokens import AnswerTokens
 from qcompare.study.result import SERVER_BATCHES
 from tests.evaluate.endpoint.completions_server import NAME, Server
 
@@ -236,3 +237,22 @@ def test_a_chat_template_is_the_study_s_and_thoughts_are_cut_off(connect: Connec
     (whole,) = connect().generate_until(asked)
     cut = connect(options={"think_end_token": whole[2]}, kept=Path(lm._kept.path).with_name("other.sqlite"))
     assert cut.generate_until(asked) == [whole.split(whole[2])[-1].lstrip()]
+
+
+def test_answers_bring_their_candidates_where_the_server_gives_them(
+    connect: Connect, server: Server, loaded: tuple[Any, Any]
+) -> None:
+    prompts = [f"{word} {n}." for n in range(4) for word in ("Name", "City", "The")]
+    direct: list[AnswerTokens] = []
+    served: list[AnswerTokens] = []
+    generate(*loaded, prompts, 2, note=direct.append)
+    connect().answer(prompts, 2, note=served.append)
+    ours = {answer.prompt: answer.tokens for answer in direct}
+    assert served  # but not those with half a letter
+    for answer in served:
+        for theirs, token in zip(answer.tokens, ours[answer.prompt], strict=False):
+            assert (theirs.at, theirs.candidates[0].text) == (token.at, token.candidates[0].text)
+            assert theirs.candidates[0].logprob == pytest.approx(token.candidates[0].logprob, abs=1e-4)
+            assert len(theirs.candidates) > 1
+    server.behaviour.logprobs = False
+    assert connect().answer(prompts[:1], 2, note=lambda tokens: pytest.fail(repr(tokens)))

@@ -67,7 +67,7 @@ def test_visitors_start_cancel_delete_and_write_nothing(served: Served) -> None:
     refused = 0
     for each in served.blocks.fns.values():
         right = getattr(each.fn, "right", None)
-        if right in (None, Right.ASK):
+        if right in (None, Right.ASK, Right.VOTE):
             continue
         body = {"fn_index": each._id, "data": [public(served).id] * len(each.inputs), "session_hash": "s"}
         answer = client.post("/gradio_api/run/predict", json=body)
@@ -77,6 +77,29 @@ def test_visitors_start_cancel_delete_and_write_nothing(served: Served) -> None:
     for act in ("cancel", "pause", "resume", "retry", "first", "last"):
         served.press(client, "performer", event={"act": act, "name": public(served).id})
     assert {(study.id, study.name, study.status) for study in Store(served.settings.home).studies()} == before
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_visitors_votes_count_once_each_and_only_on_what_they_see(served: Served) -> None:
+    study, store = public(served), Store(served.settings.home)
+    jobs = [job.id for job in store.jobs(study.id)]
+
+    def cast(client: TestClient, **changes: Any) -> str:
+        event = {"prompt": '"Hello"', "chosen": jobs[1], "shown": jobs, "browser": "of-my-choice-1"} | changes
+        answer = served.press(client, "build_votes.<locals>.vote", study.id, event=event)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["data"][0])
+
+    ann, ben = visitor_client(served), visitor_client(served)
+    cast(ann)
+    cast(ann, chosen=jobs[0], browser="of-my-choice-2")  # the cookie tells voters apart, not what a browser says
+    assert "2 votes, 2 voters" in cast(ben)
+    before = store.votes(study.id)
+    assert [vote.chosen for vote in before] == [jobs[0], jobs[1]]
+    for changes in ({"prompt": '"Why?"'}, {"chosen": "x.bf16"}, {"shown": jobs[:1]}, {"shown": 7}, {"prompt": None}):
+        cast(ben, **changes)
+    served.press(ann, "build_votes.<locals>.vote", "nonsense", event={"prompt": '"Hello"', "chosen": jobs[0]})
+    assert store.votes(study.id) == before
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from tests.ui.server.conftest import PASSWORD, Served
 
 HANDLERS = {
     "build_own_prompt.<locals>.start": Right.ASK,
+    "build_votes.<locals>.vote": Right.VOTE,
     "_starter.<locals>.start": Right.LAUNCH,
     "_starter.<locals>.begin": Right.EXPORT,
     "build_new.<locals>.<lambda>": Right.LAUNCH,
