@@ -6,7 +6,7 @@ from qcompare.errors import QCompareError
 from qcompare.present.caveats import RECORDED
 from qcompare.store import Store
 from qcompare.store.packing import unpack
-from qcompare.ui.theme import ASSETS
+from qcompare.ui.assets import ASSETS
 
 RECORDING = ASSETS / "recording" / "demo.qcompare.zip"
 """Made by `scripts/record_demo.py`."""

@@ -69,6 +69,7 @@ def _app(home: Path, recording: bool) -> Iterator[str]:
         "QCOMPARE_HOME": str(home),
         "QCOMPARE_PORT": str(port),
         "QCOMPARE_OFFLINE": "true",
+        "QCOMPARE_BROWSER": "false",
         "QCOMPARE_RECORDING": str(recording),
     }
     log = home / "app.log"
