@@ -61,10 +61,11 @@ def app(shared_home: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _app(home: Path, recording: bool) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def _app(home: Path, recording: bool, port: int = 0) -> Iterator[str]:
+    if not port:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
     environment = os.environ | {
         "QCOMPARE_HOME": str(home),
         "QCOMPARE_PORT": str(port),

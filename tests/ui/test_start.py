@@ -212,7 +212,7 @@ def test_a_holder_of_the_home_that_does_not_answer_is_said(
     settings: Settings, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(start, "START_SECONDS", 0.5)
-    code = "import sys; from filelock import FileLock; FileLock(sys.argv[1]).acquire(); print(flush=True); input()"
+    code = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print(flush=True); input()"
     home.mkdir()
     command = [sys.executable, "-c", code, str(home / "app.lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
