@@ -4,10 +4,10 @@ import sys
 
 from qcompare.errors import QCompareError
 from qcompare.settings import Settings
-from qcompare.ui.launch import launch
+from qcompare.ui.start import start
 
 if __name__ == "__main__":
     try:
-        launch(Settings())
+        start(Settings.read())
     except QCompareError as error:
         sys.exit(f"qcompare: {error}")

@@ -44,8 +44,10 @@ class Settings(BaseSettings):
     """Open a home without any study with a recorded one."""
     host: str = "127.0.0.1"
     """Address on which the app listens."""
-    port: int = 7860
-    """Port on which the app listens."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 7860
+    """Port on which the app listens. The default stands for it or, where it is taken, the next one that is free."""
+    browser: bool | None = None
+    """Open a browser on the app when it starts. Default: where somebody sits at the screen."""
     role: Literal["local", "team", "exhibition"] | None = None
     """What visitors may do; needed where `host` is no loopback address. SECURITY.md says what each means."""
     users: Path | None = None
@@ -96,6 +98,11 @@ class Settings(BaseSettings):
         """Jobs run in folders of their own, where a relative path means something else."""
         return path.expanduser().absolute() if path else None
 
+    @property
+    def names_port(self) -> bool:
+        """The user named the port; it is not the default."""
+        return "port" in self.model_fields_set
+
     @cached_property
     def demo_dir(self) -> Path:
         """Folder of the demo bundle."""
@@ -109,5 +116,5 @@ class Settings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """The same settings as environment variables, for a child process."""
-        values = self.model_dump(exclude_none=True)
+        values = self.model_dump(exclude_none=True, exclude=set() if self.names_port else {"port"})
         return {f"QCOMPARE_{key.upper()}": str(value) for key, value in values.items()}

@@ -13,12 +13,4 @@ if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
   fi
 fi
 
-python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "qcompare needs Python 3.11 or newer" >&2; exit 2; }
-[ -x .venv/bin/python ] || python3 -m venv .venv
-stamp=$(cat "$@" | sha256sum)
-if [ "$(cat .venv/installed 2>/dev/null)" != "$stamp" ]; then
-  echo "Installing packages into .venv (a few minutes, once) …"
-  # all files in one step, torch pinned among them, so that no other package draws another torch
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check $(printf -- '-r %s ' "$@")
-  echo "$stamp" > .venv/installed
-fi
+python3 scripts/install.py "$@"

@@ -3,8 +3,4 @@
 # and any other words are handed to the command line (`start.sh plan study.yaml`).
 APT_PACKAGES=()
 . "$(dirname "$0")/install.sh" requirements.txt
-case "${1:-}" in
-  "") exec .venv/bin/python app.py ;;
-  --demo) exec .venv/bin/python -m qcompare demo ;;
-  *) exec .venv/bin/python -m qcompare "$@" ;;
-esac
+exec python3 scripts/start.py "$@"

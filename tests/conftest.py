@@ -31,6 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("QCOMPARE_HOME", str(folder))
     monkeypatch.setenv("QCOMPARE_OFFLINE", "true")
+    monkeypatch.setenv("QCOMPARE_BROWSER", "false")
     return folder
 
 

@@ -30,9 +30,13 @@ def room_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path: Path) -> list[tuple[str, bool]]:
     """Every imported module, and whether it is imported when the file is."""
-    tree = ast.parse(path.read_text())
+    tree = parse(path)
     lazy = {id(node) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.If) for node in ast.walk(f)}
     found = []
     for node in ast.walk(tree):
@@ -89,7 +93,7 @@ def test_screens_and_commands_load_no_torch(module: str) -> None:
 )
 def test_only_what_shows_texts_translates_them(path: Path) -> None:
     """The rooms below return numbers and messages."""
-    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    nodes = [node for node in ast.walk(parse(path)) if isinstance(node, ast.ImportFrom)]
     taken = {alias.name for node in nodes if node.module == "qcompare.words" for alias in node.names}
     assert taken <= {"Message", "NOTHING", "gettext_noop", "joined", "verbatim"}
 
@@ -108,6 +112,61 @@ NAME_RECIPES = {
 )
 def test_no_file_outside_recipes_names_a_recipe(path: Path) -> None:
     """What others need to know of a recipe is a property of it."""
-    texts = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+    texts = {node.value for node in ast.walk(parse(path)) if isinstance(node, ast.Constant)}
     names = set(RECIPES) - {"layers", "checkpoint", "endpoint"}  # words that mean something else too
     assert not names & texts or str(path.relative_to(PACKAGE)) in NAME_RECIPES
+
+
+NOT_EVERYWHERE = {"fcntl", "grp", "msvcrt", "posix", "pty", "pwd", "resource", "termios", "tty", "winreg"}
+"""Modules of Python that one system has and another has not."""
+SYSTEM_CALLS = {
+    "fork": {"jobs/executors/forkserver.py"},
+    "setsid": {"jobs/executors/forkserver.py"},
+    "start_new_session": {"jobs/executors/processes.py", "jobs/executors/forkserver.py"},
+    "creationflags": {"jobs/executors/processes.py"},
+    **{name: set[str]() for name in ("killpg", "getpgid", "symlink", "symlink_to", "link", "hardlink_to", "mkfifo")},
+}
+"""What is not the same on all systems, and the files that know what to do there."""
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_what_only_some_systems_have_stands_in_one_place(path: Path) -> None:
+    known = str(path.relative_to(PACKAGE).as_posix())
+    for name, at_import in imports(path):
+        assert not at_import or name.split(".")[0] not in NOT_EVERYWHERE, f"{name} is imported with the file"
+    for node in ast.walk(parse(path)):
+        name = node.attr if isinstance(node, ast.Attribute) else node.arg if isinstance(node, ast.keyword) else None
+        key = node.value if isinstance(node, ast.Constant) else None
+        for used in {name, key} & set(SYSTEM_CALLS):
+            assert known in SYSTEM_CALLS[str(used)], f"{used} in line {getattr(node, 'lineno', '?')}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_files_are_renamed_where_windows_is_thought_of(path: Path) -> None:
+    if path.name == "moving.py":
+        return
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.keywords:
+            one_path = len(node.args) == 1 and node.func.attr in ("replace", "rename")
+            of_os = ast.unparse(node.func) in ("os.replace", "os.rename", "os.renames", "shutil.move")
+            assert not one_path and not of_os, f"line {node.lineno}: use `store.moving.replace`"
+
+
+TEXT_FILES = {"open", "fdopen", "read_text", "write_text"}
+"""Functions that read and write text by the system's encoding unless told, or bytes."""
+NO_FILES = {"os", "self", "self._database", "archive", "webbrowser", "Image", "window.qcompare"}
+"""Whose `open` is another one."""
+
+
+@pytest.mark.parametrize("path", [*FILES, ROOT / "app.py"], ids=lambda p: p.name)
+def test_texts_are_utf8_whatever_the_system_s_encoding(path: Path) -> None:
+    for node in ast.walk(parse(path)):
+        if not isinstance(node, ast.Call):
+            continue
+        given = {keyword.arg for keyword in node.keywords}
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        assert not given & {"text", "universal_newlines"} or name not in ("run", "Popen", "check_output"), node.lineno
+        if name not in TEXT_FILES or ast.unparse(node.func).removesuffix(f".{name}") in NO_FILES:
+            continue
+        mode = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+        assert "encoding" in given or any("b" in str(value) for value in mode), f"line {node.lineno}"

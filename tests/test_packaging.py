@@ -55,6 +55,9 @@ def test_an_installed_app_brings_its_assets_texts_and_recorded_study(installed: 
             assert "qcompare is open at" in app.stdout.readline()
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/?lang=zh") as answer:
                 page = answer.read().decode()
+            for path in ("manifest.json", "service-worker.js", "pwa_icon/192"):
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}") as answer:
+                    assert answer.status == 200
         finally:
             app.terminate()
     for script in ("page.js", "log.js"):
@@ -62,3 +65,31 @@ def test_an_installed_app_brings_its_assets_texts_and_recorded_study(installed: 
     assert "进度" in page
     listed = subprocess.check_output([installed / "qcompare", "list"], cwd=tmp_path, env=environment, text=True)
     assert "[recording]" in listed
+
+
+def test_the_command_works_from_any_folder(installed: Path, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    folder = tmp_path / "else where"
+    folder.mkdir()
+
+    def qcompare(*words: str) -> str:
+        command = [installed / "qcompare", *words]
+        return subprocess.check_output(command, cwd=folder, env=environment, encoding="utf-8")
+
+    assert "--desktop" in qcompare("app", "--help") and "doctor" in qcompare("--help")
+    code = "import qcompare, qcompare.ui.assets as a; print(qcompare.__file__, a.ICON, a.ICON.exists(), sep='|')"
+    found = subprocess.check_output(
+        [installed / "python", "-c", code], cwd=folder, env=environment, encoding="utf-8"
+    ).strip()
+    package, icon, there = found.split("|")
+    assert Path(package).is_relative_to(installed.parent) and Path(icon).is_relative_to(installed.parent)
+    assert there == "True"
+    said = qcompare("doctor")
+    assert "FAIL" not in said and "libraries" in said
+    assert list(folder.iterdir()) == []
+
+
+def test_the_wheel_says_what_a_window_needs(installed: Path) -> None:
+    (metadata,) = installed.parent.rglob("qcompare-*.dist-info/METADATA")
+    text = metadata.read_text(encoding="utf-8")
+    assert "Provides-Extra: desktop" in text and "Requires-Dist: pywebview" in text

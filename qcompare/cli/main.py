@@ -4,6 +4,7 @@ Exit codes: 0 all jobs succeeded, 1 some failed, 2 the request is invalid (one l
 condition of `run --fail-on` is met.
 """
 
+import io
 import os
 import sqlite3
 import sys
@@ -104,12 +105,24 @@ def run(
 @app.command("app")
 def open_app(
     ctx: typer.Context,
-    browser: Annotated[bool, typer.Option("--browser", help="Open a browser window on it.")] = False,
+    browser: Annotated[
+        bool | None,
+        typer.Option("--browser/--no-browser", help="Open a browser on it. Default: where somebody sits at it."),
+    ] = None,
+    desktop: Annotated[bool, typer.Option("--desktop", help="Open it in a window of its own (pywebview).")] = False,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Default: 7860, or the next one that is free.")
+    ] = None,
 ) -> None:
-    """Open the app and serve it until interrupted."""
-    from qcompare.ui.launch import launch  # imports gradio, which no other command needs
+    """Open the app and serve it until interrupted; one that is open already for this home is brought up."""
+    from qcompare.ui.desktop import start_in_window
+    from qcompare.ui.start import start
 
-    launch(ctx.obj, open_browser=browser)
+    settings = ctx.obj if port is None else ctx.obj.model_copy(update={"port": port})
+    if desktop:
+        start_in_window(settings)
+    else:
+        start(settings, browser)
 
 
 @app.command()
@@ -367,8 +380,16 @@ def _when(moment: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
 
 
+def _write_utf8() -> None:
+    """On Windows a file or pipe is given the system's old encoding, which has few letters; a console is not."""
+    for stream in (sys.stdout, sys.stderr):
+        if sys.platform == "win32" and isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+            stream.reconfigure(encoding="utf-8", newline="\n")
+
+
 def main() -> None:
     """Entry point: what is wrong becomes one line and exit code 2."""
+    _write_utf8()
     try:
         sys.exit(app(standalone_mode=False))
     except TyperException as error:

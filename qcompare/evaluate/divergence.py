@@ -23,6 +23,7 @@ from qcompare.evaluate.scoring.head import (
 )
 from qcompare.evaluate.scoring.threads import Workers, run_jobs
 from qcompare.quantize.simulate import ORIGINAL_HEAD, original_head
+from qcompare.study.json_lines import json_lines
 from qcompare.study.result import Divergence, PassageKL
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def read_passages(path: Path, tokenizer: Any, num_samples: int, max_seq_length: 
         InvalidStudy: the file cannot be read, or holds no passage of at least `MIN_TOKENS` tokens.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        texts = [json.loads(line)["text"] for line in text.splitlines()] if path.suffix == ".jsonl" else [text]
+        text = path.read_text(encoding="utf-8-sig")
+        texts = [json.loads(line)["text"] for line in json_lines(text)] if path.suffix == ".jsonl" else [text]
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidStudy(
             "held-out text {path} cannot be read ({reason}): give a text or .jsonl file", path=path, reason=str(error)

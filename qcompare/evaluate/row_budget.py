@@ -10,6 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from qcompare.store.moving import replace
+
 
 def power_of_two(tokens: int) -> int:
     """The largest power of two that is at most `tokens`; at least 1."""
@@ -58,4 +60,4 @@ class StudyBudget:
     def _write(self, tokens: int) -> None:
         draft = self.path.with_suffix(f".{os.getpid()}")
         draft.write_text(str(tokens), encoding="utf-8")
-        draft.replace(self.path)
+        replace(draft, self.path)

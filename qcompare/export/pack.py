@@ -9,6 +9,7 @@ from qcompare.formats.library import AutoRoundFormat
 from qcompare.models.facts import ModelFacts
 from qcompare.models.layers import EMBEDDING, EXPERT_FAMILIES, experts_of
 from qcompare.quantize.rounding import Rounding, compressor
+from qcompare.store.moving import replace
 from qcompare.study.formats import CHECKPOINT_FORMATS, SCHEMES, checkpoint_formats, format_of, quantized
 from qcompare.words import gettext_noop
 
@@ -91,5 +92,5 @@ def pack(
     # auto-round puts the files into a folder below, named by the model and its format
     for inner in [path.parent for path in folder.glob("*/config.json")]:
         for path in inner.iterdir():
-            path.rename(folder / path.name)
+            replace(path, folder / path.name)
         inner.rmdir()

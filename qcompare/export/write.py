@@ -30,6 +30,7 @@ from qcompare.recipes.groups import torn_groups
 from qcompare.recipes.lab import Lab, stored_size
 from qcompare.settings import Settings
 from qcompare.store import Store
+from qcompare.store.moving import replace
 from qcompare.study.records import ExportRequest, Job
 from qcompare.study.result import ExportReport, Result
 from qcompare.study.spec import Study
@@ -107,7 +108,7 @@ class Export:
             report = self._write(draft / "checkpoint", draft)
             if self.target.exists():
                 self.target.rmdir()  # empty, as checked
-            os.replace(draft / "checkpoint", self.target)
+            replace(draft / "checkpoint", self.target)
         except Exception as error:
             if _disk_is_full(error):
                 raise JobError(
@@ -234,7 +235,8 @@ class Export:
         words = [str(folder), self.study.model, self.device, self.dtype, str(work / "prompt.txt")]
         done = subprocess.run(
             [sys.executable, "-m", "qcompare.export.reload", *words, str(work / "reloaded")],
-            env=os.environ | self.settings.environment(), cwd=work, capture_output=True, text=True,
+            env=os.environ | self.settings.environment() | {"PYTHONUTF8": "1"}, cwd=work, capture_output=True,
+            encoding="utf-8", errors="replace",
         )  # fmt: skip
         print(done.stdout, done.stderr, sep="\n", flush=True)
         if done.returncode:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from qcompare.errors import QCompareError
 from qcompare.store import Store
+from qcompare.store.moving import replace
 from qcompare.store.packing import ENDING, pack, unpack
 
 LOOK_SECONDS = 10.0
@@ -43,7 +44,7 @@ def export_results(store: Store, folder: Path) -> list[Path]:
             packed = pack(store, study.id, Path(draft))
             part = target.with_name(f".{target.name}.part")
             shutil.copyfile(packed, part)
-            part.replace(target)
+            replace(part, target)
         made.append(target)
     return made
 

@@ -113,9 +113,10 @@ def _listed(*visible: str | None) -> Accelerators:
     try:
         done = subprocess.run(
             command,
-            env={**environ, "PYTHONPATH": path},
+            env={**environ, "PYTHONPATH": path, "PYTHONUTF8": "1"},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=PROBE_SECONDS,
             check=True,
         )

@@ -130,7 +130,7 @@ def _pickled(folder: Path, allowed: bool) -> Stored:
         "  t=torch.load(f,map_location='meta',weights_only=True,mmap=True)\n"
         "  print(json.dumps({k:{'shape':list(v.shape),'dtype':str(v.dtype)} for k,v in t.items()}))"
     )
-    done = subprocess.run([sys.executable, "-c", code, *map(str, files)], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code, *map(str, files)], capture_output=True, encoding="utf-8")
     if done.returncode:
         raise ModelUnavailable(
             "{folder}: its pickled weights cannot be read; convert them to safetensors", folder=folder

@@ -1,6 +1,8 @@
 """Which device and which compute dtype a job uses. Loads torch: call it in the worker."""
 
 import platform
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,10 @@ def device_name(device: str) -> str:
 
 
 def _cpu_name() -> str | None:
+    if sys.platform == "darwin":  # where platform.processor() is "arm" for all of them
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
+        return done.stdout.strip() or None
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -23,6 +23,8 @@ __all__ = ["LocalModel", "Source", "absolute", "describe", "fetch", "is_present"
 DEMO = "demo"
 HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 """`org/name` or `org/name@revision`."""
+PATH = re.compile(r"[/~]|\.{1,2}([/\\]|$)|[A-Za-z]:[/\\]|\\\\")
+"""How paths begin, those of Windows too: `/…`, `~`, `./…`, `..`, `C:\\…`, and shares."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def resolve(model: str, settings: Settings) -> Source:
 
 def is_path(name: str) -> bool:
     """A name means a path: it looks like one, or exists here."""
-    return name.startswith(("/", "./", "../", "~", ".\\")) or name in (".", "..") or _exists(name)
+    return bool(PATH.match(name)) or _exists(name)
 
 
 def absolute(model: str, settings: Settings) -> str:

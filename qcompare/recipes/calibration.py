@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qcompare.errors import InvalidStudy
+from qcompare.study.json_lines import json_lines
 from qcompare.study.spec import Calibration
 
 LOCAL_ENDINGS = (".jsonl", ".json")
@@ -152,9 +153,8 @@ def local_texts(path: Path) -> tuple[str, ...]:
         InvalidStudy: the file is no such file.
     """
     try:
-        content = path.read_text(encoding="utf-8")
-        lines = [line for line in content.splitlines() if line.strip()]
-        rows = [json.loads(line) for line in lines] if path.suffix == ".jsonl" else json.loads(content)
+        content = path.read_text(encoding="utf-8-sig")
+        rows = [json.loads(line) for line in json_lines(content)] if path.suffix == ".jsonl" else json.loads(content)
     except OSError as error:
         raise InvalidStudy(
             "calibration text {path} cannot be read ({reason}): give a .jsonl file", path=path, reason=error.strerror

@@ -20,6 +20,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from qcompare.store.moving import replace
 from qcompare.store.seal import SEAL, damage, seal
 
 BUSY_SECONDS = 30.0
@@ -93,7 +94,7 @@ class Cache:
             (draft / NOTE).write_text(key.note, encoding="utf-8")
             make(draft)
             seal(draft)
-            draft.replace(folder)
+            replace(draft, folder)
         return folder
 
     def find(self, key: CacheKey) -> Path | None:
@@ -141,7 +142,7 @@ class Rows:
             if isinstance(error, sqlite3.OperationalError):  # locked, or the disk is full: not the file's fault
                 raise
             print(f"{path.name} is damaged ({error}): what it held is computed again")
-            path.replace(path.with_suffix(".damaged"))
+            replace(path, path.with_suffix(".damaged"))
             for leftover in ("-wal", "-shm"):
                 path.with_name(path.name + leftover).unlink(missing_ok=True)
             self._create()

@@ -23,6 +23,8 @@ from pydantic import ValidationError
 from qcompare.errors import NotFound
 from qcompare.store import seal
 from qcompare.store.logs import read_since
+from qcompare.store.moving import replace, replace_folder
+from qcompare.study.json_lines import json_lines
 from qcompare.study.layers import LayerScores
 from qcompare.study.next_tokens import AnswerTokens, NextTokens
 from qcompare.study.records import Progress, Pulse
@@ -48,7 +50,7 @@ class JobFolder:
 
     def progress(self) -> Progress | None:
         """The newest complete event, read from the end of the file."""
-        for line in reversed(_tail(self.events, MAX_EVENT_BYTES).splitlines()):
+        for line in reversed(json_lines(_tail(self.events, MAX_EVENT_BYTES))):
             try:
                 return Progress.model_validate_json(line)
             except ValidationError:
@@ -57,7 +59,7 @@ class JobFolder:
 
     def report(self, progress: Progress) -> None:
         """Append an event."""
-        with self.events.open("a", encoding="utf-8") as file:
+        with self.events.open("a", encoding="utf-8", newline="\n") as file:
             file.write(progress.model_dump_json() + "\n")
 
     def pulse(self) -> Pulse | None:
@@ -71,7 +73,7 @@ class JobFolder:
         """Give a sign of life."""
         draft = self.pulse_file.with_suffix(".draft")
         draft.write_text(pulse.model_dump_json(), encoding="utf-8")
-        draft.replace(self.pulse_file)
+        replace(draft, self.pulse_file)
 
     def log_tail(self, max_bytes: int = 16_000) -> str:
         """The end of the log, whole lines, carriage returns of progress bars resolved."""
@@ -132,8 +134,7 @@ class JobFolder:
         try:
             yield draft
             seal.seal(draft)
-            shutil.rmtree(self.published, ignore_errors=True)
-            os.replace(draft, self.published)
+            replace_folder(draft, self.published)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from qcompare.errors import InvalidStudy, QCompareError
 from qcompare.store.index import Store
+from qcompare.store.moving import replace
 from qcompare.study.frozen import Frozen
 from qcompare.study.records import Job, Status
 from qcompare.study.refusals import refusal
@@ -38,6 +39,8 @@ TEXTS = ("log.txt", "events.jsonl")
 """Not sealed: tokens in them are masked."""
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 """Of a study; a job's adds a dot, its recipe and its budget."""
+DEVICE = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
+"""Files of these names are devices on Windows, whatever ending they have."""
 JOB_ID = re.compile(r"[\w-]+(\.[\w-]+)+", re.ASCII)
 MAX_UNPACKED_BYTES = 4_000_000_000
 MAX_RECORD_BYTES = 20_000_000
@@ -88,7 +91,7 @@ def pack(store: Store, study_id: str, target: Path) -> Path:
                         archive.writestr(f"{job.id}/{name}", redact_bytes(file.read_bytes()))
                     elif file.is_file():
                         archive.write(file, f"{job.id}/{name}")
-        draft.replace(path)
+        replace(draft, path)
     except OSError as error:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
@@ -108,7 +111,7 @@ def unpack(store: Store, path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             record = _read_record(archive, path)
             files = _checked(archive, record, path)
-            if record.id in {study.id for study in store.studies()}:
+            if record.id.casefold() in {study.id.casefold() for study in store.studies()}:
                 raise InvalidStudy(
                     "study {study} is already here: delete it first to import it again", study=record.id
                 )
@@ -181,10 +184,11 @@ def _checked(archive: zipfile.ZipFile, record: Packed, path: Path) -> list[tuple
     """(job id, name, member) of the files to take; names that point elsewhere are refused, whoever made the file."""
     allowed = {f"{job.id}/{name}": (job.id, name) for job in record.jobs for name in PER_JOB}
     named = [job.id for job in record.jobs if JOB_ID.fullmatch(job.id) and job.id.startswith(f"{record.id}.")]
-    plain = ID.fullmatch(record.id) and len(named) == len(record.jobs)
+    different = len({job.id.casefold() for job in record.jobs}) == len(record.jobs)
+    plain = ID.fullmatch(record.id) and not DEVICE.fullmatch(record.id) and different
     members = [member for member in archive.infolist() if member.filename != RECORD]
     strange = next((member.filename for member in members if member.filename not in allowed), None)
-    if strange or not plain or len(members) > MAX_FILES:
+    if strange or not plain or len(named) < len(record.jobs) or len(members) > MAX_FILES:
         raise QCompareError(
             "{file}: holds a file that belongs to no job ({name}); refused",
             file=path.name,

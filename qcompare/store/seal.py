@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+from qcompare.store.moving import replace
 from qcompare.words import gettext
 
 SEAL = "seal.json"
@@ -16,10 +17,10 @@ def seal(folder: Path) -> None:
     for path in _files(folder):
         with path.open("rb+") as file:
             os.fsync(file.fileno())
-            found[str(path.relative_to(folder))] = hashlib.file_digest(file, "sha256").hexdigest()
+            found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
     draft = folder / f".{SEAL}.{os.getpid()}"
     draft.write_text(json.dumps(found, indent=1), encoding="utf-8")
-    draft.replace(folder / SEAL)
+    replace(draft, folder / SEAL)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -99,4 +99,5 @@ def name_language_in_page() -> None:
     env = templates.env
     assert env.loader is not None
     source = env.loader.get_source(env, PAGE)[0].replace('lang="en"', 'lang="{{ config.language }}"', 1)
+    source = source.replace('href="/manifest.json"', 'href="manifest.json"', 1)  # also below a proxy's path
     env.loader = ChoiceLoader([DictLoader({PAGE: source.replace("<head>", TELL, 1)}), env.loader])

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 # Read when gradio is imported: no usage reports, no version check.
@@ -9,14 +10,14 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from fastapi.middleware import Middleware
 
-from qcompare.errors import QCompareError
 from qcompare.jobs.executors.background import watch_over
 from qcompare.jobs.results_folder import export_continually, import_results
 from qcompare.present.report import SCRIPTS, STYLE
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.ui.app import build_app
-from qcompare.ui.language import Listening, name_language_in_page
+from qcompare.ui.assets import ICON, read_asset
+from qcompare.ui.language import Listening, SpeakingBlocks, name_language_in_page
 from qcompare.ui.progress.logs import log_routes
 from qcompare.ui.recording import open_recordings
 from qcompare.ui.results.slides import slides_routes
@@ -24,11 +25,13 @@ from qcompare.ui.server.gate import Gate
 from qcompare.ui.server.identity import Identity
 from qcompare.ui.server.login import login_routes
 from qcompare.ui.server.mcp import mcp_routes
+from qcompare.ui.server.ports import free_ports, why_not
+from qcompare.ui.server.pwa import pwa_head, pwa_routes
 from qcompare.ui.server.rest import rest_routes
 from qcompare.ui.server.roles import OF_SPACE, Role, on_space, role_of
 from qcompare.ui.server.tools import make_tools
 from qcompare.ui.shared import SharedStore
-from qcompare.ui.theme import ASSETS, make_theme, read_asset
+from qcompare.ui.theme import make_theme
 
 OWN_SCRIPTS = (
     *("page.js", "log.js", "blind.js", "table.js", "path.js", "tour.js", "explorer.js", "present.js"),
@@ -52,18 +55,18 @@ def _scripts() -> str:
 def server_kwargs(settings: Settings, role: Role, store: Store) -> dict[str, Any]:
     """What gradio's web application is made with: what stands before its addresses, and addresses of our own."""
     identity, tools = Identity(settings, role), make_tools(settings, store)
-    own = [*login_routes(identity), *log_routes(store), *slides_routes(store)]
+    own = [*login_routes(identity), *log_routes(store), *slides_routes(store), *pwa_routes()]
     return {
         "middleware": [Middleware(Gate, settings=settings, identity=identity), Middleware(Listening)],
         "routes": [*own, *rest_routes(tools), *mcp_routes(tools)],
     }
 
 
-def launch(settings: Settings, open_browser: bool = False) -> None:
+def launch(settings: Settings, opened: Callable[[str, int], None] = lambda address, port: None) -> None:
     """Build the app and serve it until interrupted.
 
     Args:
-        open_browser: open a browser window on it.
+        opened: called once the app answers, with its address and port.
 
     Raises:
         QCompareError: the port is taken, or others could reach the app and no role says what they may do.
@@ -78,30 +81,39 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
     app = build_app(settings)
     name_language_in_page()
     watch_over(settings)
-    try:
-        _, address, _ = app.launch(
-            server_name=OF_SPACE if on_space() else settings.host,
-            server_port=settings.port,
-            inbrowser=open_browser,
-            share=False,  # whatever GRADIO_SHARE says
-            prevent_thread_lock=True,
-            quiet=True,
-            theme=make_theme(),
-            css=STYLE.read_text(encoding="utf-8") + read_asset("style.css"),
-            head=f"<script>{_scripts()}</script>",
-            favicon_path=str(ASSETS / "favicon.png"),
-            max_file_size=settings.upload_mb * 1_000_000,
-            pwa=True,
-            run_history=False,
-            ssr_mode=False,
-            footer_links=[],
-            app_kwargs=server_kwargs(settings, role, SharedStore(settings.home)),
-        )
-    except OSError:
-        raise QCompareError(
-            "port {port} is taken: choose another one with QCOMPARE_PORT", port=settings.port
-        ) from None
+    address, port = _listen(app, settings, server_kwargs(settings, role, SharedStore(settings.home)))
     for pace in ("sleep_when_free", "progress_update_sleep_when_free"):  # a thousand looks a second otherwise
         setattr(app._queue, pace, QUEUE_SECONDS)
+    opened(address, port)
     print(f"qcompare is open at {address}", flush=True)
     app.block_thread()
+
+
+def _listen(app: SpeakingBlocks, settings: Settings, kwargs: dict[str, Any]) -> tuple[str, int]:
+    """Let the app listen on the first port that no other process takes in this moment; gives address and port."""
+    host = OF_SPACE if on_space() else settings.host.strip("[]")
+    for port in free_ports(settings):
+        try:
+            _, address, _ = app.launch(
+                server_name=f"[{host}]" if ":" in host else host,
+                server_port=port,
+                share=False,  # whatever GRADIO_SHARE says
+                prevent_thread_lock=True,
+                quiet=True,
+                theme=make_theme(),
+                css=STYLE.read_text(encoding="utf-8") + read_asset("style.css"),
+                head=f"{pwa_head()}<script>{_scripts()}</script>",
+                favicon_path=str(ICON),
+                max_file_size=settings.upload_mb * 1_000_000,
+                pwa=True,
+                run_history=False,
+                ssr_mode=False,
+                footer_links=[],
+                app_kwargs=kwargs,
+            )
+        except OSError:
+            if why_not(host, port) is None:
+                raise
+        else:
+            return str(address), port
+    raise AssertionError("the ports end with an error")

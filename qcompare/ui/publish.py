@@ -28,9 +28,9 @@ from qcompare.present.report import PLOTS, SCRIPTS, STYLE, figures, lost_questio
 from qcompare.present.side_by_side import side_by_side
 from qcompare.store import Store
 from qcompare.study.records import StudyRecord
+from qcompare.ui.assets import read_asset
 from qcompare.ui.explorer import explorer_html
 from qcompare.ui.pages import page
-from qcompare.ui.theme import read_asset
 from qcompare.words import ENGLISH, LANGUAGES, gettext, gettext_noop, use_language
 
 OWN_SCRIPTS = ("page.js", "blind.js", "explorer.js", "site.js")

@@ -6,7 +6,7 @@ from qcompare.errors import QCompareError
 from qcompare.present.caveats import RECORDED
 from qcompare.store import Store
 from qcompare.store.packing import unpack
-from qcompare.ui.theme import ASSETS
+from qcompare.ui.assets import ASSETS
 
 STORIES = ("winner", "families", "tie")
 """Names of the recorded studies, each the tag of one too. The app opens on the first."""

@@ -1,12 +1,7 @@
 """Colours, type and spacing. System fonts only: nothing is fetched from elsewhere."""
 
-from pathlib import Path
-
 import gradio as gr
 
-PACKAGE = Path(__file__).parents[1]
-ASSETS = next(path for path in (PACKAGE / "assets", PACKAGE.parent / "assets") if path.is_dir())
-"""In the package where it is installed; beside it in a checkout."""
 FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 
@@ -56,8 +51,3 @@ def make_theme() -> gr.themes.Base:
         slider_color="*primary_600",
         slider_color_dark="*primary_400",
     )
-
-
-def read_asset(name: str) -> str:
-    """The text of a file in `assets/`."""
-    return (ASSETS / name).read_text(encoding="utf-8")

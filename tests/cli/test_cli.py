@@ -1,5 +1,6 @@
 """The command line: exit codes, one line for what is wrong, and the main job on the demo bundle."""
 
+import io
 import json
 import os
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from qcompare.cli import main
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.spec import Study
@@ -106,3 +108,18 @@ def test_the_main_job_runs_on_the_demo_bundle(demo_settings: Settings, tmp_path:
     assert qcompare("show", study_id, "--format", "md").stdout.count("|") > 30
     assert study_id in qcompare("list").stdout
     assert "== answering prompts" in qcompare("logs", study_id).stdout
+
+
+@pytest.mark.parametrize("platform", ["win32", "linux"])
+def test_a_pipe_on_windows_is_given_utf8(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own encoding has no arrows and no Chinese."""
+    pipe = io.BytesIO()
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(pipe, encoding="cp1252", newline="\r\n"))
+    main._write_utf8()
+    if platform == "win32":
+        print("→ 中文")
+        sys.stdout.flush()
+        assert pipe.getvalue() == "→ 中文\n".encode()
+    else:
+        assert sys.stdout.encoding == "cp1252"

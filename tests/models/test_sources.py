@@ -56,6 +56,11 @@ def test_names_are_resolved_by_their_form(
     assert (hub.kind, hub.repo, hub.revision) == ("hub", "other/name.v1", "refs/pr/3")
 
 
+@pytest.mark.parametrize("name", [r"C:\models\x", "c:/models/x", r"\\server\share\x", r"..\x", r".\x", "..", "."])
+def test_paths_of_windows_are_no_names_of_the_hub(settings: Settings, name: str) -> None:
+    assert resolve(name, settings).kind == "folder"
+
+
 def test_a_folder_has_a_name_that_holds_everywhere(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

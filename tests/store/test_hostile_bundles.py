@@ -130,3 +130,52 @@ def test_packed_logs_hold_no_tokens(home: Path, tmp_path: Path, monkeypatch: pyt
     with zipfile.ZipFile(pack(store, study.id, tmp_path)) as archive:
         texts = b"".join(archive.read(name) for name in archive.namelist() if name.endswith("log.txt"))
     assert b"hf_aaaa" not in texts and b"swordfish" not in texts and b"***" in texts
+
+
+def renamed(study_id: str) -> Change:
+    """The study under another id, and nothing else changed."""
+
+    def change(record: dict[str, Any], files: dict[str, bytes]) -> None:
+        old, record["id"] = record["id"], study_id
+        for job in record["jobs"]:
+            job["id"], job["study_id"] = job["id"].replace(old, study_id), study_id
+        for name in list(files):
+            files[name.replace(old, study_id)] = files.pop(name)
+
+    return change
+
+
+def test_names_that_some_file_systems_do_not_tell_apart_are_refused(
+    hostile: Callable[[Change], Path], tmp_path: Path
+) -> None:
+    """macOS and Windows keep the case of a name and ignore it: one job would write over another's files."""
+
+    def two_in_one(record: dict[str, Any], files: dict[str, bytes]) -> None:
+        first, second = (job["id"] for job in record["jobs"])
+        record["jobs"][1]["id"] = first.upper().replace(record["id"].upper(), record["id"])
+        for name in [name for name in files if name.startswith(f"{second}/")]:
+            del files[name]
+
+    target = Store(tmp_path / "elsewhere" / "home")
+    with pytest.raises(QCompareError, match="refused"):
+        unpack(target, hostile(two_in_one))
+
+
+def test_a_study_that_is_here_in_another_case_is_not_written_over(
+    hostile: Callable[[Change], Path], home: Path
+) -> None:
+    store = Store(home)
+    (study,) = store.studies()
+    louder = "".join(letter.upper() if letter.islower() else letter for letter in study.id)
+    if louder == study.id:
+        pytest.skip("the id that was drawn has no letters")
+    with pytest.raises(QCompareError, match="is already here"):
+        unpack(store, hostile(renamed(louder)))
+
+
+@pytest.mark.parametrize("study_id", ["CON", "nul", "Com1", "LPT9"])
+def test_names_of_devices_are_refused(hostile: Callable[[Change], Path], tmp_path: Path, study_id: str) -> None:
+    target = Store(tmp_path / "elsewhere" / "home")
+    with pytest.raises(QCompareError, match="refused"):
+        unpack(target, hostile(renamed(study_id)))
+    assert unpack(target, hostile(renamed("CONSOLE"))) == "CONSOLE"

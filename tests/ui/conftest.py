@@ -61,14 +61,16 @@ def app(shared_home: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _app(home: Path, recording: bool) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def _app(home: Path, recording: bool, port: int = 0) -> Iterator[str]:
+    if not port:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
     environment = os.environ | {
         "QCOMPARE_HOME": str(home),
         "QCOMPARE_PORT": str(port),
         "QCOMPARE_OFFLINE": "true",
+        "QCOMPARE_BROWSER": "false",
         "QCOMPARE_RECORDING": str(recording),
     }
     log = home / "app.log"

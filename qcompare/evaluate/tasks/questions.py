@@ -19,6 +19,7 @@ from string import ascii_uppercase
 from typing import Any, Literal
 
 from qcompare.errors import InvalidStudy
+from qcompare.store.moving import replace, replace_folder
 from qcompare.words import Message
 
 SUFFIXES = (".csv", ".jsonl", ".xlsx")
@@ -103,7 +104,7 @@ def keep(path: Path, home: Path) -> Path:
         kept.parent.mkdir(parents=True, exist_ok=True)
         draft = kept.with_name(f"{os.getpid()}.draft")
         shutil.copyfile(path, draft)
-        draft.replace(kept)
+        replace(draft, kept)
     return kept
 
 
@@ -126,8 +127,7 @@ def _prepared(path: Path, home: Path, changed: int, size: int) -> Questions:
     draft.mkdir(parents=True)
     try:
         found = _write(path, draft, folder, digest)
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.rename(folder)
+        replace_folder(draft, folder)
         return found
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -141,7 +141,7 @@ def _write(path: Path, draft: Path, folder: Path, digest: str) -> Questions:
     kind, letters = _kind(path, list(first[1]))
     count = characters = patterns = 0
     shown: list[Shown] = []
-    with (draft / "questions.jsonl").open("w", encoding="utf-8") as out:
+    with (draft / "questions.jsonl").open("w", encoding="utf-8", newline="\n") as out:
         for where, cells in _chain(first, rows):
             doc, one = _question(path, kind, letters, where, cells)
             out.write(json.dumps(doc) + "\n")

@@ -7,7 +7,7 @@ import threading
 import time
 
 from qcompare.jobs.executors.locks import exclusive
-from qcompare.jobs.executors.processes import child_environment
+from qcompare.jobs.executors.processes import child_environment, own_session
 from qcompare.settings import Settings
 from qcompare.store import Store
 
@@ -30,7 +30,7 @@ def ensure_running(settings: Settings) -> None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            **own_session(),
         )
     # Somebody must take note of its end, or it stays behind as a zombie.
     threading.Thread(target=process.wait, name="supervisor-reaper", daemon=True).start()

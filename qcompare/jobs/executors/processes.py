@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -42,16 +43,27 @@ def start_worker(job: Job, store: Store, settings: Settings) -> psutil.Popen:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            **own_session(),
         )
 
 
+def own_session() -> dict[str, Any]:
+    """Arguments of `subprocess.Popen` for a process that outlives ours and that no key of our terminal reaches.
+
+    On Windows: a process group and a console of its own that nobody sees; its children then open none either.
+    """
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}
+
+
 def child_environment(settings: Settings) -> dict[str, str]:
-    """Environment of a process of ours: the settings, and this code first on the module path; no job's mark."""
+    """Environment of a process of ours: the settings, this code first on the module path, UTF-8 in files and output
+    whatever the system's encoding; no job's mark."""
     root = str(Path(__file__).resolve().parents[3])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     own = {name: value for name, value in os.environ.items() if name != MARK}
-    return own | settings.environment() | {"PYTHONPATH": path}
+    return own | settings.environment() | {"PYTHONPATH": path, "PYTHONUTF8": "1"}
 
 
 def mark(home: Path, job_id: str) -> str:
@@ -124,8 +136,8 @@ def _signal(processes: Iterable[psutil.Process], number: int) -> None:
             process.send_signal(number)
             if number == signal.SIGTERM and hasattr(signal, "SIGCONT"):
                 process.send_signal(signal.SIGCONT)  # a stopped process takes no TERM
-        except psutil.NoSuchProcess:
-            continue
+        except psutil.Error:
+            continue  # gone, or on Windows about to go; `stop` sees what is left
 
 
 def handle_of(process: psutil.Process) -> str:
@@ -142,7 +154,7 @@ def _noted(job: Job) -> psutil.Process | None:
         process = psutil.Process(noted["pid"])
         same = abs(process.create_time() - noted["started"]) < SAME_START_SECONDS
         return process if same and alive(process) else None
-    except psutil.NoSuchProcess:
+    except psutil.Error:  # gone, or the pid is another user's now
         return None
 
 

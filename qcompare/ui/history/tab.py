@@ -154,7 +154,10 @@ def history_rows(store: Store, view: View, search: str, state: str, chosen: str)
 def asked_in_words(study: StudyRecord) -> str:
     """`SmolLM2 · 5 recipes · 4 tasks · 25 questions each`: what a study asked."""
     spec = study.spec
-    parts = [spec.model.rstrip("/").rpartition("/")[2], ngettext("{n} recipe", "{n} recipes", len(spec.recipes))]
+    parts = [
+        Path(spec.model).name,
+        ngettext("{n} recipe", "{n} recipes", len(spec.recipes)),
+    ]
     if not spec.tasks:
         return " · ".join([*parts, ngettext("{n} prompt", "{n} prompts", len(spec.prompts))])
     each = (

@@ -4,6 +4,7 @@ What gradio serves beyond what its page needs (proxying, streams, run history, c
 """
 
 import re
+import sys
 from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -25,7 +26,7 @@ BODY_BYTES = 5_000_000
 SLACK_BYTES = 1_000_000
 """Of an upload besides its file."""
 OPEN_TO_ALL = re.compile(
-    r"/(login(/.*)?|logout|favicon\.ico|robots\.txt|manifest\.json|pwa_icon(/\d+)?"
+    r"/(login(/.*)?|logout|favicon\.ico|robots\.txt|manifest\.json|pwa_icon(/\w+)?|service-worker\.js"
     r"|gradio_api/startup-events)"  # gradio asks itself for it when it starts
 )
 GRADIO_PATHS = re.compile(
@@ -34,7 +35,10 @@ GRADIO_PATHS = re.compile(
 )
 GRADIO_NAMES = re.compile(r"/(gradio_api|monitoring|dev|svelte|custom_component|queue|run|proxy=|file|call|stream)\b")
 """Begin what only `GRADIO_PATHS` may open."""
-WEB_PATH = re.compile(r"[a-z][a-z0-9+.-]*:|//|\\\\", re.IGNORECASE)
+WEB_PATH = re.compile(r"[a-z][a-z0-9+.-]+:|//|\\\\", re.IGNORECASE)
+"""A URL or a share. One letter before the colon is a drive of Windows."""
+DRIVE = re.compile(r"[a-z]:[/\\]", re.IGNORECASE)
+FILES = "/gradio_api/file="
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -159,11 +163,12 @@ def _name(host: str) -> str:
 
 
 def _may_open(path: str, raw: str) -> bool:
+    if path.startswith(FILES) and sys.platform == "win32" and DRIVE.match(path.removeprefix(FILES)):
+        path = path.replace("\\", "/")
     if "\0" in path or "\\" in path or "/../" in f"{path}/" or "/../" in f"{unquote(path)}/":
         return False
-    if path.startswith("/gradio_api/file="):
-        name = path.removeprefix("/gradio_api/file=")
-        return not WEB_PATH.match(name)
+    if path.startswith(FILES):
+        return not WEB_PATH.match(path.removeprefix(FILES))
     if GRADIO_NAMES.match(path):
         return bool(GRADIO_PATHS.fullmatch(path))
     return True

@@ -23,6 +23,7 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from qcompare.errors import QCompareError
+from qcompare.store.moving import replace
 from qcompare.study.frozen import Frozen
 from qcompare.ui.server.roles import Right
 
@@ -98,7 +99,7 @@ def write_user(path: Path, name: str, password: str | None, rights: Iterable[Rig
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         yaml.safe_dump(plain, file, sort_keys=False)
-    draft.replace(path)
+    replace(draft, path)
 
 
 def hash_password(password: str) -> str:

@@ -1,10 +1,12 @@
 """Requests that no page of ours sends: other names, other sites, paths out of bounds, files of strange kinds."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from qcompare.settings import Settings
+from qcompare.ui.server import gate
 from tests.ui.server.conftest import Served
 
 
@@ -88,6 +90,30 @@ def test_nothing_else_of_the_machine_is_served(local: Served, path: str) -> None
     answer = local.client().get(path)
     assert answer.status_code in (400, 403, 404, 405), (answer.status_code, answer.text[:200])
     assert "root:" not in answer.text and "import" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("name", "on_windows"),
+    [
+        (r"C:\Users\me\AppData\Local\Temp\gradio\ab\study.qcompare.zip", True),
+        ("C:/Users/me/AppData/Local/Temp/gradio/ab/study.qcompare.zip", True),
+        (r"C:\Users\..\secret.txt", False),
+        ("c:/x/../y", False),
+        (r"\\server\share\x", False),
+        ("//server/share/x", False),
+        (r"\\?\C:\x", False),
+        ("file:///C:/x", False),
+        ("https://evil.example/x", False),
+        ("C:\0", False),
+    ],
+)
+def test_files_of_windows_have_a_drive_and_backslashes(
+    name: str, on_windows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/gradio_api/file={name}"
+    assert not gate._may_open(path, path) or "\\" not in path
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert gate._may_open(path, path) is on_windows
 
 
 def test_files_of_the_home_are_not_served(local: Served) -> None:
