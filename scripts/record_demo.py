@@ -14,13 +14,7 @@ from qcompare.present.caveats import RECORDED
 from qcompare.store import Store
 from qcompare.store.packing import pack, unpack
 from qcompare.store.seal import seal
-from qcompare.ui.recording import RECORDINGS
-
-NAMES = {
-    "winner": "Recorded: every recipe at equal bits",
-    "families": "Recorded: number formats side by side",
-    "tie": "Recorded: formats of 8 bits",
-}
+from qcompare.ui.recording import RECORDINGS, STORIES
 
 
 def main(home: Path, study_id: str, story: str) -> None:
@@ -31,7 +25,7 @@ def main(home: Path, study_id: str, story: str) -> None:
         packed = pack(source, study.id, Path(folder))
         copy = Store(Path(folder) / "home")
         unpack(copy, packed)
-        copy.note(study.id, name=NAMES[story], tags=json.dumps([RECORDED, story]))
+        copy.note(study.id, name=f"Recorded: {STORIES[story]}", tags=json.dumps([RECORDED, story]))
         for job in copy.jobs(study.id):
             for file in (copy.folder(job.id).log, copy.folder(job.id).events):
                 file.unlink(missing_ok=True)

@@ -7,17 +7,27 @@ from qcompare.present.caveats import RECORDED
 from qcompare.store import Store
 from qcompare.store.packing import unpack
 from qcompare.ui.assets import ASSETS
+from qcompare.words import gettext_noop
 
-STORIES = ("winner", "families", "tie")
-"""Names of the recorded studies, each the tag of one too. The app opens on the first."""
+STORIES = {
+    "winner": gettext_noop("every recipe at equal bits"),
+    "families": gettext_noop("number formats side by side"),
+    "tie": gettext_noop("formats of 8 bits"),
+}
+"""What the recorded studies compare. A key is a tag of its study too; the app opens on the first."""
 RECORDINGS = {story: ASSETS / "recording" / f"{story}.qcompare.zip" for story in STORIES}
 """Made by `scripts/record_demo.py`."""
 
 
-def recorded(store: Store) -> str | None:
-    """The id of the recorded study to open, the first of `STORIES` that is still in the store."""
+def recordings(store: Store) -> dict[str, str]:
+    """Story → id of its study, of those that are still in the store, in the order of `STORIES`."""
     found = {tag: study.id for study in store.studies() if RECORDED in study.tags for tag in study.tags}
-    return next((found[story] for story in STORIES if story in found), None)
+    return {story: found[story] for story in STORIES if story in found}
+
+
+def recorded(store: Store) -> str | None:
+    """The id of the recorded study to open."""
+    return next(iter(recordings(store).values()), None)
 
 
 def nothing_computed(store: Store) -> bool:

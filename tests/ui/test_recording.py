@@ -1,5 +1,6 @@
 """The recorded study that a first visitor finds."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,10 +8,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from qcompare.compare.table import read_comparison
-from qcompare.present.caveats import caveats
+from qcompare.present.caveats import RECORDED, caveats
 from qcompare.store import Store
 from qcompare.study.records import Status
-from qcompare.ui.recording import RECORDINGS, open_recordings, recorded
+from qcompare.ui.recording import RECORDINGS, first_study, open_recordings, recorded, recordings
 from tests.synthetic import add_study
 from tests.ui.conftest import serve
 
@@ -26,6 +27,17 @@ def test_an_empty_home_opens_with_the_recording_whole_and_labelled(home: Path) -
     assert len(found.scored) == 6
     assert len(found.pairs) == 10
     assert caveats(found)[0].startswith("A recording, made by this app on ")
+
+
+def test_the_first_story_is_opened_whichever_was_recorded_last(home: Path) -> None:
+    store = Store(home)
+    for story in ("winner", "tie"):
+        store.note(add_study(store).id, tags=json.dumps([RECORDED, story]))
+    assert list(recordings(store)) == ["winner", "tie"]
+    assert first_study(store) == recorded(store) == recordings(store)["winner"]
+    assert store.newest() == recordings(store)["tie"]
+    own = add_study(store)
+    assert first_study(store) == own.id
 
 
 def test_a_home_with_a_study_gets_no_recording(home: Path) -> None:

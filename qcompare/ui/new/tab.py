@@ -24,7 +24,7 @@ from qcompare.ui.new.model_search import build_model_search, picked_model
 from qcompare.ui.new.task_picker import build_task_picker, task_choices
 from qcompare.ui.pages import page
 from qcompare.ui.parts import QUIET, Panel, markup
-from qcompare.ui.recording import recorded
+from qcompare.ui.recording import STORIES, recordings
 from qcompare.ui.server.roles import Right, may, needs
 from qcompare.ui.tabs import Tab, TabContext
 from qcompare.ui.texts import PITCH
@@ -54,7 +54,8 @@ RUN_COMMAND = "python -m qcompare run study.yaml"
 def build_new(context: TabContext) -> list[Panel]:
     """Lay out the tab in the current page."""
     settings, default = context.settings, Study()
-    build_path(page("lead", pitch=gettext(PITCH), recording=recorded(Store(settings.home))))
+    stories = [(study_id, gettext(STORIES[story])) for story, study_id in recordings(Store(settings.home)).items()]
+    build_path(page("lead", pitch=gettext(PITCH), stories=stories))
     with gr.Row(elem_id="qc-cards", equal_height=True):
         with gr.Column(elem_classes="qc-card", scale=4, min_width=280):
             facts, picks, model_inputs = _model_card(settings)
