@@ -186,7 +186,8 @@ def _disagree(tables: Sequence[Samples], index: "pd.Index[Any]") -> "pd.Series[b
 
     lowest, highest = np.full(len(index), np.inf), np.full(len(index), -np.inf)
     for table in tables:
-        answers = table.choice if table.index.equals(index) else table.choice.reindex(index)
+        known = table.choice if table.index.equals(index) else table.choice.reindex(index)
+        answers = known.to_numpy()
         lowest, highest = np.fmin(lowest, answers), np.fmax(highest, answers)
     return pd.Series(lowest, index) < pd.Series(highest, index)
 

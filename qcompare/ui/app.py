@@ -26,6 +26,9 @@ WITHOUT_NEW = "results"
 """The tab that is opened for visitors who may start nothing: `style.css` hides New from them."""
 GO_TO = "window.qcompare.goTo = (asked) => trigger('pick', asked);"
 """For Back and Forward: opens the study of an address."""
+SELECTED = "() => {{ window.qcompare.note('tab', '{name}'); return '{name}'; }}"
+AFTER = "async (stamp) => { await new Promise((go) => setTimeout(go, 2500)); return stamp; }"
+"""What is not seen is worked out this much later: what is seen has the processor to itself first."""
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 1.5
 
@@ -44,15 +47,16 @@ def _build(settings: Settings, store: Store, role: Role) -> SpeakingBlocks:
     app = SpeakingBlocks(title=PRODUCT, analytics_enabled=False)
     app.role = role
     with app:
-        study_id, job_id, acted = (gr.Textbox("", visible=False) for _ in range(3))
+        study_id, job_id, seen_tab, acted = (gr.Textbox("", visible=False) for _ in range(4))
         header = build_header(settings, store, study_id)
         panels = [header.panel]
         with gr.Tabs(elem_id="qc-tabs") as tabs:
-            context = TabContext(app, tabs, settings, store, study_id, job_id, acted)
+            context = TabContext(app, tabs, settings, store, study_id, job_id, seen_tab, acted)
             for name, tab in TABS.items():
                 with gr.Tab(gettext(tab.title), id=name) as opened:
-                    panels += [replace(panel, group=panel.group or name) for panel in tab.build(context)]
-                opened.select(None, None, None, js=f"() => window.qcompare.note('tab', '{name}')", **QUIET)
+                    built = tab.build(context)
+                panels += [replace(panel, group=panel.group or name, tab=name) for panel in built]
+                opened.select(None, None, seen_tab, js=SELECTED.format(name=name), **QUIET)
         _live(context, [panel for panel in panels if panel.live])
         _when_changed(context, [panel for panel in panels if not panel.live])
         _open_address(context)
@@ -87,8 +91,25 @@ def _when_changed(context: TabContext, panels: Sequence[Panel]) -> None:
 
     events = [gr.Timer(LOOK_SECONDS).tick, context.study_id.change, context.acted.change]
     gr.on(events, look, [context.study_id, context.job_id, stamp], stamp, **QUIET)
+    after = gr.Textbox(visible=False)
+    stamp.change(None, stamp, after, js=AFTER, **QUIET)
     for group in dict.fromkeys(panel.group for panel in panels):
-        stamp.change(*_refresher(context, [panel for panel in panels if panel.group == group]), **QUIET)
+        _follow(context, [panel for panel in panels if panel.group == group], stamp, after)
+
+
+def _follow(context: TabContext, panels: Sequence[Panel], stamp: gr.Textbox, after: gr.Textbox) -> None:
+    """Bring a group up to date: at once, or where it takes long and is not seen, when it is or a little later."""
+    follow, inputs, outputs = _refresher(context, panels)
+    if not any(panel.later for panel in panels):
+        stamp.change(follow, inputs, outputs, **QUIET)
+        return
+    tabs = {panel.tab for panel in panels}
+
+    def follow_if_seen(tab: str, *asked: Any) -> list[Any]:
+        return follow(*asked) if tab in tabs else [gr.skip()] * len(outputs)
+
+    gr.on([stamp.change, context.tab.change], follow_if_seen, [context.tab, *inputs], outputs, **QUIET)
+    after.change(follow, inputs, outputs, **QUIET)
 
 
 def _refresher(context: TabContext, panels: Sequence[Panel]) -> Handler:
@@ -110,10 +131,12 @@ def _open_address(context: TabContext) -> None:
         tab = asked.get("tab") or ("" if may(Right.LAUNCH) else WITHOUT_NEW)
         chosen = gr.Tabs(selected=tab) if tab in TABS else gr.skip()
         newcomer = may(Right.LAUNCH) and nothing_computed(context.store)
-        return [study_of(context.store, asked.get("study", "")), chosen, newcomer]
+        seen = tab if tab in TABS else next(iter(TABS))
+        return [study_of(context.store, asked.get("study", "")), chosen, seen, newcomer]
 
     newcomer = gr.Checkbox(visible=False)
-    opened = context.app.load(open_page, None, [context.study_id, context.tabs, newcomer], **WITH_MESSAGES)
+    outputs = [context.study_id, context.tabs, context.tab, newcomer]
+    opened = context.app.load(open_page, None, outputs, **WITH_MESSAGES)
     opened.then(None, [context.study_id, newcomer], None, js="(...known) => window.qcompare.open(...known)", **QUIET)
 
     def go_to(event: gr.EventData) -> str:

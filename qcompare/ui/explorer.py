@@ -44,7 +44,7 @@ def build_explorer(context: TabContext) -> list[Panel]:
         [context.study_id, asked], context.study_id, show_progress="minimal", api_visibility="private",
         js="(study) => [study, window.qcompare.explorer.asked()]",
     )  # fmt: skip
-    return [Panel("explorer", [shown, row], job_states, _show)]
+    return [Panel("explorer", [shown, row], job_states, _show, later=True)]
 
 
 TAB = Tab(gettext_noop("Explorer"), build_explorer)

@@ -54,6 +54,10 @@ class Panel:
     """New values of the outputs."""
     group: str = ""
     """Panels of one group are brought up to date together, groups side by side; empty: that of the panel's tab."""
+    tab: str = ""
+    """Set by the page: where it is."""
+    later: bool = False
+    """It takes long: while its tab is hidden, its group waits until what is seen has been drawn."""
     live: bool = False
     """Changes all the time while jobs run; the others are looked at only when something in the store has changed."""
 

@@ -24,6 +24,8 @@ class TabContext:
     """Id of the study that is shown; of several, with commas between. Setting it opens another study."""
     job_id: gr.Textbox
     """Id of the job whose log is shown; empty: the page chooses."""
+    tab: gr.Textbox
+    """Name of the tab that is seen."""
     acted: gr.Textbox
     """A handler that changed a study or job sets another text: the screen is brought up to date at once."""
     form_inputs: list[gr.components.Component] = field(default_factory=list)

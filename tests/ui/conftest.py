@@ -22,7 +22,7 @@ ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 ]
-START_SECONDS = 60
+START_SECONDS = 180
 expect.set_options(timeout=20_000)
 
 

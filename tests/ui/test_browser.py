@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from qcompare.store import Store
 from qcompare.store.packing import pack
@@ -333,6 +333,28 @@ def test_buttons_cancel_pause_and_resume_what_they_stand_beside(app: str, shared
     expect(page.get_by_role("button", name="Pause this study")).to_be_visible()
     page.get_by_role("button", name="Cancel what is not done").click()
     expect(page.locator(".qc-overview")).to_contain_text("5 cancelled")
+
+
+def test_a_press_is_answered_before_the_server_has_done_anything(
+    app: str, shared_home: Path, open_page: Open
+) -> None:
+    study = add_study(Store(shared_home))
+    page = open_page(f"{app}?study={study.id}&tab=progress")
+    cancel = page.get_by_role("button", name="Cancel Uniform")
+    expect(cancel).to_be_visible()
+    held: list[Route] = []
+    page.route("**/gradio_api/queue/join*", held.append)
+    cancel.click()
+    expect(page.get_by_role("button", name="Cancelling…")).to_be_disabled()
+    expect(page.get_by_role("button", name="Cancelling…")).to_have_text("Cancelling…")
+    page.wait_for_timeout(2500)  # the list is brought up to date meanwhile
+    expect(page.get_by_role("button", name="Cancelling…")).to_be_disabled()
+    assert held
+    page.unroute_all()
+    for route in held:
+        route.continue_()
+    expect(page.locator(".qc-job").nth(1)).to_contain_text("cancelled")
+    expect(page.get_by_role("button", name="Resume Uniform")).to_be_enabled()
 
 
 def test_a_failed_job_offers_the_retry_that_may_help(app: str, shared_home: Path, open_page: Open) -> None:

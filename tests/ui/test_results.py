@@ -1,5 +1,6 @@
 """What Results shows, without a browser."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from qcompare.store import Store
 from qcompare.study.records import Status
 from qcompare.study.spec import Study
 from qcompare.ui.parts import PageState, answer_states
-from qcompare.ui.results import export, more, tab
+from qcompare.ui.results import export, more, tab, take_away
+from qcompare.ui.shared import SharedStore
 from tests.synthetic import add_study, finished_study
 
 
@@ -78,3 +80,17 @@ def test_all_questions_asked_cannot_be_more(home: Path, settings: Settings) -> N
     study = finished_study(home, Study(limit=30, tasks=("piqa",)))
     with pytest.raises(InvalidStudy, match="add a task"):
         ask_more(study.id, 30, settings)
+
+
+def test_a_file_is_made_once_for_all_until_the_study_changes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = finished_study(home, Study(recipes=("bf16", "uniform")))
+    store, made = SharedStore(home), []
+    kind = take_away.FILES["csv"]
+    monkeypatch.setitem(
+        take_away.FILES, "csv", replace(kind, make=lambda *asked: made.append(asked) or kind.make(*asked))
+    )
+    first = take_away._file(store, study.id, "csv")
+    assert take_away._file(store, study.id, "csv") == first and len(made) == 1
+    Store(home).set_margin(study.id, 3.0)
+    take_away._file(store, study.id, "csv")
+    assert len(made) == 2

@@ -22,8 +22,8 @@ from qcompare.words import gettext, gettext_noop, translate
 def build_generations(context: TabContext) -> list[Panel]:
     """Lay out the tab in the current page."""
     own = build_own_prompt(context)
-    votes = build_votes(context)
     answers = markup(opening(), elem_id="qc-generations", js_on_load="window.qcompare.blind.watch(element);")
+    votes = build_votes(context)
     return [own, votes, Panel("generations", [answers], _token, _show)]
 
 

@@ -38,8 +38,8 @@ def build_results(context: TabContext) -> list[Panel]:
         for kind in KINDS:
             figures += _figure(kind.title, min_width=440)
     figures += _figure(MAP_TITLE)
-    shown = Panel("results", [words, take_away, table], answer_states, _show)
-    drawn = Panel("figures", figures, answer_states, _draw, group="figures")
+    shown = Panel("results", [words, take_away, table], answer_states, _show, later=True)
+    drawn = Panel("figures", figures, answer_states, _draw, group="figures", later=True)
     return [shown, more, build_export(context.settings, store), drawn]
 
 
