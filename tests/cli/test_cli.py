@@ -106,3 +106,12 @@ def test_the_main_job_runs_on_the_demo_bundle(demo_settings: Settings, tmp_path:
     assert qcompare("show", study_id, "--format", "md").stdout.count("|") > 30
     assert study_id in qcompare("list").stdout
     assert "== answering prompts" in qcompare("logs", study_id).stdout
+
+
+def test_doctor_checks_what_runs_jobs(home: Path) -> None:
+    done = qcompare("--device", "cpu", "doctor", "--executor", "local")
+    assert (done.returncode, done.stdout.split()) == (0, ["ok", "devices", "cpu"]), done.stderr
+    done = qcompare("doctor", "--executor", "nowhere")
+    assert done.returncode == 2
+    assert "unknown executor 'nowhere'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
