@@ -70,6 +70,9 @@ def main(url: str) -> int:
     home = node_home()
     folder = JobFolder(home / "jobs" / order.job.study_id / f"{order.job.id}-{os.getpid()}")
     folder.path.mkdir(parents=True)
+    for name in (LOG, EVENTS):  # of the same attempt, which the cluster preempted: they go on
+        if begun := place.read(name):
+            (folder.path / name).write_bytes(begun)
     _redirect_output(folder.log)
     copies = Copies(place, folder, order.attempt)
     copies.start()

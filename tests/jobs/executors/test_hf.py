@@ -183,7 +183,7 @@ def test_a_cancelled_job_is_gone(hub: type[Hub], settings: Settings, tmp_path: P
     assert hub.process
     assert hub.process.wait(60) == -9
     assert str(runs.ended(f"somebody/{JOB['id']}")).startswith("somebody cancelled")
-    assert runs.output(f"somebody/{JOB['id']}") == "===== Job started =====\nKilled"
+    assert runs.output(f"somebody/{JOB['id']}") == "Killed"
 
 
 def test_doctor_names_who_pays(hub: type[Hub], settings: Settings, tmp_path: Path) -> None:

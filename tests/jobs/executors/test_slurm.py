@@ -104,7 +104,7 @@ def test_a_job_asks_slurm_for_what_it_holds_and_follows_its_state(store: Store, 
     assert job
     store.started(job.id, "slurm", executor.run(job))
     job = store.job(job.id)
-    (script,) = (Path(executor.root) / "submitit").glob("*.sh")
+    script = Path(executor.root) / "submitit" / "7_submission.sh"
     asked = [line.removeprefix("#SBATCH --") for line in script.read_text().splitlines() if "#SBATCH" in line]
     for wanted in ("gpus-per-node=2", "cpus-per-task=4", "mem=64GB", "time=1440", "partition=gpu", "account=me"):
         assert wanted in asked, asked
@@ -121,4 +121,4 @@ def test_wrong_options_are_refused_before_anything_is_queued(store: Store) -> No
         with pytest.raises(InvalidStudy, match=r"executor_options: .*partition"):
             _ = Executors(store, Settings(executor="slurm", executor_options=wrong)).default
     with pytest.raises(InvalidStudy, match="a folder that all nodes share"):
-        _ = Executors(store, Settings(executor="slurm", executor_folder="s3://bucket")).default
+        _ = Executors(store, Settings(executor="slurm", executor_folder="memory://bucket")).default
