@@ -343,7 +343,7 @@ def plan_document(study: Study, settings: Settings) -> PlanDocument:
         memory_bytes=plan.memory_bytes,
         disk_bytes=plan.disk_bytes,
         basis=str(plan.basis),
-        notes=tuple(map(str, notes(plan))),
+        notes=tuple(map(str, notes(plan, settings))),
         problems=tuple(map(str, problems(plan, settings))),
     )
 

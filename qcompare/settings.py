@@ -29,7 +29,14 @@ class Settings(BaseSettings):
     gpus_per_job: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     """GPUs that one job holds; `auto`: one, or as many as the model's size takes."""
     executor: str = "local"
-    """What runs jobs, a name in `jobs.executors.EXECUTORS`."""
+    """What runs jobs, a name in `jobs.executors.EXECUTORS`: `local`, `ray`, `slurm`, `hf` or one of a package."""
+    executor_address: str = ""
+    """Of the cluster: Ray's dashboard, by default `http://127.0.0.1:8265`. Slurm and Hugging Face Jobs need none."""
+    executor_folder: str = ""
+    """Folder or fsspec URL that this machine and all nodes reach: `/shared/qcompare`, `s3://bucket/qcompare`,
+    `hf://buckets/user/name`. Jobs go there and their results come back. Default: `home/cluster`."""
+    executor_options: str = ""
+    """JSON of what one executor takes besides: `RayOptions`, `SlurmOptions`, `HubOptions` in `jobs/executors/`."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Compute dtype; `auto` takes bfloat16 where the device has units for it."""
     row_tokens: Annotated[int, Field(ge=1)] | None = None
@@ -102,6 +109,11 @@ class Settings(BaseSettings):
     def names_port(self) -> bool:
         """The user named the port; it is not the default."""
         return "port" in self.model_fields_set
+
+    @property
+    def runs_elsewhere(self) -> bool:
+        """Jobs do not run as processes of this machine."""
+        return self.executor != "local"
 
     @cached_property
     def demo_dir(self) -> Path:

@@ -183,7 +183,7 @@ def plan(
         console.print(plan_table(found))
         for line in question_lines(study, ctx.obj):
             print(line)
-        for note in notes(found):
+        for note in notes(found, ctx.obj):
             print(f"note: {note}")
         for problem in problems(found, ctx.obj):
             print(f"does not fit: {problem}")
@@ -303,12 +303,19 @@ def export(
 
 
 @app.command()
-def doctor(ctx: typer.Context) -> None:
+def doctor(
+    ctx: typer.Context,
+    executor: Annotated[
+        str | None, typer.Option(help="Check instead what runs jobs: local, ray, slurm, hf; its cluster and a node.")
+    ] = None,
+) -> None:
     """Check this machine: device, dtype, compiler, disk, hub, demo bundle."""
+    from qcompare.jobs.executors import EXECUTORS
     from qcompare.plan.doctor import findings
 
     healthy = True
-    for finding in findings(ctx.obj):
+    found = EXECUTORS[executor](Store(ctx.obj.home), ctx.obj).check() if executor else findings(ctx.obj)
+    for finding in found:
         healthy &= finding.ok
         print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name:<12} {finding.text}")
     raise typer.Exit(0 if healthy else 1)

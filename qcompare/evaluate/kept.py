@@ -14,13 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from qcompare.evaluate.scoring.encode import Encoded, Pair
 from qcompare.evaluate.scoring.sums import Scores
-from qcompare.store.cache import Rows
+from qcompare.store.cache import KeptRows
 
 
 class KeptAnswers:
     """Generated answers: request key → text."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: KeptRows) -> None:
         self.rows = rows
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, str]:
@@ -35,7 +35,7 @@ class KeptAnswers:
 class KeptScores:
     """Scores: request → (log-likelihood, greedy)."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: KeptRows) -> None:
         self.rows = rows
 
     def get(self, requests: Iterable[Encoded]) -> list[tuple[float, bool] | None]:
@@ -53,7 +53,7 @@ class KeptScores:
 class KeptEncodings:
     """(context, continuation) → their tokens: the first recipe of a model encodes the questions, the others read."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: KeptRows) -> None:
         self.rows = rows
 
     def get(self, pairs: Iterable[Pair]) -> dict[Pair, Encoded]:

@@ -6,6 +6,7 @@ machines or two moments with a little more or less free memory find the same num
 """
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from filelock import FileLock
@@ -54,10 +55,53 @@ class StudyBudget:
             if known is None or tokens < known:
                 self._write(tokens)
 
-    def _lock(self) -> FileLock:
+    def _lock(self) -> AbstractContextManager[object]:
         return FileLock(self.path.with_suffix(".lock"))
 
     def _write(self, tokens: int) -> None:
         draft = self.path.with_suffix(f".{os.getpid()}")
         draft.write_text(str(tokens), encoding="utf-8")
         replace(draft, self.path)
+
+
+class RemoteBudget(StudyBudget):
+    """The number below a folder or an fsspec URL, where machines without a common disk find it; without locks.
+
+    The first machine creates the file. Where files cannot be created exclusively, the last of those that begin in the
+    same moment wins.
+    """
+
+    def __init__(self, url: str) -> None:
+        """`url` is that of the study's folder."""
+        from fsspec.core import url_to_fs  # which nothing but a node needs
+
+        self._fs, folder = url_to_fs(url)
+        self._file = f"{folder}/row_tokens"
+
+    def read(self) -> int | None:
+        """Tokens; None before the first job scores."""
+        try:
+            return int(self._fs.cat_file(self._file))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def agree(self, tokens: int, most: int | None = None) -> int:
+        """As for a folder of this machine."""
+        if self.read() is None:
+            self._create(power_of_two(tokens))
+        return super().agree(tokens, most)
+
+    def _create(self, tokens: int) -> None:
+        try:
+            with self._fs.open(self._file, "xb") as file:
+                file.write(str(tokens).encode())
+        except FileExistsError:
+            return
+        except (ValueError, NotImplementedError):  # there is no exclusive creation here
+            self._write(tokens)
+
+    def _lock(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def _write(self, tokens: int) -> None:
+        self._fs.pipe_file(self._file, str(tokens).encode())

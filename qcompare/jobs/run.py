@@ -4,7 +4,7 @@ The only place that puts models, recipes, quantization and evaluation together.
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from qcompare.recipes.base import Recipe
 from qcompare.recipes.lab import Lab
 from qcompare.settings import Settings
 from qcompare.store import JobFolder
-from qcompare.store.cache import source_digest
+from qcompare.store.cache import Cache, source_digest
 from qcompare.study.formats import quantized, scheme_definitions
 from qcompare.study.next_tokens import AnswerTokens
 from qcompare.study.records import Job
@@ -48,19 +48,42 @@ CHECKPOINT_SOURCES = tuple(f"qcompare.models.{name}" for name in ("checkpoint_lo
 """The code of our own that computes what is kept: another version of it computes again."""
 
 
+@dataclass(frozen=True)
+class Shared:
+    """What a job shares with others."""
+
+    cache: Cache
+    budget: StudyBudget
+    """Of its study."""
+
+
 class Run:
     """The steps of one job, each a method; what later steps need is kept as attributes."""
 
-    def __init__(self, study: Study, job: Job, settings: Settings, stages: Stages, folder: JobFolder) -> None:
+    def __init__(
+        self,
+        study: Study,
+        job: Job,
+        settings: Settings,
+        stages: Stages,
+        folder: JobFolder,
+        shared: "Shared | None" = None,
+    ) -> None:
+        """
+        Args:
+            shared: default: the home's cache, and the row budget in the study's folder.
+        """
         from qcompare.models.machine import avoid_attention_plans, pick_device, pick_dtype
 
         avoid_attention_plans()
-        self.job, self.settings, self.stages, self.folder = job, settings, stages, folder
+        self.job, self.settings, self.stages = job, settings, stages
+        shared = shared or Shared(Cache(settings.home / "kept"), StudyBudget(folder.path.parent))
+        self.study_budget = shared.budget
         self.device = pick_device(settings.device, job.device)
         self.dtype = pick_dtype(self.device, settings.dtype)
         recipe = job.recipe_spec
         assert isinstance(recipe, Recipe)
-        self.lab = Lab(study, recipe, job.avg_bits, settings, self.device, self.dtype, folder.path)
+        self.lab = Lab(study, recipe, job.avg_bits, settings, self.device, self.dtype, folder.path, shared.cache)
         self.study = self.lab.study
         self.reference: Any = None
         self.scorer: str = study.scorer
@@ -295,7 +318,7 @@ class Run:
 
         if self.study.scorer != "packed":
             return None
-        of_study = StudyBudget(self.folder.path.parent)
+        of_study = self.study_budget
         return Budget(of_study.agree(default_row_tokens(model), self.settings.row_tokens), of_study.lower)
 
     def _keep(self, lm: "CachedLM | PlainLM", config: dict[str, str], dtype: str | None = None) -> None:

@@ -3,6 +3,7 @@
 from itertools import count
 from pathlib import Path
 
+from qcompare.jobs.executors import Executors
 from qcompare.jobs.executors.background import ensure_running
 from qcompare.jobs.library import check_runs_here
 from qcompare.models.sources import absolute
@@ -35,6 +36,8 @@ def submit(
         DoesNotFit: it needs more than this machine has; nothing was stored.
         QCompareError: it cannot be done; nothing was stored.
     """
+    store = Store(settings.home)
+    _ = Executors(store, settings).default  # refuses options that are wrong
     plan = make_plan(study, settings)
     if not anyway:
         check(plan, settings)
@@ -43,7 +46,6 @@ def submit(
         budgets = [x.avg_bits for x in plan.jobs if x.avg_bits and not (x.recipe.avg_bits or x.recipe.max_size)]
         study = study.model_copy(update={"avg_bits": tuple(dict.fromkeys(budgets)) or study.avg_bits})
     jobs = [(job.recipe, job.avg_bits, job.cost) for job in plan.jobs]
-    store = Store(settings.home)
     name = unused_name(store, name or study_name(study, plan.facts.title))
     record = store.add_study(study, name, jobs, asked_of, owner)
     ensure_running(settings)

@@ -9,7 +9,7 @@ import sqlite3
 import sys
 import time
 
-from qcompare.errors import JobError, NotFound
+from qcompare.errors import NotFound, QCompareError
 from qcompare.jobs.executors import Executors
 from qcompare.jobs.executors.background import LOCK
 from qcompare.jobs.executors.base import Ended
@@ -23,8 +23,8 @@ POLL_SECONDS = 0.2
 IDLE_SECONDS = 5.0
 """A supervisor without work waits this long for more."""
 TROUBLE_SECONDS = 1.0
-MAX_ATTEMPTS = 2
-"""Times that a job is started before its death is final: it is continued by itself once."""
+DEVICES_SECONDS = 10.0
+"""Between two questions to an executor which devices there are."""
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ class Supervisor:
         self.store = store
         self.settings = settings
         self.executors = Executors(store, settings)
-        self.devices = self.executors.default.devices()
+        self._devices: dict[str, tuple[float, tuple[str, ...]]] = {}
         self.running: dict[str, Job] = {}
 
     def work(self) -> None:
@@ -64,7 +64,7 @@ class Supervisor:
         while time.monotonic() - idle_since < IDLE_SECONDS:
             try:
                 self._step()
-            except (sqlite3.OperationalError, OSError, JobError) as error:
+            except (sqlite3.OperationalError, OSError, QCompareError) as error:
                 if not self.store.home.exists():
                     return  # somebody removed it, with all its jobs
                 # A full disk, a process that does not die: the jobs that run go on, and it is tried again.
@@ -86,24 +86,30 @@ class Supervisor:
 
     def _start_waiting(self) -> None:
         """Give free devices to the next jobs. One that must hold several GPUs waits for them, and the rest for it."""
-        while free := self._free():
-            job = self.store.next_job()
-            gpus = min(job.estimate.gpus, len(self.devices)) if job and job.estimate else 1
-            if job is None or gpus > len(free):
+        while job := self.store.next_job():
+            executor, devices, free = self._places(job)
+            gpus = min(job.estimate.gpus, len(devices)) if job.estimate else 1
+            if not free or gpus > len(free):
                 return
             device = join_ids(tuple(free[:gpus]))
             if claimed := self.store.claim(device, job.id):
-                self._start(claimed, device)
+                self._start(claimed, device, executor)
 
-    def _free(self) -> list[str]:
+    def _places(self, job: Job) -> tuple[str, tuple[str, ...], list[str]]:
+        """The name of the executor that is to run a job, its devices, and those that are free."""
+        name, executor = self.executors.for_new(job)
+        when, devices = self._devices.get(name, (-DEVICES_SECONDS, ()))
+        if time.monotonic() - when >= DEVICES_SECONDS:
+            devices = executor.devices()
+            self._devices[name] = (time.monotonic(), devices)
         held = {part for device in self.running for part in split_ids(device)}
-        return [device for device in self.devices if device not in held]
+        return name, devices, [device for device in devices if device not in held]
 
-    def _start(self, job: Job, device: str) -> None:
+    def _start(self, job: Job, device: str, executor: str) -> None:
         self.running[device] = job  # also when it cannot be started: the next step finds that it has ended
-        handle = self.executors.default.run(job)
-        self.running[device] = job.model_copy(update={"executor": self.settings.executor, "handle": handle})
-        if not self.store.started(job.id, self.settings.executor, handle):  # cancelled in this very moment
+        handle = self.executors.for_new(job)[1].run(job)
+        self.running[device] = job.model_copy(update={"executor": executor, "handle": handle})
+        if not self.store.started(job.id, executor, handle):  # cancelled in this very moment
             self.executors.stop([self.running.pop(device)])
 
     def _adopt(self) -> None:
@@ -112,7 +118,7 @@ class Supervisor:
             if ended := self.executors.of(job).status(job):
                 self._note_end(job, ended)
             else:
-                self.running[job.device or self.devices[0]] = job
+                self.running[job.device or job.id] = job
 
     def _stop_asked(self) -> None:
         """Whoever asks for a stop does it; this finishes what a dead one began."""
@@ -122,7 +128,7 @@ class Supervisor:
                 self.store.stopped(job.id)
 
     def _note_end(self, job: Job, ended: Ended) -> None:
-        """A job notes its own end; this says what happened to one that could not, and continues it once."""
+        """A job notes its own end; this says what happened to one that could not, and continues it."""
         self.executors.stop([job])  # children that outlived it
         try:
             job = self.store.job(job.id)
@@ -133,7 +139,9 @@ class Supervisor:
         folder = self.store.folder(job.id)
         if not folder.damage():
             self.store.finish(job.id, Status.SUCCESS, size=folder.size_bytes())
-        elif job.attempts < MAX_ATTEMPTS:
+        elif ended.failure:
+            self.store.finish(job.id, Status.FAILED, ended.failure.message, ended.failure.kind, folder.size_bytes())
+        elif job.attempts < self.executors.of(job).attempts:
             self.store.interrupted(job.id, ended.cause)
         else:
             self.store.finish(job.id, Status.FAILED, ended.cause, FailureKind.KILLED, folder.size_bytes())

@@ -1,4 +1,4 @@
-"""One job in one process: `python -m qcompare.jobs.worker JOB_ID`.
+"""One job in one process on the machine of the home: `python -m qcompare.jobs.worker JOB_ID`; `node` elsewhere.
 
 It writes to its job's folder and ends with exit code 0 (result published) or 1 (the last line on stderr says why).
 """
@@ -14,23 +14,12 @@ from qcompare.jobs.executors.background import ensure_running
 from qcompare.jobs.executors.heartbeat import start_heartbeat
 from qcompare.jobs.executors.locks import exclusive
 from qcompare.jobs.failures import changed, explain
-from qcompare.jobs.run import Run
+from qcompare.jobs.measure import about_this_study, measure
 from qcompare.jobs.stages import Stages
 from qcompare.models.devices import environment_of
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.study.next_tokens import NextTokens
 from qcompare.study.records import Job, Status
-from qcompare.study.samples import write_samples
-
-UNUSED_ALLOCATION = ("AutoScheme final avg_bits", "AutoScheme quantized-layer avg_bits")
-"""Beginnings of lines on the allocation that auto-round makes while it scores layers. Only the scores are used: the
-bits it names are none of the study's."""
-
-
-def about_this_study(record: logging.LogRecord) -> bool:
-    """A filter of auto-round's log lines."""
-    return not str(record.msg).startswith(UNUSED_ALLOCATION)
 
 
 def main(job_id: str) -> int:
@@ -71,26 +60,16 @@ def run_job(store: Store, job: Job, settings: Settings) -> None:
     Raises:
         QCompareError: it cannot be done, and why.
     """
-    study, settings, environment = changed(store.study(job.study_id).spec, settings, job.changes)
-    os.environ.update(environment)
-    folder = store.folder(job.id)
-    stages = Stages(folder, job.estimate.stages if job.estimate else {})
-    if job.export:
-        report = Export(store, study, job, job.export, settings, stages.stage).run()
-        with folder.publish() as draft:
-            (draft / folder.export_file.name).write_text(report.model_dump_json(indent=2), encoding="utf-8")
+    study, folder = store.study(job.study_id).spec, store.folder(job.id)
+    if not job.export:
+        measure(study, job, folder, settings)
         return
-    run = Run(study, job, settings, stages, folder)
-    result, samples = run.result()
+    study, settings, environment = changed(study, settings, job.changes)
+    os.environ.update(environment)
+    stages = Stages(folder, job.estimate.stages if job.estimate else {})
+    report = Export(store, study, job, job.export, settings, stages.stage).run()
     with folder.publish() as draft:
-        write_samples(draft / folder.samples_file.name, samples)
-        (draft / "result.json").write_text(result.model_dump_json(indent=2), encoding="utf-8")
-        if run.lab.layer_scores:
-            (draft / "layers.json").write_text(run.lab.layer_scores.model_dump_json(), encoding="utf-8")
-        if run.next_tokens:
-            likely = NextTokens(answers=tuple(run.next_tokens))
-            (draft / folder.next_tokens_file.name).write_text(likely.model_dump_json(), encoding="utf-8")
-    stages.finished()
+        (draft / folder.export_file.name).write_text(report.model_dump_json(indent=2), encoding="utf-8")
 
 
 if __name__ == "__main__":

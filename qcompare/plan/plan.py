@@ -118,8 +118,8 @@ def plan_for(facts: ModelFacts, study: Study, settings: Settings, past: Sequence
     def planned(recipe: Recipe, context: BuildContext, described: ModelFacts) -> PlannedJob:
         job = _planned(recipe, context, described, estimates)
         gpus = gpus_needed(job.cost.memory_bytes, gpu.total_bytes, len(devices)) if gpu else 1
-        if gpu and settings.gpus_per_job != "auto":
-            gpus = min(settings.gpus_per_job, len(devices))
+        if settings.gpus_per_job != "auto" and (gpu or settings.runs_elsewhere):
+            gpus = settings.gpus_per_job if settings.runs_elsewhere else min(settings.gpus_per_job, len(devices))
         return replace(job, cost=job.cost.model_copy(update={"gpus": gpus}))
 
     return Plan(

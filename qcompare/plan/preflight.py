@@ -36,7 +36,9 @@ def check(plan: Plan, settings: Settings) -> None:
 
 
 def problems(plan: Plan, settings: Settings) -> Iterator[Message]:
-    """Why a study cannot fit, one line each; nothing when it can."""
+    """Why a study cannot fit, one line each; nothing when it can, or runs on machines of which nothing is known."""
+    if settings.runs_elsewhere:
+        return
     device = of_device(plan.device)
     kind = Message("GPU memory") if plan.device.startswith("cuda") else Message("memory")
     on_gpu = plan.device.startswith("cuda")
@@ -91,9 +93,14 @@ def coinciding(plan: Plan) -> Iterator[Message]:
         yield Message(text, {"bits": f"{bits:g}", "recipes": recipes, "low": f"{low:g}", "high": f"{high:g}"})
 
 
-def notes(plan: Plan) -> Iterator[Message]:
-    """What a user should know: rows that will be the same, memory that others hold, GPUs that cannot be used."""
+def notes(plan: Plan, settings: Settings) -> Iterator[Message]:
+    """What a user should know: rows that will be the same, where jobs run if not here; else memory that others hold,
+    and GPUs that cannot be used."""
     yield from coinciding(plan)
+    if settings.runs_elsewhere:
+        where = f"{settings.executor} {settings.executor_address}".strip()
+        yield Message("jobs run on {where}; time and memory are estimates for this machine", {"where": where})
+        return
     if plan.device == "cpu" and (problem := accelerators().problem):
         yield Message("it runs on the CPU: {problem}", {"problem": problem})
     device = of_device(plan.device)

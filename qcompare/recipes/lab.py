@@ -72,16 +72,18 @@ class Lab:
         device: str,
         dtype: str,
         folder: Path,
+        cache: Cache | None = None,
     ) -> None:
         """
         Args:
             folder: of the job; a recipe that writes a checkpoint puts it there.
+            cache: default: that of the home.
         """
         self.study = study.of_recipe(recipe)
         self.recipe, self.avg_bits = recipe, avg_bits
         self.settings, self.device, self.dtype, self.folder = settings, device, dtype, folder
         self.report: Report = lambda done, total: None
-        self.cache = Cache(settings.home / "kept")
+        self.cache = cache or Cache(settings.home / "kept")
         self.input_maxima = {}
         self._original: tuple[Any, Any] | None = None
 

@@ -1,8 +1,9 @@
 """What is computed once and used again: scores, answers, layer scores, states of the original model, tokens.
 
 A `CacheKey` names every input that can change a number, so nothing is used where it does not belong. Entries are
-folders (`Cache.entry`), written to a draft, sealed and renamed under a lock, or rows of an SQLite file
-(`Cache.rows`), each with a checksum. An abort costs the entry that was being made; what is damaged is made again.
+folders (`Cache.entry`), written to a draft, sealed and renamed under a lock, or rows (`Cache.rows`) of an SQLite file
+(on a cluster, of plain files), each with a checksum. An abort costs the entry that was being made; what is damaged is
+made again.
 """
 
 import hashlib
@@ -16,11 +17,12 @@ from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from filelock import FileLock
 
 from qcompare.store.moving import replace
+from qcompare.store.row_files import RowFiles
 from qcompare.store.seal import SEAL, damage, seal
 
 BUSY_SECONDS = 30.0
@@ -66,11 +68,26 @@ def source_digest(*names: str) -> str:
     return found.hexdigest()[:24]
 
 
+class KeptRows(Protocol):
+    """Small values by key."""
+
+    def get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+        """Those that are kept and whole."""
+
+    def put(self, values: Mapping[bytes, bytes]) -> None:
+        """Keep values, all or none."""
+
+
 class Cache:
     """The cache of a home. Several processes may use it at once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rows_url: str | None = None) -> None:
+        """
+        Args:
+            rows_url: a folder or fsspec URL for rows in plain files (`row_files`), in place of SQLite below `folder`.
+        """
         self.folder = folder
+        self._rows_url = rows_url
 
     def entry(self, key: CacheKey, make: Callable[[Path], None]) -> Path:
         """The folder of an entry: the one that is kept or, where there is none or it is damaged, one made now.
@@ -102,8 +119,10 @@ class Cache:
         folder = self._place(key)
         return folder if (folder / SEAL).exists() and damage(folder) is None else None
 
-    def rows(self, key: CacheKey) -> "Rows":
+    def rows(self, key: CacheKey) -> KeptRows:
         """The rows kept under a key; none at first."""
+        if self._rows_url is not None:
+            return RowFiles(f"{self._rows_url}/{key.kind}/{key.digest}")
         path = self._place(key, ".sqlite")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.with_suffix(".json").write_text(key.note, encoding="utf-8")

@@ -123,3 +123,12 @@ def test_a_pipe_on_windows_is_given_utf8(platform: str, monkeypatch: pytest.Monk
         assert pipe.getvalue() == "→ 中文\n".encode()
     else:
         assert sys.stdout.encoding == "cp1252"
+
+
+def test_doctor_checks_what_runs_jobs(home: Path) -> None:
+    done = qcompare("--device", "cpu", "doctor", "--executor", "local")
+    assert (done.returncode, done.stdout.split()) == (0, ["ok", "devices", "cpu"]), done.stderr
+    done = qcompare("doctor", "--executor", "nowhere")
+    assert done.returncode == 2
+    assert "unknown executor 'nowhere'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

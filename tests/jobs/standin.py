@@ -13,11 +13,14 @@ from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qcompare.jobs import supervisor, worker
-from qcompare.jobs.executors import background, forkserver, processes
+from qcompare.errors import JobError
+from qcompare.jobs import node, supervisor, worker
+from qcompare.jobs.executors import background, forkserver, processes, transfer
+from qcompare.jobs.run import Shared
 from qcompare.jobs.stages import Stages
 from qcompare.settings import Settings
-from qcompare.store import Store
+from qcompare.store import JobFolder, Store
+from qcompare.store.cache import CacheKey
 from qcompare.study.records import Job, StudyRecord
 from qcompare.study.result import Bits, Environment, ModelRef, Result
 from qcompare.study.spec import Study
@@ -41,6 +44,8 @@ class Script:
     """Programs started beside it, in sessions of their own."""
     suicides: int = 0
     """Processes that kill themselves after a step."""
+    fails: bool = False
+    """On a node: ends with an error of our own."""
 
 
 def use(patch: "pytest.MonkeyPatch | None" = None) -> None:
@@ -48,6 +53,8 @@ def use(patch: "pytest.MonkeyPatch | None" = None) -> None:
     for module, name in ((processes, "WORKER"), (background, "SUPERVISOR"), (forkserver, "FORKSERVER")):
         command = (sys.executable, "-m", "tests.jobs.standin", name.lower())
         patch.setattr(module, name, command) if patch else setattr(module, name, command)
+    on_node = ("-m", "tests.jobs.standin", "node")
+    patch.setattr(transfer, "NODE", on_node) if patch else setattr(transfer, "NODE", on_node)
 
 
 def queue(store: Store, recipes: tuple[str, ...] = ("bf16",), **script: object) -> StudyRecord:
@@ -82,6 +89,33 @@ def run_job(store: Store, job: Job, settings: Settings) -> None:
     _trace(folder.path, "end")
 
 
+def measure(study: Study, job: Job, folder: JobFolder, settings: Settings, shared: Shared) -> None:
+    """In place of `node.measure`: finished steps are rows of the shared cache; the log tells what it does."""
+    script = Script(**loads(study.prompts[0]))
+    rows = shared.cache.rows(CacheKey("steps", job.id, {}, "", {}))
+    keys = [str(step).encode() for step in range(script.steps)]
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+    print(f"begins with {len(rows.get(keys))} steps, GPUs: {gpus}", flush=True)
+    children = [subprocess.Popen([sys.executable, "-c", code]) for code in script.children]
+    stages = Stages(folder, {"stepping": 1.0})
+    with stages.stage(Stage.EVALUATING, "stepping") as report:
+        for step, key in enumerate(keys):
+            if key not in rows.get([key]):
+                time.sleep(script.seconds)
+                rows.put({key: str(step * 7 % 11).encode()})
+            report(step + 1, script.steps)
+    for child in children:
+        child.kill()
+        child.wait()
+    if script.fails:
+        raise JobError("it is meant to fail")
+    done = [int(value) for value in rows.get(keys).values()]
+    result = _result(job, sum(done) / len(done))
+    with folder.publish() as draft:
+        (draft / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
+    stages.finished()
+
+
 def _result(job: Job, average: float) -> Result:
     return Result(
         study_id=job.study_id, job_id=job.id, recipe=job.recipe, layer_config={}, size_bytes=1, tasks=[],
@@ -104,6 +138,9 @@ if __name__ == "__main__":
     worker.run_job = run_job
     if sys.argv[1] == "worker":
         sys.exit(worker.main(sys.argv[2]))
+    if sys.argv[1] == "node":
+        node.measure = measure
+        sys.exit(node.main(sys.argv[2]))
     if sys.argv[1] == "forkserver":
         forkserver.PRELOAD = ()
         sys.exit(forkserver.main(sys.argv[2]))

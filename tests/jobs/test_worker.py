@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qcompare.jobs.worker import about_this_study
+from qcompare.jobs.measure import about_this_study
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.spec import Study

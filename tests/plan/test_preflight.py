@@ -187,9 +187,17 @@ def test_a_full_disk_is_foreseen(plan: Plan, settings: Settings, monkeypatch: py
     assert "are free: free 1.1" in problem
 
 
-def test_who_else_holds_memory_is_named(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_else_holds_memory_is_named(plan: Plan, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, 64e9, free=1e9)
-    assert list(map(str, notes(plan))) == ["only 1 GB of 64 GB memory are free now: python (pid 7) 1 GB"]
+    assert list(map(str, notes(plan, settings))) == ["only 1 GB of 64 GB memory are free now: python (pid 7) 1 GB"]
+
+
+def test_jobs_that_run_elsewhere_are_not_judged_by_this_machine(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, 1000, disk=0)
+    settings = Settings(executor="ray", executor_address="http://head:8265")
+    assert list(problems(plan, settings)) == []
+    (said,) = notes(plan, settings)
+    assert str(said) == "jobs run on ray http://head:8265; time and memory are estimates for this machine"
 
 
 def test_refused_unless_it_is_wanted_anyway(
@@ -215,7 +223,7 @@ def test_the_memory_of_this_machine_is_read() -> None:
 @pytest.mark.parametrize("budget", [4.0, 8.0])
 def test_budgets_at_which_recipes_are_the_same_model_are_named(settings: Settings, budget: float) -> None:
     recipes = ("bf16", "uniform", "head", "tail", "mixed")
-    (said,) = notes(make_plan(Study(recipes=recipes, avg_bits=(5.0, budget)), settings))
+    (said,) = notes(make_plan(Study(recipes=recipes, avg_bits=(5.0, budget)), settings), settings)
     assert str(said).startswith(f"at {budget:g} bits ")
     assert all(name in str(said) for name in ("Output end high", "Input end high", "Mixed"))
-    assert list(notes(make_plan(Study(recipes=recipes), settings))) == []
+    assert list(notes(make_plan(Study(recipes=recipes), settings), settings)) == []

@@ -9,11 +9,15 @@ from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job
 
+LOCAL = "local"
 EXECUTORS: Registry[type[Executor]] = Registry(
     "qcompare.executors",
     "executor",
     {
-        "local": "qcompare.jobs.executors.local:LocalExecutor",
+        LOCAL: "qcompare.jobs.executors.local:LocalExecutor",
+        "ray": "qcompare.jobs.executors.ray:RayExecutor",
+        "slurm": "qcompare.jobs.executors.slurm:SlurmExecutor",
+        "hf": "qcompare.jobs.executors.hf:HubExecutor",
     },
 )
 
@@ -34,6 +38,17 @@ class Executors:
             InvalidStudy: there is none of that name.
         """
         return self._named(self._settings.executor)
+
+    def for_new(self, job: Job) -> tuple[str, Executor]:
+        """The one that is to run a waiting job, with its name: the default, or this machine for what it cannot do.
+
+        Raises:
+            InvalidStudy: there is none of that name.
+        """
+        name = self._settings.executor
+        if job.export and not self.default.writes_checkpoints:
+            name = LOCAL
+        return name, self._named(name)
 
     def of(self, job: Job) -> Executor:
         """The one that runs a job."""

@@ -75,7 +75,7 @@ def estimate(asked: StudyForm, settings: Settings) -> Estimate:
     except QCompareError as error:
         return Estimate(reach, asked.budget, translate(error.message), study.to_yaml())
     shortage = translate(next(problems(plan, settings), ""))
-    tight = tuple(map(translate, notes(plan)))
+    tight = tuple(map(translate, notes(plan, settings)))
     sizes = tuple(_timed(size, facts, study, settings, past) for size in SIZES)
     return Estimate(plan.bit_range, asked.budget, "", study.to_yaml(), plan, shortage, tight, _fits(plan), sizes)
 
