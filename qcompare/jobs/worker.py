@@ -9,6 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from qcompare.export.push import pushed
 from qcompare.export.write import Export
 from qcompare.jobs.executors.background import ensure_running
 from qcompare.jobs.executors.heartbeat import start_heartbeat
@@ -21,6 +22,7 @@ from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Status
 from qcompare.study.samples import write_samples
+from qcompare.study.stage import Stage
 
 UNUSED_ALLOCATION = ("AutoScheme final avg_bits", "AutoScheme quantized-layer avg_bits")
 """Beginnings of lines on the allocation that auto-round makes while it scores layers. Only the scores are used: the
@@ -76,6 +78,9 @@ def run_job(store: Store, job: Job, settings: Settings) -> None:
     stages = Stages(folder, job.estimate.stages if job.estimate else {})
     if job.export:
         report = Export(store, study, job, job.export, settings, stages.stage).run()
+        if job.export.push:
+            with stages.stage(Stage.PUSHING):
+                report = pushed(report, job.export.push)
         with folder.publish() as draft:
             (draft / folder.export_file.name).write_text(report.model_dump_json(indent=2), encoding="utf-8")
         return
