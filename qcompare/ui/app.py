@@ -25,6 +25,10 @@ WITHOUT_NEW = "results"
 """The tab that is opened for visitors who may start nothing: `style.css` hides New from them."""
 GO_TO = "window.qcompare.goTo = (asked) => trigger('pick', asked);"
 """For Back and Forward: opens the study of an address."""
+UPLOADS_KEPT = (3600, 24 * 3600)
+"""Seconds between two looks for old uploads, and until one is old: what is used is moved into the home at once."""
+WAITING = 200
+"""Calls of all pages that may wait in gradio's queue."""
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 1.5
 
@@ -40,8 +44,9 @@ def build_app(settings: Settings) -> SpeakingBlocks:
 
 
 def _build(settings: Settings, store: Store, role: Role) -> SpeakingBlocks:
-    app = SpeakingBlocks(title=PRODUCT, analytics_enabled=False)
+    app = SpeakingBlocks(title=PRODUCT, analytics_enabled=False, delete_cache=UPLOADS_KEPT)
     app.role = role
+    app.queue(max_size=WAITING)
     with app:
         study_id, job_id, acted = (gr.Textbox("", visible=False) for _ in range(3))
         header = build_header(settings, store, study_id)

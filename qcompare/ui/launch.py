@@ -6,6 +6,8 @@ from typing import Any
 
 # Read when gradio is imported: no usage reports, no version check.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+# Gradio sums up so many past events anew after each one.
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "50")
 
 from fastapi.middleware import Middleware
 
@@ -20,6 +22,7 @@ from qcompare.ui.language import Listening, name_language_in_page
 from qcompare.ui.progress.logs import log_routes
 from qcompare.ui.recording import open_recording
 from qcompare.ui.results.slides import slides_routes
+from qcompare.ui.server.connections import close_silent_connections
 from qcompare.ui.server.gate import Gate
 from qcompare.ui.server.identity import Identity
 from qcompare.ui.server.login import login_routes
@@ -33,6 +36,8 @@ from qcompare.ui.theme import ASSETS, make_theme, read_asset
 OWN_SCRIPTS = ("page.js", "log.js", "blind.js", "path.js", "tour.js", "explorer.js", "present.js", "share_card.js")
 QUEUE_SECONDS = 0.05
 """Between two looks of gradio's queue for a new event: short for a person, long for a processor."""
+SESSIONS = 500
+"""Pages whose state gradio keeps, 0.4 MB each: those that were used last."""
 
 
 def _warm_up() -> None:
@@ -75,6 +80,7 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
     app = build_app(settings)
     name_language_in_page()
     watch_over(settings)
+    close_silent_connections()
     try:
         _, address, _ = app.launch(
             server_name=OF_SPACE if on_space() else settings.host,
@@ -90,6 +96,7 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
             max_file_size=settings.upload_mb * 1_000_000,
             pwa=True,
             run_history=False,
+            state_session_capacity=SESSIONS,
             ssr_mode=False,
             footer_links=[],
             app_kwargs=server_kwargs(settings, role, SharedStore(settings.home)),
@@ -100,5 +107,6 @@ def launch(settings: Settings, open_browser: bool = False) -> None:
         ) from None
     for pace in ("sleep_when_free", "progress_update_sleep_when_free"):  # a thousand looks a second otherwise
         setattr(app._queue, pace, QUEUE_SECONDS)
+    app._queue.pending_messages_per_session.max_size = SESSIONS
     print(f"qcompare is open at {address}", flush=True)
     app.block_thread()
