@@ -77,6 +77,8 @@ class Settings(BaseSettings):
     """Exhibition: prompts of one visitor, and of one address, within an hour."""
     ask_waiting: Annotated[int, Field(ge=1)] = 10
     """Exhibition: prompts of all visitors that may wait or run at once."""
+    ask_each: Annotated[int, Field(ge=1)] = 3
+    """Exhibition: prompts of one visitor that may wait or run at once."""
     ask_mb: Annotated[int, Field(ge=1)] = 4000
     """Exhibition: largest original model, at 16 bits, that visitors may ask."""
 

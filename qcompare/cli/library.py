@@ -93,7 +93,7 @@ def bundle(
 def user(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="Whom to add or change; '*' is everybody else who is logged in.")],
-    may: Annotated[str, typer.Option(help="Rights with commas between: ask, launch, cancel, delete, export.")] = "",
+    may: Annotated[str, typer.Option(help="Rights, with commas: ask, launch, cancel, delete, export, push.")] = "",
     no_password: Annotated[
         bool, typer.Option("--no-password", help="Known to a reverse proxy or to Hugging Face.")
     ] = False,

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qcompare.errors import InvalidStudy, ModelUnavailable
+from qcompare.settings import Settings
+from qcompare.study.result import ExportReport
 from qcompare.words import Message
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -20,6 +22,34 @@ def check_name(repo: str) -> bool:
     if not NAME.fullmatch(repo):
         raise InvalidStudy("'{repo}' is no name on the hub: give org/name", repo=repo[:60])
     return True
+
+
+def check_push(repo: str, settings: Settings) -> None:
+    """Before anything is written.
+
+    Raises:
+        InvalidStudy: that is no name on the hub, there is no token in the environment, or no hub is to be asked.
+    """
+    check_name(repo)
+    if settings.offline:
+        raise InvalidStudy("QCOMPARE_OFFLINE is set, so nothing is uploaded: leave the name on the hub empty")
+    if not os.environ.get("HF_TOKEN"):
+        raise InvalidStudy(
+            "no token to upload with: start qcompare with HF_TOKEN, or leave the name on the hub empty"
+        )
+
+
+def pushed(report: ExportReport, repo: str) -> ExportReport:
+    """Upload what was written with the token of the environment; the report says where it is, or why not.
+
+    The checkpoint stays whatever happens: it is no failure of the export.
+    """
+    try:
+        return report.model_copy(update={"pushed": push_folder(Path(report.folder), repo, os.environ["HF_TOKEN"])})
+    except ModelUnavailable as error:
+        return report.model_copy(update={"push_problem": error.message})
+    except KeyError:
+        return report.model_copy(update={"push_problem": Message("not uploaded: HF_TOKEN is no longer set")})
 
 
 def read_token(repo: str, ask: Callable[[str], str]) -> str:

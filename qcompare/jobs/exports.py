@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from qcompare.errors import InvalidStudy, NotFound
 from qcompare.export.pack import check_format
+from qcompare.export.push import check_push
 from qcompare.export.target import check_target
 from qcompare.jobs.executors.background import ensure_running
 from qcompare.settings import Settings
@@ -15,11 +16,14 @@ from qcompare.study.stage import Stage
 from qcompare.words import Message, gettext_noop
 
 
-def queue_export(store: Store, job: Job, format: str, target: Path, settings: Settings, fused: bool = False) -> Job:
+def queue_export(
+    store: Store, job: Job, format: str, target: Path, settings: Settings, fused: bool = False, push: str = ""
+) -> Job:
     """Queue an export of a measured job; `export_state` tells how it goes.
 
     Args:
         fused: layers that vLLM fuses get one scheme each, where the recipe gave them two; the budget stays.
+        push: `org/name` on the hub, where it is uploaded afterwards with the token in HF_TOKEN.
 
     Raises:
         QCompareError: it cannot be done; nothing was queued.
@@ -32,7 +36,9 @@ def queue_export(store: Store, job: Job, format: str, target: Path, settings: Se
         )
     check_format(result.layer_config, format, written=bool(job.recipe_spec.writes))
     check_target(target, result.size_bytes or 0)
-    request = ExportRequest(job_id=job.id, format=format, folder=str(target), fused=fused)
+    if push:
+        check_push(push, settings)
+    request = ExportRequest(job_id=job.id, format=format, folder=str(target), fused=fused, push=push)
     _forget_last(store, request.id)
     queued = store.add_export(job, request)
     if queued is None:

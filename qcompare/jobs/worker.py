@@ -9,6 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from qcompare.export.push import pushed
 from qcompare.export.write import Export
 from qcompare.jobs.executors.background import ensure_running
 from qcompare.jobs.executors.heartbeat import start_heartbeat
@@ -20,6 +21,7 @@ from qcompare.models.devices import environment_of
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Status
+from qcompare.study.stage import Stage
 
 
 def main(job_id: str) -> int:
@@ -68,6 +70,9 @@ def run_job(store: Store, job: Job, settings: Settings) -> None:
     os.environ.update(environment)
     stages = Stages(folder, job.estimate.stages if job.estimate else {})
     report = Export(store, study, job, job.export, settings, stages.stage).run()
+    if job.export.push:
+        with stages.stage(Stage.PUSHING):
+            report = pushed(report, job.export.push)
     with folder.publish() as draft:
         (draft / folder.export_file.name).write_text(report.model_dump_json(indent=2), encoding="utf-8")
 

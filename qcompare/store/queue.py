@@ -14,10 +14,26 @@ from qcompare.words import Message, gettext_noop
 
 NO_JOB = gettext_noop("no job '{job_id}': see 'list' for studies and 'status ID' for their jobs")
 IN_ORDER = "study.priority DESC, job.created, job.study_id, job.position"
-NEXT = f"""
-SELECT job.id FROM job JOIN study ON study.id = job.study_id
-WHERE job.status = 'queued' AND (job.export IS NOT NULL OR NOT study.paused) ORDER BY {IN_ORDER} LIMIT 1
+TURNS = """
+WITH waiting AS (
+  SELECT job.id, job.study_id, job.position, job.created, study.priority, coalesce(study.owner, '') AS owner,
+    dense_rank() OVER (PARTITION BY study.priority, study.owner ORDER BY job.created, job.study_id) AS turn,
+    study.owner IS NOT NULL AND EXISTS (
+      SELECT 1 FROM job AS other WHERE other.study_id = study.id AND other.started IS NOT NULL
+    ) AS begun
+  FROM job JOIN study ON study.id = job.study_id
+  WHERE job.status = 'queued' AND (job.export IS NOT NULL OR NOT study.paused)
+), latest AS (
+  SELECT coalesce(study.owner, '') AS owner, max(job.started) AS started
+  FROM job JOIN study ON study.id = job.study_id
+  WHERE job.started >= (SELECT min(created) FROM waiting) GROUP BY 1
+)
+SELECT waiting.id FROM waiting LEFT JOIN latest USING (owner)
+ORDER BY priority DESC, begun DESC, turn, coalesce(latest.started, 0), created, study_id, position
 """
+"""Waiting jobs in the order in which they will run. Visitors take turns, a study each, and the studies of no visitor
+in particular count as those of one more: who has had a turn goes behind those who wait for theirs."""
+NEXT = f"{TURNS} LIMIT 1"
 SPENT = "spent = spent + coalesce(max(0, finished - started), 0)"
 """Adds what an attempt that was stopped took."""
 
@@ -40,6 +56,9 @@ class Queue:
         query = f"SELECT job.* FROM job JOIN study ON study.id = job.study_id WHERE {' AND '.join(clauses) or '1'}"
         with self._database.open() as db:
             rows = db.execute(f"{query} ORDER BY {IN_ORDER}", tuple(given.values())).fetchall()
+            if status is Status.QUEUED:
+                turns = {row["id"]: turn for turn, row in enumerate(db.execute(TURNS))}
+                rows.sort(key=lambda row: turns.get(row["id"], len(turns)))
         return [_job(row) for row in rows]
 
     def job(self, job_id: str) -> Job:

@@ -17,6 +17,8 @@ from qcompare.words import Message, gettext_noop
 
 MAX_STUDY_BYTES = 1_000_000
 """A study file larger than this is not one."""
+MAX_VALUES, MAX_DEPTH = 100_000, 32
+"""Of a study, where aliases of YAML count as often as they are used, and of lists and mappings in each other."""
 
 
 def parse_study(values: Any, source: str | Message | None = "study", stored: bool = False) -> Study:
@@ -50,7 +52,7 @@ def load_study(path: Path, check: Callable[[Any], None] = lambda values: None) -
     Raises:
         InvalidStudy: the file is missing, too large, not YAML, or asks for something impossible.
     """
-    values = _beside(_values(_text(path), str(path)), path)
+    values = _beside(parse_yaml(_text(path), str(path)), path)
     check(values)
     return parse_study(values, str(path))
 
@@ -94,7 +96,7 @@ def load_studies(path: Path, model: str | None = None) -> list[Study]:
     Raises:
         InvalidStudy: as for `load_study`, or the list is empty.
     """
-    values = _beside(_values(_text(path), str(path)), path)
+    values = _beside(parse_yaml(_text(path), str(path)), path)
     models = [model] if model else values.get("model") if isinstance(values, dict) else None
     if not isinstance(values, dict) or not isinstance(models, list):
         return [parse_study(values, str(path))]
@@ -109,10 +111,15 @@ def read_study(text: str, source: str = "study") -> Study:
     Raises:
         InvalidStudy: the text is too long, not YAML, or asks for something impossible.
     """
-    return parse_study(_values(text, source), source)
+    return parse_study(parse_yaml(text, source), source)
 
 
-def _values(text: str, source: str) -> Any:
+def parse_yaml(text: str, source: str) -> Any:
+    """The values of a YAML text, which JSON is too.
+
+    Raises:
+        InvalidStudy: the text is too long or not YAML, or stands for more than a study can hold.
+    """
     if len(text) > MAX_STUDY_BYTES:
         raise InvalidStudy(
             "{source}: is {size} MB; a study file has at most 1 MB",
@@ -120,13 +127,48 @@ def _values(text: str, source: str) -> Any:
             size=f"{len(text) / 1e6:.1f}",
         )
     try:
-        return yaml.safe_load(text)
+        values = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = Message(" (line {n})", {"n": mark.line + 1}) if mark else ""
         raise InvalidStudy(
             "{source}: is not valid YAML{where}; expected lines such as 'model: demo'", source=source, where=where
         ) from None
+    check_extent(values, source)
+    return values
+
+
+def check_extent(values: Any, source: str) -> None:
+    """Refuse values that no library can take: a few letters of YAML can stand for any number of them.
+
+    Raises:
+        InvalidStudy: they are too many, too deep, hold themselves, or half a character.
+    """
+    sizes: dict[int, int] = {}
+
+    def size_of(value: Any, depth: int) -> int:
+        if isinstance(value, str) and not _is_text(value):
+            raise InvalidStudy("{source}: holds characters that are none", source=source)
+        if not isinstance(value, list | tuple | dict | set):
+            return 1
+        if depth == MAX_DEPTH:
+            raise InvalidStudy("{source}: is nested too deeply: at most {n} levels", source=source, n=MAX_DEPTH)
+        if id(value) not in sizes:
+            inner = [*value, *value.values()] if isinstance(value, dict) else value
+            sizes[id(value)] = 1 + sum(size_of(each, depth + 1) for each in inner)
+        if sizes[id(value)] > MAX_VALUES:
+            raise InvalidStudy("{source}: holds too many values: at most {n}", source=source, n=MAX_VALUES)
+        return sizes[id(value)]
+
+    size_of(values, 0)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _one_line(error: ValidationError) -> Message:

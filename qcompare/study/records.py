@@ -59,6 +59,8 @@ class ExportRequest(Frozen):
     """Where the checkpoint is to be; absolute."""
     fused: bool = False
     """Layers that vLLM fuses get one scheme each."""
+    push: str = ""
+    """`org/name` on the hub, where it is uploaded once it is written; empty: nowhere."""
 
     @property
     def id(self) -> str:

@@ -223,6 +223,10 @@ class ExportReport(Frozen):
     text: str
     """The reloaded model's continuation of the prompt."""
     seconds: float
+    pushed: str = ""
+    """Its address on the hub; empty: it was not to be uploaded, or could not be."""
+    push_problem: StoredMessage | None = None
+    """One line: why it could not be uploaded."""
 
 
 class Faithful(StrEnum):

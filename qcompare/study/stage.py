@@ -31,6 +31,7 @@ class Stage(StrEnum):
     WRITING = gettext_noop("writing the checkpoint")
     RELOADING = gettext_noop("loading it in a fresh process")
     CARD = gettext_noop("writing the model card")
+    PUSHING = gettext_noop("uploading to the hub")
     WAITING = gettext_noop("waiting for a device")
     DONE = gettext_noop("done")
     FAILED = gettext_noop("failed")

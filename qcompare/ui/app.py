@@ -29,6 +29,10 @@ GO_TO = "window.qcompare.goTo = (asked) => trigger('pick', asked);"
 SELECTED = "() => {{ window.qcompare.note('tab', '{name}'); return '{name}'; }}"
 AFTER = "async (stamp) => { await new Promise((go) => setTimeout(go, 2500)); return stamp; }"
 """What is not seen is worked out this much later: what is seen has the processor to itself first."""
+UPLOADS_KEPT = (3600, 24 * 3600)
+"""Seconds between two looks for old uploads, and until one is old: what is used is moved into the home at once."""
+WAITING = 200
+"""Calls of all pages that may wait in gradio's queue."""
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 1.5
 
@@ -44,8 +48,9 @@ def build_app(settings: Settings) -> SpeakingBlocks:
 
 
 def _build(settings: Settings, store: Store, role: Role) -> SpeakingBlocks:
-    app = SpeakingBlocks(title=PRODUCT, analytics_enabled=False)
+    app = SpeakingBlocks(title=PRODUCT, analytics_enabled=False, delete_cache=UPLOADS_KEPT)
     app.role = role
+    app.queue(max_size=WAITING)
     with app:
         study_id, job_id, seen_tab, acted = (gr.Textbox("", visible=False) for _ in range(4))
         header = build_header(settings, store, study_id)

@@ -1,6 +1,5 @@
 """Product name, study picker, what is running."""
 
-import os
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from qcompare.study.ids import format_ids
 from qcompare.study.records import Status
 from qcompare.ui.pages import page
 from qcompare.ui.parts import QUIET, WITH_MESSAGES, PageState, Panel, markup, study_exists, warn_on_error
-from qcompare.ui.server.roles import Right, needs, on_space, visitor
+from qcompare.ui.server.roles import Right, has_hugging_face_login, needs, on_space, visitor
 from qcompare.ui.texts import PRODUCT, STATUS_WORDS
 from qcompare.words import gettext
 
@@ -52,7 +51,7 @@ def build_header(settings: Settings, store: Store, study_id: gr.Textbox) -> Head
         rename = gr.Button(gettext("Rename"), visible=False, size="sm", scale=0, min_width=0, elem_id="qc-rename",
                            elem_classes="qc-needs-launch")  # fmt: skip
         running = markup(page("header", running=0, waiting=0, user=""), elem_id="qc-status", scale=0, min_width=120)
-        if can_log_in_with_hugging_face():
+        if has_hugging_face_login():
             gr.LoginButton(gettext("Log in"), size="sm", scale=0, min_width=120)
     rename.click(
         needs(Right.LAUNCH)(lambda study: _named(store, study)), study_id, [name, picker], **WITH_MESSAGES
@@ -77,11 +76,6 @@ def _renamed(settings: Settings, store: Store, study_id: str, name: str) -> list
     """The picker again, with the new name."""
     done = warn_on_error(lambda: rename_study(store.study(study_id).id, name, settings), None)
     return [gr.update(visible=done is None), gr.update(visible=done is not None)]
-
-
-def can_log_in_with_hugging_face() -> bool:
-    """On a Space whose front matter says `hf_oauth: true`; elsewhere gradio would let anybody in as the owner."""
-    return on_space() and bool(os.environ.get("OAUTH_CLIENT_ID"))
 
 
 def _logged_in() -> str:

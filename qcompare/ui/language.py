@@ -4,7 +4,6 @@ Widgets are built once in every language, with the same numbers, so that one set
 """
 
 from collections.abc import Callable
-from html import escape
 from typing import Any
 
 import gradio as gr
@@ -14,10 +13,10 @@ from jinja2 import ChoiceLoader, DictLoader
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from qcompare.errors import QCompareError
 from qcompare.ui.server.gate import visitor_of
-from qcompare.ui.server.roles import NOBODY, OWNER, Right, Role, require, use_visitor, visitor
-from qcompare.words import ENGLISH, LANGUAGES, language, preferred, translate, use_language
+from qcompare.ui.server.handlers import Unfit, fitting, refused
+from qcompare.ui.server.roles import NOBODY, OWNER, Role, require, use_visitor, visitor
+from qcompare.words import ENGLISH, LANGUAGES, language, preferred, use_language
 
 PAGE = "frontend/index.html"
 TELL = (
@@ -49,18 +48,34 @@ class SpeakingBlocks(gr.Blocks):  # type: ignore[misc]
     def config(self, value: Any) -> None:
         self._english = value
 
-    async def process_api(self, block_fn: Any, *args: Any, request: Any = None, **options: Any) -> Any:
+    async def process_api(
+        self, block_fn: Any, *args: Any, request: Any = None, event_data: Any = None, **options: Any
+    ) -> Any:
         """Run a handler: those that wait in the queue know their request, but run outside of it."""
+        if event_data is not None and not isinstance(event_data._data, dict):
+            event_data._data = {}  # then what it lacks is missed by name
         known = OWNER if self.role is Role.LOCAL else NOBODY
         who = (visitor_of(request) if request else None) or known
         with use_language(language_of(request) if request else ENGLISH), use_visitor(who):
-            needed: Right | None = getattr(getattr(block_fn, "fn", None), "right", None)
             try:
-                if needed:
+                if needed := getattr(getattr(block_fn, "fn", None), "right", None):
                     require(needed)
-            except QCompareError as error:
-                raise gr.Error(escape(translate(error.message), quote=False), print_exception=False) from None
-            return await super().process_api(block_fn, *args, request=request, **options)
+                return await super().process_api(block_fn, *args, request=request, event_data=event_data, **options)
+            except Exception as error:
+                told = refused(error, request)
+                if told is error:
+                    raise
+                raise told from None
+
+    async def preprocess_data(self, block_fn: Any, *args: Any, **options: Any) -> Any:
+        """From what a page has sent to a handler's arguments. A field is a text, whatever was sent."""
+        try:
+            found = await super().preprocess_data(block_fn, *args, **options)
+        except gr.Error as error:
+            raise Unfit(str(error.message)) from None  # says what is allowed instead
+        except Exception:
+            raise Unfit() from None
+        return [fitting(*pair) for pair in zip(block_fn.inputs, found, strict=True)]
 
 
 def in_all_languages(build: Callable[[], SpeakingBlocks]) -> SpeakingBlocks:

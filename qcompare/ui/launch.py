@@ -7,6 +7,8 @@ from typing import Any
 
 # Read when gradio is imported: no usage reports, no version check.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+# Gradio sums up so many past events anew after each one.
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "50")
 
 from fastapi.middleware import Middleware
 
@@ -21,6 +23,7 @@ from qcompare.ui.language import Listening, SpeakingBlocks, name_language_in_pag
 from qcompare.ui.progress.logs import log_routes
 from qcompare.ui.recording import open_recordings
 from qcompare.ui.results.slides import slides_routes
+from qcompare.ui.server.connections import close_silent_connections
 from qcompare.ui.server.gate import Gate
 from qcompare.ui.server.identity import Identity
 from qcompare.ui.server.login import login_routes
@@ -39,6 +42,8 @@ OWN_SCRIPTS = (
 )
 QUEUE_SECONDS = 0.05
 """Between two looks of gradio's queue for a new event: short for a person, long for a processor."""
+SESSIONS = 500
+"""Pages whose state gradio keeps, 0.4 MB each: those that were used last."""
 
 
 def _warm_up() -> None:
@@ -81,9 +86,11 @@ def launch(settings: Settings, opened: Callable[[str, int], None] = lambda addre
     app = build_app(settings)
     name_language_in_page()
     watch_over(settings)
+    close_silent_connections()
     address, port = _listen(app, settings, server_kwargs(settings, role, SharedStore(settings.home)))
     for pace in ("sleep_when_free", "progress_update_sleep_when_free"):  # a thousand looks a second otherwise
         setattr(app._queue, pace, QUEUE_SECONDS)
+    app._queue.pending_messages_per_session.max_size = SESSIONS
     opened(address, port)
     print(f"qcompare is open at {address}", flush=True)
     app.block_thread()
@@ -107,6 +114,7 @@ def _listen(app: SpeakingBlocks, settings: Settings, kwargs: dict[str, Any]) -> 
                 max_file_size=settings.upload_mb * 1_000_000,
                 pwa=True,
                 run_history=False,
+                state_session_capacity=SESSIONS,
                 ssr_mode=False,
                 footer_links=[],
                 app_kwargs=kwargs,

@@ -18,7 +18,7 @@ from qcompare.study.formats import CHECKPOINT_FORMATS
 from qcompare.study.records import ExportState, Job, Status
 from qcompare.ui.pages import page
 from qcompare.ui.parts import WITH_MESSAGES, PageState, Panel, comparison_of, markup, study_exists, warn
-from qcompare.ui.server.roles import Right, needs
+from qcompare.ui.server.roles import Right, may, needs, require
 from qcompare.ui.texts import FORMAT_TEXTS
 from qcompare.words import gettext, translate
 
@@ -50,19 +50,26 @@ def build_export(settings: Settings, store: Store) -> Panel:
                 choices, value=CHECKPOINT_FORMATS[0], label=gettext("Format"), elem_classes="qc-choices", scale=4
             )
         fused = gr.Checkbox(label=gettext("For vLLM: one scheme for layers that it fuses, within the same budget"))
+        hub = gr.Textbox(
+            label=gettext("Then upload it to the hub as"), placeholder="org/name", max_lines=1, visible=False,
+            info=gettext("Private, with the token that qcompare was started with (HF_TOKEN). Empty: it stays here."),
+            elem_id="qc-push",
+        )  # fmt: skip
         button = gr.Button(gettext("Write checkpoint"), scale=0, min_width=200)
         status = markup()
-    button.click(_starter(settings, store), [recipe, format, fused], None, **WITH_MESSAGES)
-    return Panel("export", [fold, recipe, status], _token, _show)
+    button.click(_starter(settings, store), [recipe, format, fused, hub], None, **WITH_MESSAGES)
+    return Panel("export", [fold, recipe, hub, status], _token, _show)
 
 
-def _starter(settings: Settings, store: Store) -> Callable[[str | None, str, bool], None]:
+def _starter(settings: Settings, store: Store) -> Callable[[str | None, str, bool, str], None]:
     @needs(Right.EXPORT)
-    def begin(job_id: str | None, format: str, fused: bool) -> None:
+    def begin(job_id: str | None, format: str, fused: bool, push: str) -> None:
         try:
+            if repo := (push or "").strip():
+                require(Right.PUSH)
             if not job_id:
                 raise QCompareError("choose a recipe first")
-            queue_export(store, store.job(job_id), format, target(settings, job_id, format), settings, fused)
+            queue_export(store, store.job(job_id), format, target(settings, job_id, format), settings, fused, repo)
         except QCompareError as error:
             warn(error)
 
@@ -93,13 +100,14 @@ def _token(state: PageState) -> Hashable:
 def _show(state: PageState) -> list[Any]:
     jobs = _exportable(state)
     if not jobs:
-        return [gr.update(visible=False), gr.skip(), ""]
+        return [gr.update(visible=False), gr.skip(), gr.skip(), ""]
     choices = [(translate(title), job_id) for job_id, title in row_titles(jobs).items()]
     lines = list(_lines(state, choices))
     return [
         gr.update(visible=True),
         gr.update(choices=choices, value=_first(state, jobs)),
-        page("exports", lines=lines),
+        gr.update(visible=may(Right.PUSH)),
+        page("exports", lines=lines, may_push=may(Right.PUSH)),
     ]
 
 

@@ -34,9 +34,11 @@ def ask_prompt(store: Store, source: StudyRecord, asked: Study, settings: Settin
     _check_prompt(asked, settings)
     _check_built(store, source, asked, settings)
     with _one_at_a_time:
-        waiting = sum(not study.status.ended for study in Store(settings.home).studies() if study.owner)
-        if waiting >= settings.ask_waiting:
-            raise QCompareError("{n} prompts of visitors wait already: try again in a few minutes", n=waiting)
+        waiting = [study for study in Store(settings.home).studies() if study.owner and not study.status.ended]
+        if len(waiting) >= settings.ask_waiting:
+            raise QCompareError("{n} prompts of visitors wait already: try again in a few minutes", n=len(waiting))
+        if sum(study.owner == who.key for study in waiting) >= settings.ask_each:
+            raise QCompareError("{n} of your prompts wait already: wait for an answer first", n=settings.ask_each)
         limit = _limits.setdefault(settings.ask_per_hour, RateLimit(settings.ask_per_hour, HOUR))
         if wait := limit.take(who.key, f"address {who.address}"):
             raise QCompareError(

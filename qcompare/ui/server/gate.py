@@ -9,18 +9,26 @@ from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from anyio.to_thread import run_sync
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qcompare.settings import Settings
-from qcompare.ui.server.identity import Identity, Sender
+from qcompare.ui.server.bodies import Body
+from qcompare.ui.server.calls import CALLS, JOIN, MalformedCall, check_call, forget_lost_pages
+from qcompare.ui.server.identity import Identity, Sender, has_password
 from qcompare.ui.server.roles import Right, Visitor, is_loopback, on_space, use_visitor
-from qcompare.ui.server.uploads import SizeLimit, checked_upload
-from qcompare.words import gettext
+from qcompare.ui.server.uploads import Uploads
+from qcompare.words import gettext, translate
 
 VISITOR = "qcompare.visitor"
 """Key of the scope: who sends this request."""
+REFUSED = "qcompare.refused"
+"""Key of the scope: the status in place of the 500 with which gradio answers whatever a handler raises."""
+UPLOAD, FILE = "/gradio_api/upload", "/gradio_api/file="
+MALFORMED_UPLOAD = (TypeError, ValueError, LookupError, AssertionError)
+"""What gradio's reader of uploads lets through where a body is no form."""
 BODY_BYTES = 5_000_000
 """Of a request that is no upload."""
 SLACK_BYTES = 1_000_000
@@ -35,10 +43,13 @@ GRADIO_PATHS = re.compile(
 )
 GRADIO_NAMES = re.compile(r"/(gradio_api|monitoring|dev|svelte|custom_component|queue|run|proxy=|file|call|stream)\b")
 """Begin what only `GRADIO_PATHS` may open."""
+FORWARDED = ("x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix", "x-gradio-server")
+"""Headers of which gradio makes addresses."""
+ADDRESS = re.compile(r"(https?://)?[\w.:\[\],/ -]*", re.ASCII)
+RANGE = re.compile(r"(bytes=[0-9]{1,15}-[0-9]{0,15})?")
 WEB_PATH = re.compile(r"[a-z][a-z0-9+.-]+:|//|\\\\", re.IGNORECASE)
 """A URL or a share. One letter before the colon is a drive of Windows."""
 DRIVE = re.compile(r"[a-z]:[/\\]", re.IGNORECASE)
-FILES = "/gradio_api/file="
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -59,7 +70,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, settings: Settings, identity: Identity) -> None:
         self.app, self.settings, self.identity = app, settings, identity
-        self.hosts = _hosts(settings)
+        self.hosts, self.uploads = _hosts(settings), Uploads()
         frames, forms = ("'self' https://huggingface.co", " https://huggingface.co") if on_space() else ("'self'", "")
         self.headers = {**HEADERS, "Content-Security-Policy": POLICY.format(frames=frames, forms=forms)}
         if not on_space():  # a Space is shown inside a frame of the hub
@@ -70,24 +81,51 @@ class Gate:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
-        who = self.identity.of(scope, headers)
-        refused = self._refusal(scope, headers, who)
+        if has_password(headers):  # takes its time to check, in which the others are served
+            who = await run_sync(self.identity.of, scope, headers)
+        else:
+            who = self.identity.of(scope, headers)
         send = self._with_headers(send, who)
-        if refused is not None:
+        if refused := self._refusal(scope, headers, who):
             return await refused(scope, receive, send)
         scope[VISITOR] = who.visitor
-        upload = scope["path"].rstrip("/") == "/gradio_api/upload"
-        most = self.settings.upload_mb * 1_000_000 + SLACK_BYTES if upload else BODY_BYTES
-        limit = SizeLimit(receive, most)
-        if limit.announced(headers):
-            return await PlainTextResponse(_too_large(most), 413)(scope, receive, send)
         with use_visitor(who.visitor):
+            await self._pass(scope, headers, receive, send)
+
+    async def _pass(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        """Let the app answer, if the body is what its address takes."""
+        path = scope["path"].rstrip("/")
+        upload = path == UPLOAD
+        most = self.settings.upload_mb * 1_000_000 + SLACK_BYTES if upload else BODY_BYTES
+        body = Body(receive, most, headers)
+        if body.announced_too_large(headers):
+            return await _cut_off(413, most, body, scope, send)
+        if path in CALLS and scope["method"] == "POST":
+            try:
+                blocks = scope["app"].get_blocks()
+                check_call(path, await body.read(), blocks.fns)
+                if path == JOIN:
+                    forget_lost_pages(blocks._queue)
+            except MalformedCall as error:
+                if not body.refused:
+                    return await JSONResponse({"error": translate(error.message)}, 422)(scope, receive, send)
+        answer = Answer(send, scope, body)
+        try:
+            await self.app(scope, body, self.uploads.checked(answer) if upload else answer)
+        except Exception as error:
+            if answer.begun or not (body.refused or (upload and isinstance(error, MALFORMED_UPLOAD))):
+                raise
+        if not answer.begun:
+            if body.refused:
+                return await _cut_off(body.refused, most, body, scope, send)
             if upload:
-                send = checked_upload(send)
-            await self.app(scope, limit, send)
+                text = gettext("This is not how files are uploaded: one form field 'files' for each.")
+                await PlainTextResponse(text, 400)(scope, receive, send)
 
     def _refusal(self, scope: Scope, headers: Headers, who: Sender) -> Response | None:
         """What is answered in place of the app; None where the request may pass."""
+        if any(not ADDRESS.fullmatch(headers.get(name, "")) for name in FORWARDED):
+            return PlainTextResponse(gettext("A header of a proxy makes no sense (X-Forwarded)."), 400)
         if self.hosts and _name(headers.get("host", "")) not in self.hosts:
             return PlainTextResponse(gettext("This server is not reached by that name (Host)."), 421)
         if not self._own_origin(headers, scope):
@@ -104,7 +142,11 @@ class Gate:
             )  # fmt: skip
         if not who.known and not OPEN_TO_ALL.fullmatch(path):
             return self._login(headers, method, path)
-        if path.rstrip("/") == "/gradio_api/upload" and Right.LAUNCH not in who.visitor.rights:
+        if path.startswith(FILE) and not RANGE.fullmatch(headers.get("range", "")):
+            return PlainTextResponse(gettext("Not a range of bytes."), 416)
+        if path.startswith(FILE) and not self.uploads.may_read(path.removeprefix(FILE), who.visitor):
+            return PlainTextResponse(gettext("Not found."), 404)
+        if path.rstrip("/") == UPLOAD and Right.LAUNCH not in who.visitor.rights:
             return PlainTextResponse(gettext("You may not upload files here."), 403)
         return None
 
@@ -115,7 +157,10 @@ class Gate:
             return True
         if origin is None:
             return headers.get("sec-fetch-site") not in ("cross-site", "same-site")
-        name = urlsplit(origin).netloc
+        try:
+            name = urlsplit(origin).netloc
+        except ValueError:
+            return False
         return name in {headers.get("host", ""), headers.get("x-forwarded-host", "") if on_space() else ""} - {""}
 
     def _login(self, headers: Headers, method: str, path: str) -> Response:
@@ -137,6 +182,44 @@ class Gate:
             await send(message)
 
         return with_headers
+
+
+class Answer:
+    """ASGI's `send` with the right status: gradio answers 500 whatever a handler raises."""
+
+    def __init__(self, send: Send, scope: Scope, body: Body) -> None:
+        self._send, self._scope, self._body = send, scope, body
+        self.begun = False
+        """The client has got something."""
+
+    async def __call__(self, message: Message) -> None:
+        """As ASGI asks. What the app says about a body that was cut off is left out."""
+        if self._body.refused and not self.begun:
+            return
+        if message["type"] == "http.response.start":
+            self.begun = True
+            if message["status"] == 500:
+                message["status"] = self._scope.get(REFUSED, 500)
+        await self._send(message)
+
+
+async def _cut_off(status: int, most: int, body: Body, scope: Scope, send: Send) -> None:
+    """Answer before the body has come in, and close: nothing more of it is read, but for a little."""
+    text = _too_large(most) if status == 413 else gettext("The request took too long to come in.")
+    content = text.encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close"),
+               (b"content-length", str(len(content)).encode())]  # fmt: skip
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content, "more_body": True})
+    await body.drain()
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def note_refusal(request: Any, status: int) -> None:
+    """The status with which a request is answered whose handler raises."""
+    inner = getattr(request, "request", None) or request
+    if hasattr(inner, "scope"):
+        inner.scope[REFUSED] = status
 
 
 def visitor_of(request: Any) -> Visitor | None:
@@ -163,12 +246,12 @@ def _name(host: str) -> str:
 
 
 def _may_open(path: str, raw: str) -> bool:
-    if path.startswith(FILES) and sys.platform == "win32" and DRIVE.match(path.removeprefix(FILES)):
+    if path.startswith(FILE) and sys.platform == "win32" and DRIVE.match(path.removeprefix(FILE)):
         path = path.replace("\\", "/")
     if "\0" in path or "\\" in path or "/../" in f"{path}/" or "/../" in f"{unquote(path)}/":
         return False
-    if path.startswith(FILES):
-        return not WEB_PATH.match(path.removeprefix(FILES))
+    if path.startswith(FILE):
+        return not WEB_PATH.match(path.removeprefix(FILE))
     if GRADIO_NAMES.match(path):
         return bool(GRADIO_PATHS.fullmatch(path))
     return True

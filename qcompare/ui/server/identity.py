@@ -2,6 +2,7 @@
 
 import binascii
 import hashlib
+import ipaddress
 import logging
 import secrets
 import time
@@ -17,7 +18,7 @@ from starlette.types import Scope
 from qcompare.errors import QCompareError
 from qcompare.settings import Settings
 from qcompare.ui.server.limits import RateLimit
-from qcompare.ui.server.roles import ALL_RIGHTS, OWNER, Right, Role, Visitor, on_space
+from qcompare.ui.server.roles import ALL_RIGHTS, OWNER, Right, Role, Visitor, has_hugging_face_login, on_space
 from qcompare.ui.server.users import ANYBODY, User, check_password, read_users
 
 LOGIN_COOKIE, VISITOR_COOKIE = "qcompare-login", "qcompare-visitor"
@@ -55,7 +56,7 @@ class Identity:
 
     def of(self, scope: Scope, headers: Headers) -> Sender:
         """Who sends this request."""
-        address = (scope.get("client") or ("", 0))[0]
+        address = _address(scope, headers)
         if self.role is Role.LOCAL:
             return Sender(replace(OWNER, address=address), True)
         cookies = _cookies(headers)
@@ -103,7 +104,7 @@ class Identity:
         """The user that a request proves to come from; empty: none. And the seconds to wait after failed logins."""
         if self.settings.auth_header and not on_space():
             return headers.get(self.settings.auth_header, "").strip(), 0
-        info = scope.get("session", {}).get("oauth_info") if on_space() else None
+        info = scope.get("session", {}).get("oauth_info") if has_hugging_face_login() else None
         if info and info.get("expires_at", 0) > time.time():
             return str(info.get("userinfo", {}).get("preferred_username", "")), 0
         name, until = self._sessions.get(_digest(cookies.get(LOGIN_COOKIE, "")), ("", 0.0))
@@ -147,6 +148,11 @@ class Identity:
         return Visitor(visitor_key(key), "", rights, self.settings.home, address, True)
 
 
+def has_password(headers: Headers) -> bool:
+    """The request brings a name and a password: to check them takes some 50 ms."""
+    return headers.get("authorization", "")[:6].lower() == "basic "
+
+
 def visitor_key(cookie: str) -> str:
     """What an anonymous visitor is called in the store: it does not give the cookie away."""
     return f"visitor {_digest(cookie)[:24]}"
@@ -158,6 +164,18 @@ def cookie_text(name: str, value: str, seconds: int, scope: Scope) -> str:
     if on_space():
         return f"{text}; Secure; SameSite=None; Partitioned"
     return f"{text}; SameSite=Lax" + ("; Secure" if scope.get("scheme") == "https" else "")
+
+
+def _address(scope: Scope, headers: Headers) -> str:
+    """Where a request comes from. All visitors of a Space come through its proxy, which says for whom."""
+    if on_space():
+        for name in reversed(headers.get("x-forwarded-for", "").split(",")):  # what comes before, anybody can write
+            try:
+                if ipaddress.ip_address(name.strip()).is_global:
+                    return name.strip()
+            except ValueError:
+                break
+    return str((scope.get("client") or ("", 0))[0])
 
 
 def _cookies(headers: Headers) -> dict[str, str]:

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from qcompare.ui.pages import page
 from qcompare.ui.server.identity import LOGIN_COOKIE, SESSION_SECONDS, Identity, cookie_text
-from qcompare.ui.server.roles import on_space
+from qcompare.ui.server.roles import has_hugging_face_login
 from qcompare.words import gettext, language
 
 FORM_BYTES = 4000
@@ -49,4 +49,4 @@ def login_routes(identity: Identity) -> list[Route]:
 
 
 def _page(error: str = "", status: int = 200) -> HTMLResponse:
-    return HTMLResponse(page("login", error=error, lang=language(), space=on_space()), status)
+    return HTMLResponse(page("login", error=error, lang=language(), space=has_hugging_face_login()), status)

@@ -6,6 +6,7 @@ Source: modelcontextprotocol.io, specification 2025-06-18. Each POST is one JSON
 import json
 from typing import Any
 
+import orjson
 from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -25,13 +26,15 @@ def mcp_routes(tools: dict[str, Tool]) -> list[Route]:
 
     async def answer(request: Request) -> Response:
         try:
-            message = json.loads(await request.body())
-        except (ValueError, RecursionError, ClientDisconnect):
+            message = orjson.loads(await request.body())  # no NaN, no half characters
+        except (ValueError, ClientDisconnect):
             return _error(None, PARSE, "the body is no JSON", 400)
         if not isinstance(message, dict) or not isinstance(message.get("method"), str):
             return _error(None, INVALID, "expected one JSON-RPC message with a method", 400)
         if "id" not in message:
             return Response(status_code=202)  # a notification
+        if not isinstance(message["id"], str | int | float | None):
+            return _error(None, INVALID, "id: expected a text or a number", 400)
         return await run_sync(_answer, tools, message)
 
     return [Route("/mcp", answer, methods=["POST"])]

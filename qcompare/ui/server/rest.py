@@ -4,7 +4,6 @@ page at `/api/v1/docs`. A study is JSON, or the YAML of a study file."""
 from collections.abc import Callable
 from typing import Any
 
-import yaml
 from anyio.to_thread import run_sync
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
@@ -13,7 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from qcompare.errors import InvalidStudy, NotFound, QCompareError
-from qcompare.study.reading import MAX_STUDY_BYTES
+from qcompare.study.reading import MAX_STUDY_BYTES, parse_yaml
 from qcompare.ui.pages import page
 from qcompare.ui.server.roles import NotAllowed
 from qcompare.ui.server.tools import Tool, TooMany, call
@@ -70,9 +69,10 @@ def _read(body: bytes) -> Any:
     if len(body) > MAX_STUDY_BYTES:
         raise InvalidStudy("a study has at most 1 MB")
     try:
-        return yaml.safe_load(body.decode("utf-8"))  # JSON is YAML
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError):
-        raise InvalidStudy("the body is neither JSON nor YAML") from None
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidStudy("the body is neither JSON nor YAML in UTF-8") from None
+    return parse_yaml(text, "study")
 
 
 def openapi(tools: dict[str, Tool]) -> dict[str, Any]:

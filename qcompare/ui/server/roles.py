@@ -1,11 +1,12 @@
 """Who may do what. A role is the whole server's; rights are a visitor's.
 
 - `local`: reached from this machine only; everybody may do everything.
-- `team`: visitors log in; the users file says who may launch, cancel, delete and export. Everybody may read.
+- `team`: visitors log in; the users file says who may launch, cancel, delete, export and push. Everybody may
+  read.
 - `exhibition`: everybody may read, vote on answers, and ask prompts within limits; named users may do more, as in a
   team.
 
-Nothing on the server pushes to a hub: that is left to the command line.
+What is pushed to the hub is pushed with the server's own token, so that is a right of its own.
 """
 
 import ipaddress
@@ -50,6 +51,8 @@ class Right(StrEnum):
     """Delete studies, and what none needs."""
     EXPORT = "export"
     """Write checkpoints, and studies as files, on the server."""
+    PUSH = "push"
+    """Upload the checkpoints that one writes to the hub, with the server's token."""
 
 
 ALL_RIGHTS = frozenset(Right)
@@ -60,6 +63,7 @@ RIGHT_WORDS: dict[Right, str] = {
     Right.CANCEL: gettext_noop("cancel or pause"),
     Right.DELETE: gettext_noop("delete"),
     Right.EXPORT: gettext_noop("write files on the server"),
+    Right.PUSH: gettext_noop("upload to the hub"),
 }
 
 
@@ -173,6 +177,15 @@ def role_of(settings: Settings) -> Role:
 def on_space() -> bool:
     """This is a Hugging Face Space."""
     return bool(os.environ.get("SPACE_ID"))
+
+
+def has_hugging_face_login() -> bool:
+    """Gradio logs visitors in with Hugging Face: on a Space whose front matter says `hf_oauth: true`.
+
+    Elsewhere it would let anybody in as the owner of this machine's token, in sessions that anybody can sign.
+    """
+    secret = os.environ.get("OAUTH_CLIENT_ID") and os.environ.get("OAUTH_CLIENT_SECRET")
+    return on_space() and os.environ.get("SYSTEM") == "spaces" and bool(secret)
 
 
 def is_loopback(host: str) -> bool:

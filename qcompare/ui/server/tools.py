@@ -25,7 +25,7 @@ from qcompare.jobs.submit import submit
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.ids import parse_ids
-from qcompare.study.reading import parse_study
+from qcompare.study.reading import check_extent, parse_study
 from qcompare.study.spec import Study
 from qcompare.ui.server.confine import check_paths
 from qcompare.ui.server.limits import RateLimit
@@ -67,6 +67,7 @@ def make_tools(settings: Settings, store: Store) -> dict[str, Tool]:
             raise TooMany("at most {n} studies a minute: try again in {wait} seconds", n=CHANGES_A_MINUTE, wait=wait)
         if not isinstance(study, Mapping):
             raise InvalidStudy("study: expected an object with the fields of a study file, such as model")
+        check_extent(study, "study")
         check_paths(study)
         return parse_study(dict(study))
 
@@ -122,4 +123,5 @@ def call(tool: Tool, arguments: object) -> BaseModel:
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str) or len(value) > 10_000 or "\0" in value:
         raise InvalidStudy("{name}: expected a text", name=name)
+    check_extent(value, name)
     return value

@@ -1,67 +1,76 @@
-"""Uploads: refused while they come in where they are too large, afterwards where they are of no kind that is used."""
+"""Uploads: files of kinds that are not used are refused; what one visitor has uploaded is not shown to another."""
 
 import json
+import os
+from collections import OrderedDict
 from pathlib import Path
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import Message, Receive, Send
+from starlette.datastructures import MutableHeaders
+from starlette.types import Message, Send
 
+from qcompare.ui.server.roles import Visitor, visitor
 from qcompare.words import gettext
 
 KINDS = (".zip", ".yaml", ".yml", ".csv", ".jsonl", ".xlsx", ".gguf")
 """Packed studies, study files, questions, checkpoints."""
+KEPT = 10_000
+"""Uploaded files whose owners are remembered."""
 
 
-class SizeLimit:
-    """A request's body, cut off where it is larger than allowed."""
+class Uploads:
+    """What was uploaded to one server, and by whom."""
 
-    def __init__(self, receive: Receive, most: int) -> None:
-        self._receive, self._left, self._most = receive, most, most
+    def __init__(self) -> None:
+        self._owners: OrderedDict[Path, frozenset[str]] = OrderedDict()
 
-    def announced(self, headers: Headers) -> bool:
-        """The request says itself that it is too large."""
-        length = headers.get("content-length", "0")
-        return not length.isdecimal() or int(length) > self._most
+    def checked(self, send: Send) -> Send:
+        """Answers to an upload pass only where the files are of a known kind; others are removed again."""
+        start: list[Message] = []
+        body = bytearray()
+        who = visitor()
 
-    async def __call__(self) -> Message:
-        """As ASGI asks: one part of the body. One that is too large ends like one whose sender has gone."""
-        message = await self._receive()
-        if message["type"] == "http.request":
-            self._left -= len(message.get("body", b""))
-            if self._left < 0:
-                return {"type": "http.disconnect"}
-        return message
+        async def check(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                start.append(message)
+                return
+            body.extend(message.get("body", b""))
+            if message.get("more_body"):
+                return
+            paths = _paths(bytes(body))
+            if any(path.suffix.lower() not in KINDS for path in paths):
+                for path in paths:
+                    path.unlink(missing_ok=True)
+                start[0]["status"] = 415
+                body[:] = gettext("Files of this kind are not taken: only {kinds}.", kinds=", ".join(KINDS)).encode()
+                MutableHeaders(scope=start[0])["content-type"] = "text/plain; charset=utf-8"
+            else:
+                self._note(paths, who)
+            MutableHeaders(scope=start[0])["content-length"] = str(len(body))
+            await send(start[0])
+            await send({"type": "http.response.body", "body": bytes(body)})
+
+        return check
+
+    def may_read(self, name: str, who: Visitor) -> bool:
+        """Nobody else has uploaded this file: gradio would serve it to whoever knows its name."""
+        owners = self._owners.get(_path(name))
+        return owners is None or who.key in owners
+
+    def _note(self, paths: list[Path], who: Visitor) -> None:
+        for path in paths:
+            self._owners[path] = self._owners.get(path, frozenset()) | {who.key}
+            self._owners.move_to_end(path)
+        while len(self._owners) > KEPT:
+            self._owners.popitem(last=False)
 
 
-def checked_upload(send: Send) -> Send:
-    """Answers to an upload pass only where the files are of a known kind; others are removed again."""
-    start: list[Message] = []
-    body = bytearray()
-
-    async def check(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            start.append(message)
-            return
-        body.extend(message.get("body", b""))
-        if message.get("more_body"):
-            return
-        if strange := _strange(bytes(body)):
-            for path in strange:
-                path.unlink(missing_ok=True)
-            start[0]["status"] = 415
-            body[:] = gettext("Files of this kind are not taken: only {kinds}.", kinds=", ".join(KINDS)).encode()
-            MutableHeaders(scope=start[0])["content-type"] = "text/plain; charset=utf-8"
-        MutableHeaders(scope=start[0])["content-length"] = str(len(body))
-        await send(start[0])
-        await send({"type": "http.response.body", "body": bytes(body)})
-
-    return check
+def _path(name: str) -> Path:
+    return Path(os.path.abspath(name))  # as gradio: links are not followed
 
 
-def _strange(body: bytes) -> list[Path]:
-    """The uploaded files, where one is of no known kind; gradio answers with a list of their paths."""
+def _paths(body: bytes) -> list[Path]:
+    """The uploaded files: gradio answers with a list of their paths."""
     try:
-        paths = [Path(path) for path in json.loads(body)]
+        return [_path(path) for path in json.loads(body)]
     except (ValueError, TypeError):
         return []
-    return paths if any(path.suffix.lower() not in KINDS for path in paths) else []

@@ -1,7 +1,7 @@
 """The users file: who may log in, and what each may do.
 
 ```yaml
-alice: {password: "scrypt$…", may: [launch, cancel, delete, export]}
+alice: {password: "scrypt$…", may: [launch, cancel, delete, export, push]}
 bob: {may: [launch]}        # no password: known to the reverse proxy, or to Hugging Face
 "*": {may: []}              # anybody else whom these have logged in
 ```

@@ -16,6 +16,7 @@ from qcompare.ui.launch import server_kwargs
 from qcompare.ui.server.roles import Right, role_of
 from qcompare.ui.server.users import write_user
 from qcompare.ui.shared import SharedStore
+from qcompare.ui.theme import make_theme
 
 with warnings.catch_warnings():  # it wants another version of httpx
     warnings.simplefilter("ignore")
@@ -36,6 +37,10 @@ class Served:
 
     async def _build(self) -> None:
         self.blocks = build_app(self.settings)
+        self.blocks.show_error, self.blocks.css_paths, self.blocks.head_paths = False, [], []
+        self.blocks.theme = make_theme()
+        self.blocks._set_html_css_theme_variables()
+        self.blocks.config = self.blocks.get_config_file()
         self.blocks.max_file_size = self.settings.upload_mb * 1_000_000  # as `launch` sets it
         kwargs = server_kwargs(self.settings, role_of(self.settings), SharedStore(self.settings.home))
         self.app = App.create_app(self.blocks, app_kwargs=kwargs)

@@ -71,7 +71,7 @@ def test_visitors_start_cancel_delete_and_write_nothing(served: Served) -> None:
             continue
         body = {"fn_index": each._id, "data": [public(served).id] * len(each.inputs), "session_hash": "s"}
         answer = client.post("/gradio_api/run/predict", json=body)
-        assert answer.status_code == 500 and "you may not" in answer.text, each.fn.__qualname__
+        assert answer.status_code == 403 and "you may not" in answer.text, each.fn.__qualname__
         refused += 1
     assert refused >= 11
     for act in ("cancel", "pause", "resume", "retry", "first", "last"):
@@ -150,3 +150,39 @@ def test_only_what_is_measured_and_here_is_asked(
 
 def test_named_users_of_an_exhibition_may_do_more(served: Served) -> None:
     assert served.client("alice").post("/gradio_api/upload", files={"files": ("a.csv", b"x")}).status_code == 200
+
+
+def test_rest_and_mcp_keep_a_visitor_s_prompt_to_themselves(served: Served, ask: Callable[..., StudyRecord]) -> None:
+    ann, ben = visitor_client(served), visitor_client(served)
+    mine = ask(visitor_key(ann.cookies["qcompare-visitor"]), "what only Ann asks", ask_waiting=100).id
+    for client, sees in ((ann, True), (ben, False)):
+        codes = [client.get(f"/api/v1/studies/{mine}{part}").status_code for part in ("", "/results", "/verdict")]
+        assert codes == [200 if sees else 404] * 3, codes
+        for part in (mine[:12], mine[:8]):  # the beginning of an id does as well
+            assert (mine in client.get(f"/api/v1/studies/{part}").text) is (sees and part == mine[:12])
+        arguments = {"name": "status", "arguments": {"study_id": mine}}
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": arguments}
+        answer = client.post("/mcp", json=call).json()["result"]
+        assert answer["isError"] is not sees and "only Ann" not in str(answer if not sees else "")
+        assert (client.get(f"/slides?study={mine}").status_code != 404) is sees
+
+
+def test_an_upload_is_shown_to_nobody_else(served: Served) -> None:
+    alice, visitor, bob = served.client("alice"), visitor_client(served), served.client("bob")
+    answer = alice.post("/gradio_api/upload", files={"files": ("mine.csv", b"question,answer\nprivate,x\n")})
+    path = answer.json()[0]
+    assert alice.get(f"/gradio_api/file={path}").status_code == 200
+    for other in (visitor, bob):
+        for name in (path, path.replace("/mine", "//mine"), path.replace("/mine", "/./mine")):
+            refused = other.get(f"/gradio_api/file={name}")
+            assert refused.status_code in (403, 404) and "private" not in refused.text
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_one_visitor_does_not_fill_the_queue(ask: Callable[..., StudyRecord]) -> None:
+    limits = {"ask_waiting": 1000, "ask_per_hour": 1000}
+    for number in range(3):
+        ask("greedy", f"prompt {number}", **limits)
+    with pytest.raises(QCompareError, match="3 of your prompts wait already"):
+        ask("greedy", "one more", **limits)
+    ask("patient", "mine", **limits)

@@ -121,7 +121,7 @@ def test_rights_are_checked_by_name(team: Served) -> None:
                 body = {"fn_index": each._id, "data": [study.id], "session_hash": "s"}
                 client.post("/gradio_api/queue/join", json=body)
                 answer = client.post("/gradio_api/run/predict", json=body)
-                assert (answer.status_code == 500) is not gone, answer.text
+                assert (answer.status_code == 403) is not gone, answer.text
         assert (study.id in {each.id for each in store.studies()}) is not gone
 
 

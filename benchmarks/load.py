@@ -1,0 +1,160 @@
+"""Many visitors at once, and strange ones: how long readers wait, who gets a turn when, and what a long day leaves.
+
+    python -m benchmarks.load [--readers 50] [--askers 10] [--malformed 10000] [--ticks 86400] [--only readers,ticks]
+
+Readers call what an open page calls, at its pace, and open results; askers are visitors of an exhibition whose
+prompts a real model answers, each job in a process of its own. Both run on the same cores as the app. The malformed
+requests are those of `tests/ui/server/test_abuse.py`; a tick is a second of a page that follows a running study.
+"""
+
+import argparse
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+from filelock import FileLock
+
+from benchmarks.load_parts import asked_turns, malformed_requests, memory_of_ticks, serve
+from benchmarks.report import Cell, report
+from benchmarks.watchers import _clocks
+from qcompare.store import Store
+from tests.synthetic import add_study, finished_study, run_job
+
+WARM_SECONDS = 8.0
+PAUSE = 4.0
+"""Seconds between two results that a reader opens."""
+PARTS = ("readers", "askers", "malformed", "ticks")
+
+
+def main() -> None:
+    """Measure and note."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--readers", type=int, default=50)
+    parser.add_argument("--askers", type=int, default=10)
+    parser.add_argument("--malformed", type=int, default=10_000)
+    parser.add_argument("--ticks", type=int, default=24 * 3600)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--only", default=",".join(PARTS), help="Parts, with commas between.")
+    options = parser.parse_args()
+    measured: dict[str, Callable[[], list[dict[str, Cell]]]] = {
+        "readers": lambda: read_at_once(options.readers, options.seconds),
+        "askers": lambda: asked_turns(options.askers),
+        "malformed": lambda: malformed_requests(options.malformed),
+        "ticks": lambda: memory_of_ticks(options.ticks),
+    }
+    rows = [row for name in options.only.split(",") for row in measured[name]()]
+    report("load", "Many visitors, and strange ones", rows, ["load and app share the machine's cores"])
+
+
+def read_at_once(readers: int, seconds: float) -> list[dict[str, Cell]]:
+    """How long readers of one app wait for what their pages ask for."""
+    waits: dict[str, list[float]] = {}
+    with _running_study() as (home, study, job_id), serve(home) as (address, app):
+        stop = threading.Event()
+        threads = [
+            threading.Thread(target=_read, args=[address, study, job_id, n, stop, waits]) for n in range(readers)
+        ]
+        for thread in threads:
+            thread.start()
+        time.sleep(WARM_SECONDS)
+        waits.clear()
+        before = sum(app.cpu_times()[:2])
+        time.sleep(seconds)
+        share = (sum(app.cpu_times()[:2]) - before) / seconds
+        stop.set()
+        for thread in threads:
+            thread.join()
+        memory = psutil.Process(app.pid).memory_info().rss
+    every = sorted(wait for found in waits.values() for wait in found)
+    rows: list[dict[str, Cell]] = [
+        _row(f"{readers} readers: {what}, 95th percentile ms", 1000 * _high(sorted(found)), 500)
+        for what, found in sorted(waits.items())
+    ]
+    return [
+        _row(f"{readers} readers: all page data, 95th percentile ms", 1000 * _high(every), 500),
+        _row(f"{readers} readers: all page data, median ms", 1000 * statistics.median(every), None),
+        *rows,
+        _row(f"{readers} readers: requests per second", len(every) / seconds, None),
+        _row(f"{readers} readers: app, % of a core", 100 * share, None),
+        _row(f"{readers} readers: app's memory, MB", memory / 1e6, None),
+    ]
+
+
+@contextmanager
+def _running_study() -> Iterator[tuple[Path, str, str]]:
+    """A home with a finished study, whose results are read, and one that runs, with the job whose log grows."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        store = Store(home)
+        study = finished_study(home)
+        job_id = store.jobs(add_study(store).id)[0].id
+        run_job(store, job_id)
+        with FileLock(home / "supervisor.lock"):  # nobody ends the made-up job
+            yield home, study.id, job_id
+
+
+def _read(
+    address: str, study: str, job_id: str, number: int, stop: threading.Event, waits: dict[str, list[float]]
+) -> None:
+    """A browser that follows a running study and opens results now and then."""
+    with httpx.Client(base_url=address, timeout=60) as client:
+
+        def timed(what: str, send: Callable[[], httpx.Response]) -> Any:
+            began = time.monotonic()
+            answer = send()
+            answer.raise_for_status()
+            waits.setdefault(what, []).append(time.monotonic() - began)
+            return answer
+
+        config = client.get("/config").json()
+        clocks = _clocks(config)
+        follow = _after_look(config, [handler for handler, _ in clocks])
+        actions: list[tuple[str, float]] = [(f"tick {handler}", pace) for handler, pace in clocks]
+        actions += [("log", 1.0), ("open results", PAUSE), ("results as JSON", 3 * PAUSE)]
+        due = [time.monotonic() + number / 25 + place / 10 for place in range(len(actions))]
+        stamp = ""
+        while not stop.wait(max(0.0, min(due) - time.monotonic())):
+            place = due.index(min(due))
+            what, pace = actions[place]
+            due[place] = max(due[place] + pace, time.monotonic())
+            if what == "log":
+                timed(what, lambda: client.get(f"/log/{job_id}", params={"from": 0}))
+            elif what == "results as JSON":
+                timed(what, lambda: client.get(f"/api/v1/studies/{study}/results"))
+            elif what == "open results":
+                body = _call(follow, [study, "", None], f"reader{number}-{int(time.monotonic())}")
+                timed(what, lambda body=body: client.post("/gradio_api/run/predict", json=body))  # type: ignore[misc]
+            else:
+                body = _call(int(what.split()[1]), [job_id.partition(".")[0], "", stamp], f"reader{number}")
+                answer = timed("tick", lambda body=body: client.post("/gradio_api/run/predict", json=body))  # type: ignore[misc]
+                shown = answer.json()["data"]
+                stamp = shown[0] if len(shown) == 1 and isinstance(shown[0], str) else stamp
+
+
+def _after_look(config: dict[str, Any], clocks: list[int]) -> int:
+    """The handler that draws what has changed: of those that no clock calls, the one with the most outputs."""
+    others = [each for each in config["dependencies"] if int(each["id"]) not in clocks]
+    return int(max(others, key=lambda each: len(each["outputs"]))["id"])
+
+
+def _call(handler: int, data: list[Any], page: str) -> dict[str, Any]:
+    return {"fn_index": handler, "data": data, "session_hash": page, "trigger_id": None}
+
+
+def _high(found: list[float]) -> float:
+    return found[int(0.95 * (len(found) - 1))]
+
+
+def _row(what: str, found: Cell, most: Cell) -> dict[str, Cell]:
+    return {"what": what, "found": found, "at most": most}
+
+
+if __name__ == "__main__":
+    main()

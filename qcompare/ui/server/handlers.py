@@ -1,0 +1,53 @@
+"""What handlers of the screen are called with, and what a caller is told where that is refused: never a 500."""
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from qcompare.errors import NotFound, QCompareError
+from qcompare.ui.server.gate import note_refusal
+from qcompare.ui.server.roles import NotAllowed
+from qcompare.words import gettext, translate
+
+
+class Unfit(gr.Error):  # type: ignore[misc]
+    """Values that no page of this app sends."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or gettext("This does not fit the page: load it again."), print_exception=False)
+
+
+STATUS: dict[type[Exception], int] = {NotAllowed: 403, NotFound: 404, QCompareError: 400, Unfit: 422, gr.Error: 400}
+"""Of the answer, by the error; the first that fits."""
+
+
+def fitting(block: Any, value: Any) -> Any:
+    """A handler's argument, of the type that the page's own have.
+
+    Args:
+        block: the component whose value it is.
+
+    Raises:
+        Unfit: it cannot be one.
+    """
+    if value is None and isinstance(block, gr.Textbox):
+        return ""
+    if isinstance(block, gr.Dropdown) and not block.multiselect:
+        kinds = str if block.allow_custom_value else str | int | float
+        if value is not None and not isinstance(value, kinds):
+            raise Unfit()
+    return value
+
+
+def refused(error: Exception, request: Any) -> Exception:
+    """What gradio is told of an error, whose status is noted; one that is a fault of ours stays as it is."""
+    if isinstance(error, AttributeError) and isinstance(error.obj, gr.EventData):
+        error = Unfit()
+    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 0)
+    if status and request:
+        note_refusal(request, status)
+    if isinstance(error, QCompareError):
+        told: Exception = gr.Error(escape(translate(error.message), quote=False), print_exception=False)
+        return told
+    return error
