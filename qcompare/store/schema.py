@@ -44,6 +44,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE job ADD COLUMN export TEXT",),
     ("ALTER TABLE job ADD COLUMN spent REAL NOT NULL DEFAULT 0", "ALTER TABLE study ADD COLUMN asked_of TEXT"),
     ("ALTER TABLE study ADD COLUMN owner TEXT",),
+    ("ALTER TABLE study ADD COLUMN notes TEXT NOT NULL DEFAULT ''",),
 )
 """Statements that lead from one version of the index to the next; its `user_version` counts those done."""
 

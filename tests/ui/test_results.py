@@ -8,7 +8,7 @@ import pytest
 from qcompare.compare.table import read_comparison
 from qcompare.errors import InvalidStudy
 from qcompare.jobs.library import set_margin
-from qcompare.jobs.submit import ask_more, unused_name
+from qcompare.jobs.submit import ask_more, study_name, unused_name
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Status
@@ -49,6 +49,20 @@ def test_a_second_study_of_the_same_settings_has_a_name_of_its_own(home: Path) -
     add_study(store, name="demo · 5 bits")
     assert unused_name(store, "demo · 5 bits") == "demo · 5 bits (2)"
     assert unused_name(store, "demo · 6 bits") == "demo · 6 bits"
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ({}, "X · MXFP4/MXFP8 · 5 bits · 4 tasks × 25"),
+        ({"avg_bits": (4.5, 6)}, "X · MXFP4/MXFP8 · 4.5, 6 bits · 4 tasks × 25"),
+        ({"tasks": ("mmlu",), "limit": None}, "X · MXFP4/MXFP8 · 5 bits · mmlu, all questions"),
+        ({"recipes": ("bf16", "uniform"), "tasks": ()}, "X · MXFP4/MXFP8 · 2 prompts"),
+        ({"recipes": ("bf16", "awq_w4a16")}, "X · bf16, awq_w4a16 · 4 tasks × 25"),
+    ],
+)
+def test_studies_of_different_questions_recipes_or_budgets_have_different_names(asked: Any, name: str) -> None:
+    assert study_name(Study(**asked), "X") == name
 
 
 def test_more_questions_are_offered_where_they_would_settle_it(home: Path, settings: Settings) -> None:
