@@ -11,6 +11,7 @@ import gradio as gr
 from qcompare.compare.selection import read_selection
 from qcompare.compare.settings_diff import read_settings_diff
 from qcompare.errors import QCompareError
+from qcompare.present.published_tables import published_tables_html
 from qcompare.present.settings_diff import settings_diff_html
 from qcompare.settings import Settings
 from qcompare.store import Store, packing
@@ -91,6 +92,9 @@ def build_history(context: TabContext) -> list[Panel]:
         with gr.Column(elem_id="qc-aside", scale=3, min_width=320):
             chosen = build_chosen(context)
             build_cleanup(settings)
+
+    with gr.Accordion(gettext("Published tables"), open=False, elem_id="qc-published"):
+        markup(published_tables_html())
 
     def show(*values: Any) -> str:
         return history_rows(store, *values)

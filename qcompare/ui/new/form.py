@@ -111,7 +111,7 @@ class StudyForm:
         """The rows of `base` that are still asked for, with their parameters, and those that were added."""
         kept = [row for row in base.recipes if self._asks_for(row)]
         names, texts = {row.name for row in kept}, {row.as_text for row in kept}
-        added = [
+        added: list[str | RecipeSpec] = [
             *(name for name in self.recipes if name not in names),
             *(checkpoint_recipe(text) for text in self.checkpoints if text not in texts),
         ]

@@ -21,6 +21,7 @@ from qcompare.ui.new.compare_with import build_compare_with
 from qcompare.ui.new.estimate import UNTIMED, Estimate, SizeTime, estimate
 from qcompare.ui.new.fill import fill_from_file
 from qcompare.ui.new.model_search import build_model_search, picked_model
+from qcompare.ui.new.reach import HEIGHT, MARGIN, WIDTH
 from qcompare.ui.new.task_picker import build_task_picker, task_choices
 from qcompare.ui.pages import page
 from qcompare.ui.parts import QUIET, Panel, markup
@@ -56,6 +57,8 @@ def build_new(context: TabContext) -> list[Panel]:
     """Lay out the tab in the current page."""
     settings, default = context.settings, Study()
     build_path(page("lead", pitch=gettext(PITCH), recording=recorded(Store(settings.home))))
+    base, kept = gr.Textbox("", visible=False), markup(elem_id="qc-kept", js_on_load=FORGET)
+    kept.forget(None, None, base, js="() => ''", **QUIET)
     with gr.Row(elem_id="qc-cards", equal_height=True):
         with gr.Column(elem_classes="qc-card", scale=4, min_width=280):
             facts, picks, model_inputs = _model_card(settings)
@@ -64,9 +67,6 @@ def build_new(context: TabContext) -> list[Panel]:
             checkpoints = build_compare_with(settings, *model_inputs)
         with gr.Column(elem_classes="qc-card", scale=5, min_width=280):
             size, measure_inputs, noise = _measure_card(default, settings)
-    base = gr.Textbox("", visible=False)
-    kept = markup(elem_id="qc-kept", js_on_load=FORGET)
-    kept.forget(None, None, base, js="() => ''", **QUIET)
     with gr.Column(elem_id="qc-file"):
         with gr.Row(equal_height=True):
             command = markup(_command(default.to_yaml()), scale=1)
@@ -258,13 +258,24 @@ def _follow_changes(
     picks.pick(picked_model, None, [name, picks], **EVENT).then(follow_up, inputs, follow, **EVENT)
 
 
+def _reach(found: Estimate) -> str:
+    if found.plan is None or found.sizes_reached is None or found.budget is None:
+        return ""
+    reach, facts = found.sizes_reached, found.plan.facts
+    inside = [bits for bits in form.published_budgets(found.reach) if bits not in found.reach]
+    return page(
+        "reach", reach=reach, chosen=found.budget, marks=[reach.mark(bits) for bits in inside],
+        original=2 * facts.num_params, width=WIDTH, height=HEIGHT, base=HEIGHT - MARGIN,
+    )  # fmt: skip
+
+
 def shown(found: Estimate) -> list[Any]:
     """An estimate as values of the widgets that follow the form."""
     low, high = found.reach
     return [
         page("facts", facts=found.plan.facts, fits=found.fits) if found.plan else "",
         gr.update(minimum=low, maximum=high),
-        page("ticks", budgets=form.published_budgets(found.reach), chosen=found.budget),
+        page("ticks", budgets=form.published_budgets(found.reach), chosen=found.budget) + _reach(found),
         gr.update(choices=_size_choices(found.sizes)),
         gr.update(info=_noise_info(found.noise_seconds)),
         page("kept", lines=found.kept) if found.kept else "",
