@@ -67,7 +67,10 @@ def ask_more(name: str, questions: int, settings: Settings) -> StudyRecord:
     record = Store(settings.home).study(name)
     check_runs_here(record)
     more = with_questions(record.spec, questions)
-    return submit(more, settings, name_with_questions(record, more))
+    asked = _asked(record.spec)
+    given = record.name.endswith(f" · {asked}")  # the name that studies are given
+    name = record.name.removesuffix(asked) + _asked(more) if given else name_with_questions(record, more)
+    return submit(more, settings, name)
 
 
 def _with_absolute_paths(study: Study, settings: Settings) -> Study:

@@ -92,3 +92,14 @@ def test_all_questions_asked_cannot_be_more(home: Path, settings: Settings) -> N
     study = finished_study(home, Study(limit=30, tasks=("piqa",)))
     with pytest.raises(InvalidStudy, match="add a task"):
         ask_more(study.id, 30, settings)
+
+
+def test_a_study_that_goes_on_keeps_its_given_name_with_the_new_number_of_questions(
+    home: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qcompare.jobs.submit.ensure_running", lambda settings: None)
+    spec, store = Study(limit=25, tasks=("piqa",), recipes=("bf16",)), Store(home)
+    given = add_study(store, spec, name=study_name(spec, "X"))
+    own = add_study(store, spec, name="Mine")
+    assert ask_more(given.id, 60, settings).name == "X · bf16 · piqa × 60"
+    assert ask_more(own.id, 60, settings).name == "Mine · 60 questions"
