@@ -7,7 +7,6 @@ window.qcompare = {
   open(study, newcomer) {
     this.opened = true;
     this.path.begin(newcomer);
-    this.tour.begin(newcomer);
     document.documentElement.classList.remove("qc-opening");
     const named = new URL(window.location.href).searchParams;
     if (this.early.tab && !named.has("tab")) this.note("tab", this.early.tab, "replaceState");

@@ -1,12 +1,8 @@
-// A short tour: a card in a corner that names what it talks about, one stop after another. It covers no page, takes the
-// focus only from who asked for it, and is shown by itself once, to somebody on whose machine nothing has run yet.
+// A short tour, for who asks for it: a card in a corner that names what it talks about, one stop after another. While it
+// is shown, the page's root says so and New hides its own Back and Next.
 window.qcompare.tour = {
   at: 0,
   card: () => document.querySelector(".qc-tour"),
-  begin(newcomer) {
-    const elsewhere = new URL(window.location.href).searchParams.has("tab");
-    if (newcomer && !elsewhere && !window.qcompare.remembered("tour")) this.show(0);
-  },
   show(stop) {
     const stops = [...this.card().querySelectorAll("li")];
     this.at = Math.min(stops.length - 1, Math.max(0, stop));
@@ -17,7 +13,7 @@ window.qcompare.tour = {
     this.card().querySelector("[data-tour=next]").hidden = last;
     this.card().querySelector("[data-tour=end]").textContent = last ? this.card().dataset.done : this.card().dataset.skip;
     this.mark(stops[this.at].dataset.about);
-    window.qcompare.remember("tour", "seen");
+    document.documentElement.dataset.touring = "yes";
     this.card().dispatchEvent(new CustomEvent("qc-stop", { bubbles: true, detail: stops[this.at].dataset.tab }));
   },
   mark(selector) {
@@ -27,6 +23,7 @@ window.qcompare.tour = {
   },
   end() {
     this.mark("");
+    delete document.documentElement.dataset.touring;
     const focused = this.card().contains(document.activeElement);
     this.card().hidden = true;
     if (focused) document.querySelector(".qc-tour-start").focus();

@@ -1,4 +1,4 @@
-"""Commands for stored studies: rename, tag, delete, gc, bundle, import. `cli` takes them in."""
+"""Commands for stored studies: rename, tag, notes, delete, gc, bundle, import. `cli` takes them in."""
 
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +34,22 @@ def tag(
 
     study = tag_study(study_id, tags or [], ctx.obj)
     print(f"{study.id}  {', '.join(study.tags) or 'no tags'}")
+
+
+@commands.command()
+def notes(
+    ctx: typer.Context,
+    study_id: StudyId,
+    text: Annotated[
+        str | None, typer.Argument(help="In place of the old ones; '' removes them. None: print them.")
+    ] = None,
+) -> None:
+    """Print a study's notes, or set them."""
+    from qcompare.cli.terminal import inert
+    from qcompare.jobs.library import annotate
+
+    study = Store(ctx.obj.home).study(study_id) if text is None else annotate(study_id, text, ctx.obj)
+    print(inert(study.notes) if study.notes else "no notes")
 
 
 @commands.command()

@@ -373,9 +373,13 @@ def _summarize(store: Store, study_id: str, conditions: "Sequence[Condition]") -
 
 def _show(store: Store, study_ids: StudyIds, format: str) -> None:
     from qcompare.cli.terminal import inert
+    from qcompare.compare.settings_diff import read_settings_diff
+    from qcompare.present.settings_diff import settings_diff_lines
     from qcompare.present.take_away import as_text
 
     text = as_text(store, study_ids, format)
+    if format == "table" and len(study_ids) > 1:
+        text = "\n".join([text, "", *settings_diff_lines(read_settings_diff(store, study_ids))])
     print(inert(text) if sys.stdout.isatty() else text)
 
 

@@ -16,6 +16,7 @@ from qcompare.store import Store
 from qcompare.study.frozen import Frozen
 from qcompare.study.ids import StudyIds, format_ids, parse_ids
 from qcompare.study.messages import EnglishMessage
+from qcompare.study.model_name import SAYS_NOTHING, model_title
 from qcompare.study.noise import NoiseFloor
 from qcompare.study.recipe import is_baseline
 from qcompare.study.records import Job, Status
@@ -149,6 +150,12 @@ class Comparison(Frozen):
 
     repeated: tuple[Text, ...] = ()
     """Rows that several of the compared studies have alike: each is shown once."""
+
+    @property
+    def model_title(self) -> str:
+        """The model's name for people."""
+        known = self.model is not None and not SAYS_NOTHING.fullmatch(self.model.name)
+        return self.model.name if self.model and known else model_title(self.study.model)
 
     @property
     def several(self) -> bool:

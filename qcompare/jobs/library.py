@@ -1,4 +1,4 @@
-"""What people do with stored studies: rename, tag, delete, with the same checks for screen and commands."""
+"""What people do with stored studies: rename, tag, annotate, delete, with the same checks for screen and commands."""
 
 import json
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from qcompare.study.records import StudyRecord
 MAX_NAME = 200
 MAX_TAG = 40
 MAX_TAGS = 20
+MAX_NOTES = 10_000
 
 
 def check_runs_here(study: StudyRecord) -> None:
@@ -59,6 +60,21 @@ def tag(name: str, tags: Sequence[str], settings: Settings) -> StudyRecord:
     return store.study(study.id)
 
 
+def annotate(name: str, notes: str, settings: Settings) -> StudyRecord:
+    """Give a study these notes in place of its old ones; line breaks are kept.
+
+    Raises:
+        NotFound: there is no such study.
+        InvalidStudy: they are too long.
+    """
+    store, text = Store(settings.home), _storable(notes).replace("\r\n", "\n").strip()
+    study = store.study(name)
+    if len(text) > MAX_NOTES:
+        raise InvalidStudy("notes have at most {most} characters, got {n}", most=MAX_NOTES, n=len(text))
+    store.note(study.id, notes=text)
+    return store.study(study.id)
+
+
 def set_margin(name: str, points: float, settings: Settings) -> StudyRecord:
     """Set by how many points of average accuracy a recipe of a study may be worse and still count as good.
 
@@ -75,8 +91,13 @@ def set_margin(name: str, points: float, settings: Settings) -> StudyRecord:
 
 
 def _clean(text: str) -> str:
-    """One line that can be stored: what no text can hold (half of a surrogate pair) becomes a question mark."""
-    return " ".join(text.encode("utf-8", "replace").decode().split())
+    """One line that can be stored."""
+    return " ".join(_storable(text).split())
+
+
+def _storable(text: str) -> str:
+    """What no text can hold (half of a surrogate pair) becomes a question mark; a null character goes."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
 def size_of(store: Store, study_id: str) -> int:

@@ -1,7 +1,7 @@
 """Queue a study and make sure that somebody runs it."""
 
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from qcompare.jobs.executors import Executors
 from qcompare.jobs.executors.background import ensure_running
@@ -15,6 +15,10 @@ from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import StudyRecord
 from qcompare.study.spec import Study
+from qcompare.study.task import is_file
+
+LONGEST_PART = 60
+"""Letters of a list of recipes in a study's name."""
 
 
 def submit(
@@ -65,7 +69,10 @@ def ask_more(name: str, questions: int, settings: Settings) -> StudyRecord:
     record = Store(settings.home).study(name)
     check_runs_here(record)
     more = with_questions(record.spec, questions)
-    return submit(more, settings, name_with_questions(record, more))
+    asked = _asked(record.spec)
+    given = record.name.endswith(f" · {asked}")  # the name that studies are given
+    name = record.name.removesuffix(asked) + _asked(more) if given else name_with_questions(record, more)
+    return submit(more, settings, name)
 
 
 def _with_absolute_paths(study: Study, settings: Settings) -> Study:
@@ -87,6 +94,21 @@ def unused_name(store: Store, name: str) -> str:
 
 
 def study_name(study: Study, title: str) -> str:
-    """How a study is called when nobody named it: "SmolLM2-135M-Instruct · MXFP4/MXFP8 · 5 bits"."""
-    budgets = ", ".join(f"{bits:g}" for bits in study.avg_bits)
-    return f"{title} · {'/'.join(study.schemes)} · {budgets} bits"
+    """How a study is called when nobody named it, by what it asked.
+
+    `SmolLM2-135M-Instruct · MXFP4/MXFP8 · 5 bits · 4 tasks × 25`; `Llama-8B · bf16, awq_w4a16 · mmlu, all questions`.
+    """
+    mixing = [recipe for recipe in study.recipes if not (recipe.is_baseline or recipe.writes or recipe.as_text)]
+    made = "/".join(study.schemes) if mixing else ", ".join(recipe.title or recipe.name for recipe in study.recipes)
+    parts = [title, made if len(made) <= LONGEST_PART else f"{made[: LONGEST_PART - 1]}…"]
+    if any(recipe.takes_budget for recipe in mixing):
+        parts.append(", ".join(f"{bits:g}" for bits in study.avg_bits) + " bits")
+    return " · ".join([*parts, _asked(study)])
+
+
+def _asked(study: Study) -> str:
+    if not study.tasks:
+        return f"{len(study.prompts)} prompts" if len(study.prompts) > 1 else "1 prompt"
+    tasks = study.tasks[0] if len(study.tasks) == 1 else f"{len(study.tasks)} tasks"
+    tasks = PurePath(tasks).stem if is_file(tasks) else tasks
+    return f"{tasks}, all questions" if study.limit is None else f"{tasks} × {study.limit}"

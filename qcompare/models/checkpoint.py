@@ -23,6 +23,7 @@ from qcompare.models.headers import Stored, read_headers
 from qcompare.models.hub import fetch_hub, fetch_hub_file, read_hub
 from qcompare.models.sources import HUB_ID, is_path
 from qcompare.settings import Settings
+from qcompare.study.model_name import SAYS_NOTHING, model_title
 from qcompare.study.result import Bits
 from qcompare.words import Message, gettext_noop
 
@@ -48,9 +49,11 @@ class CheckpointSource:
 
     @property
     def title(self) -> str:
-        """For people: the last part of its name, without `.gguf`."""
-        last = self.file or (self.path.name if self.path else self.repo)
-        return last.rpartition("/")[2].removesuffix(".gguf")
+        """For people: the last part of its name, without `.gguf`; more of it where that says nothing."""
+        if self.path:
+            return model_title(str(self.path.absolute()).removesuffix(".gguf"))
+        last = (self.file or self.repo).rpartition("/")[2].removesuffix(".gguf")
+        return f"{self.repo.rpartition('/')[2]}/{last}" if SAYS_NOTHING.fullmatch(last) else last
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from qcompare.models.layers import (
     output_head,
 )
 from qcompare.settings import Settings
+from qcompare.study.model_name import model_title
 from qcompare.words import Message
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tokenizer_config.json")
@@ -35,6 +36,9 @@ SAMPLES, SAMPLE = 256, 4096
 
 def describe_folder(folder: Path, model: str, source: str, title: str, settings: Settings) -> ModelFacts:
     """The facts of a model folder, from its config and file headers.
+
+    Args:
+        title: the model's name for people; empty: `model_title` of the folder.
 
     Raises:
         ModelUnavailable: one line: what is missing, damaged, not allowed or not supported.
@@ -53,6 +57,7 @@ def describe_folder(folder: Path, model: str, source: str, title: str, settings:
     stored = read_headers(folder, settings.allow_unsafe_weights)
     if not any((folder / name).is_file() for name in TOKENIZERS):
         raise ModelUnavailable("{folder}: has no tokenizer (tokenizer.json); save it beside the model", folder=folder)
+    title = title or model_title(str(folder.resolve()), str(config.get("_name_or_path") or ""))
     return make_facts(config, stored, model=model, source=source, title=title, license=_license(folder))
 
 

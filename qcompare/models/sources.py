@@ -93,7 +93,7 @@ def describe(model: str, settings: Settings) -> ModelFacts:
     if source.kind == "demo bundle":
         return _describe_demo()
     if source.folder is not None:
-        return describe_folder(source.folder, model, source.kind, source.folder.resolve().name, settings)
+        return describe_folder(source.folder, model, source.kind, "", settings)
     from qcompare.models.hub import describe_hub
 
     assert source.repo is not None

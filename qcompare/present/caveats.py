@@ -5,7 +5,7 @@ from datetime import datetime
 
 from qcompare.compare.noise import half_width, is_numerical
 from qcompare.compare.table import Comparison, Row
-from qcompare.present.numbers import divergence, questions
+from qcompare.present.numbers import divergence, named, questions
 from qcompare.study.noise import NoiseFloor
 from qcompare.study.result import AwqReport, CheckpointReport, Faithful
 from qcompare.words import gettext, gettext_noop, ngettext, translate
@@ -32,9 +32,9 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
         notes.append(gettext("FP8 KV cache: scale 1.0, as vLLM’s kv_cache_dtype=fp8; simulated."))
     for row in comparison.rows:
         if row.awq:
-            notes.append(f"{translate(row.title)}: {_mappings(row.awq)}.")
+            notes.append(gettext("{values}.", values=named(translate(row.title), _mappings(row.awq))))
         if row.checkpoint:
-            notes.append(f"{translate(row.title)}: {checkpoint_facts(row.checkpoint)}.")
+            notes.append(gettext("{values}.", values=named(translate(row.title), checkpoint_facts(row.checkpoint))))
         notes += served_notes(row)
     if labels := sorted({row.rounding for row in comparison.rows if row.rounding and row.rounding != "rtn"}):
         notes.append(

@@ -125,7 +125,7 @@ def table_html(comparison: Comparison) -> str:
     return fragment(
         "table",
         groups=groups,
-        model=comparison.model.name if comparison.model else comparison.study.model,
+        model=comparison.model_title,
         pick=choice.pick.job_id if (choice := choose(comparison)) and choice.pick and choice.not_worse else "",
         highest={row.job_id for row in comparison.highest},
         hints=HINTS,

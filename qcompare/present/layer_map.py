@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qcompare.compare.selection import Selection
 from qcompare.compare.sensitivity import Sensitivity, chosen_by_scores, sensitivities
-from qcompare.present import palette
+from qcompare.present import numbers, palette
 from qcompare.present.plots import FONT
 from qcompare.study.layers import LayerScores
 from qcompare.study.result import Result
@@ -64,7 +64,7 @@ class LayerMap:
         if not self.ranked:
             yield gettext("How sensitive the layers are was not stored with this study.")
             return
-        names = ", ".join(each.layer for each in self.ranked[:3])
+        names = gettext(", ").join(each.layer for each in self.ranked[:3])
         yield gettext("A bit buys most in {layers}.", layers=names)
 
 
@@ -112,7 +112,7 @@ def layer_map_figure(maps: Sequence[LayerMap]) -> "Figure":
 
     figure = make_subplots(
         rows=len(maps), cols=1, shared_xaxes=True, vertical_spacing=min(0.12, 0.3 / max(len(maps), 1)),
-        subplot_titles=[f"{each.title}: {_legend(each.asked)}" for each in maps],
+        subplot_titles=[numbers.named(each.title, _legend(each.asked)) for each in maps],
     )  # fmt: skip
     for position, each in enumerate(maps, start=1):
         figure.add_trace(_heatmap(each, each.asked), row=position, col=1)

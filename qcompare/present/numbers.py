@@ -90,6 +90,11 @@ def equals(p: float) -> str:
     return text if text.startswith("<") else f"= {text}"
 
 
+def named(name: str, value: str) -> str:
+    """A value after its name, with the colon of the language: `BF16: 0.5712 ± 0.0121`."""
+    return gettext("{name}: {value}", name=name, value=value)
+
+
 def questions(number: int) -> str:
     """A number of questions in words: `1 question`, `32 342 questions`."""
     return ngettext("{n} question", "{n} questions", number)

@@ -89,7 +89,7 @@ def _add_published(figure: "Figure", comparison: Comparison) -> None:
             name=name,
             mode="markers",
             marker={"size": 12, "symbol": "diamond-open", "color": palette.colour(printed.recipe)},
-            hovertemplate=f"{name}: {printed.value:.4f}<br>{printed.source}<extra></extra>",
+            hovertemplate=f"{numbers.named(name, numbers.score(printed.value))}<br>{printed.source}<extra></extra>",
         )
 
 
@@ -212,12 +212,12 @@ def describe_accuracy(comparison: Comparison) -> str:
         name = _at_bits(row.title, bits) if row.bits else translate(row.title)
         half = half_width(row)
         noise = gettext(" (numerical noise ±{points} points)", points=f"{100 * half:.1f}") if half else ""
-        parts.append(f"{name}: {numbers.score_with_error(row.average, row.average_stderr)}{noise}")
+        parts.append(numbers.named(name, numbers.score_with_error(row.average, row.average_stderr) + noise))
     if not parts:
         return gettext("No scores yet.")
     said = gettext("Average accuracy ± standard error. {values}.", values=gettext("; ").join(parts))
     printed = [
-        _at_bits(title(each.recipe), f"{each.bits:g}") + f": {each.value:.4f}"
+        numbers.named(_at_bits(title(each.recipe), f"{each.bits:g}"), numbers.score(each.value))
         for each in published_beside(comparison)
     ]
     if not printed:

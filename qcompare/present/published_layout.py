@@ -136,8 +136,7 @@ def _model(comparison: Comparison) -> str:
 
     `meta-llama/Llama-3.1-8B-Instruct` is `Llama3.1-8B-I`.
     """
-    given = comparison.study.model.partition("@")[0]
-    name = comparison.model.name if comparison.model else given
+    name = comparison.model_title.partition("@")[0]
     return re.sub(r"^Llama-", "Llama", re.sub(r"-Instruct$", "-I", name.rpartition("/")[2]))
 
 

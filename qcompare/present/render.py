@@ -166,7 +166,7 @@ def _json(comparison: Comparison) -> str:
 
 
 def _heading(comparison: Comparison) -> str:
-    model = comparison.model.name if comparison.model else comparison.study.model
+    model = comparison.model_title
     beside = {score.task for row in comparison.rows for score in row.tasks if not score.averaged}
     tasks = ", ".join(short_name(task) for task in comparison.study.tasks if task not in beside)
     if not tasks:
@@ -249,12 +249,12 @@ def flips(paired: PairedDifference | TaskDifference | None) -> str:
 def problems(comparison: Comparison) -> list[str]:
     """What failed, could not be compared, stands apart, or is numerical, a line each."""
     failed = [
-        f"{translate(row.title)} {gettext(row.status.value)}: {translate(row.error)}"
+        numbers.named(f"{translate(row.title)} {gettext(row.status.value)}", translate(row.error))
         for row in comparison.rows
         if row.error
     ]
     unpaired = [
-        f"{translate(row.title)}: {translate(row.unpaired_because)}"
+        numbers.named(translate(row.title), translate(row.unpaired_because))
         for row in comparison.rows
         if row.unpaired_because
     ]

@@ -89,6 +89,7 @@ def report(store: Store, study_ids: StudyIds) -> str:
         plotly=packed_plotly(),
         plots=packed_plots(drawn),
         headline=headline_html(comparison),
+        notes=[(study.name, study.notes) for study in selection.studies if study.notes],
         table=table_html(comparison),
         figures=drawn,
         lost=lost_questions(store, comparison),

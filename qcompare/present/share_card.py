@@ -33,7 +33,7 @@ class ShareCard:
 def share_card(comparison: Comparison) -> ShareCard:
     """The answer of a study, or of several, in short."""
     choice, claim = choose(comparison), answer(comparison).plain.claim
-    model = comparison.model.name if comparison.model else comparison.study.model
+    model = comparison.model_title
     if choice is None:
         return ShareCard(claim, (), "", model)
     row = choice.pick or choice.highest

@@ -140,8 +140,8 @@ class Store(Queue, Votes):
         return [study for row in rows if (study := _readable(row))]
 
     def note(self, study_id: str, **values: str | int) -> None:
-        """Change what can be changed of a study: name, tags (a JSON list), priority, paused."""
-        unchangeable = set(values) - {"name", "tags", "priority", "paused"}
+        """Change what can be changed of a study: name, tags (a JSON list), notes, priority, paused."""
+        unchangeable = set(values) - {"name", "tags", "notes", "priority", "paused"}
         assert not unchangeable, unchangeable
         with self._database.change() as db:
             for column, value in values.items():
@@ -200,7 +200,7 @@ class Store(Queue, Votes):
                 )
 
     def search(self, text: str = "", status: Status | None = None, tag: str = "") -> list[StudyRecord]:
-        """Studies whose name, id, model, recipes, schemes or tags hold every word of the text; newest first."""
+        """Studies whose name, id, model, recipes, schemes, tags or notes hold every word of a text; newest first."""
         words = text.lower().split()
         return [
             study
@@ -236,6 +236,7 @@ def _searchable(study: StudyRecord) -> str:
         *spec.schemes,
         *spec.tasks,
         *study.tags,
+        study.notes,
     )
     return " ".join(parts).lower()
 

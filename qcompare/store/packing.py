@@ -57,6 +57,7 @@ class Packed(Frozen):
     name: str
     created: float
     tags: tuple[str, ...]
+    notes: str = ""
     spec: Study
     jobs: tuple[Job, ...]
 
@@ -77,13 +78,14 @@ def pack(store: Store, study_id: str, target: Path) -> Path:
     if not study.status.ended:
         raise InvalidStudy("study {study} is not finished: wait for it, or cancel the rest", study=study.id)
     record = Packed(
-        id=study.id, name=study.name, created=study.created, tags=study.tags, spec=study.spec, jobs=tuple(jobs)
-    )
+        id=study.id, name=study.name, created=study.created, tags=study.tags, notes=study.notes, spec=study.spec,
+        jobs=tuple(jobs),
+    )  # fmt: skip
     path = target / f"{study.id}{ENDING}" if target.is_dir() else target
     draft = path.with_name(f".{path.name}.draft")
     try:
         with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(RECORD, record.model_dump_json(indent=1))
+            archive.writestr(RECORD, record.model_dump_json(indent=1, exclude=None if study.notes else {"notes"}))
             for job in jobs:
                 for name in PER_JOB:
                     file = store.folder(job.id).path / name
@@ -133,6 +135,8 @@ def unpack(store: Store, path: Path) -> str:
     store.study_folder(record.id).joinpath("study.yaml").write_text(record.spec.to_yaml(), encoding="utf-8")
     here = [job.model_copy(update={"size_bytes": store.folder(job.id).size_bytes()}) for job in record.jobs]
     store.add_imported(record.id, record.name, record.created, record.tags, record.spec, here)
+    if record.notes:
+        store.note(record.id, notes=record.notes)
     return record.id
 
 

@@ -48,6 +48,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE vote (studies TEXT NOT NULL, prompt TEXT NOT NULL, voter TEXT NOT NULL, chosen TEXT NOT NULL,"
         " shown TEXT NOT NULL, time REAL NOT NULL, PRIMARY KEY (studies, prompt, voter))",
     ),
+    ("ALTER TABLE study ADD COLUMN notes TEXT NOT NULL DEFAULT ''",),
 )
 """Statements that lead from one version of the index to the next; its `user_version` counts those done."""
 

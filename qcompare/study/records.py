@@ -136,6 +136,8 @@ class StudyRecord(Frozen):
     spec: Study
     status: Status
     tags: tuple[str, ...] = ()
+    notes: str = ""
+    """What people wrote about it."""
     priority: int = 0
     """Higher runs first."""
     paused: bool = False

@@ -14,7 +14,7 @@ from qcompare.study.ids import format_ids, parse_ids
 from qcompare.ui.guide import build_tour
 from qcompare.ui.header import build_header
 from qcompare.ui.language import SpeakingBlocks, in_all_languages
-from qcompare.ui.parts import QUIET, WITH_MESSAGES, PageState, Panel, markup, refresh, warn
+from qcompare.ui.parts import OPENING, QUIET, WITH_MESSAGES, Panel, markup, page_state, refresh, warn
 from qcompare.ui.recording import first_study, nothing_computed
 from qcompare.ui.server.roles import Right, Role, may, role_of
 from qcompare.ui.shared import SharedStore
@@ -52,10 +52,10 @@ def _build(settings: Settings, store: Store, role: Role) -> SpeakingBlocks:
     app.role = role
     app.queue(max_size=WAITING)
     with app:
-        study_id, job_id, seen_tab, acted = (gr.Textbox("", visible=False) for _ in range(4))
+        study_id, job_id, seen_tab, acted = (gr.Textbox(value, visible=False) for value in (OPENING, "", "", ""))
         header = build_header(settings, store, study_id)
         panels = [header.panel]
-        with gr.Tabs(elem_id="qc-tabs") as tabs:
+        with gr.Tabs(elem_id="qc-tabs", overflow_behavior="wrap") as tabs:
             context = TabContext(app, tabs, settings, store, study_id, job_id, seen_tab, acted)
             for name, tab in TABS.items():
                 with gr.Tab(gettext(tab.title), id=name) as opened:
@@ -90,7 +90,9 @@ def _when_changed(context: TabContext, panels: Sequence[Panel]) -> None:
     stamp = gr.Textbox(visible=False)
 
     def look(study: str, job: str, known: str) -> Any:
-        state = PageState(context.store, parse_ids(study or ""), job or "")
+        state = page_state(context.store, study, job)
+        if state is None:
+            return gr.skip()
         now = str(hash(tuple(panel.token(state) for panel in panels)))
         return gr.skip() if now == known else now
 
@@ -121,7 +123,10 @@ def _refresher(context: TabContext, panels: Sequence[Panel]) -> Handler:
     seen = gr.State({})
 
     def follow(study: str, job: str, known: dict[str, Any]) -> list[Any]:
-        now, values = refresh(panels, PageState(context.store, parse_ids(study or ""), job or ""), known)
+        state = page_state(context.store, study, job)
+        if state is None:
+            return [gr.skip()] * (1 + len(outputs))
+        now, values = refresh(panels, state, known)
         return [gr.skip() if now == known else now, *values]
 
     outputs = [component for panel in panels for component in panel.outputs]

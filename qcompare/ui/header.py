@@ -11,7 +11,7 @@ from qcompare.present import numbers
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.ids import format_ids
-from qcompare.study.records import Status
+from qcompare.study.records import Status, StudyRecord
 from qcompare.ui.pages import page
 from qcompare.ui.parts import QUIET, WITH_MESSAGES, PageState, Panel, markup, study_exists, warn_on_error
 from qcompare.ui.server.roles import Right, has_hugging_face_login, needs, on_space, visitor
@@ -83,6 +83,13 @@ def _logged_in() -> str:
     return "" if on_space() else visitor().name
 
 
+def _choice(study: StudyRecord) -> str:
+    """A study in the picker; first, where nothing cuts it off, whether it is not done."""
+    done = study.status is Status.SUCCESS
+    state = "" if done else gettext("{state}: ", state=gettext(STATUS_WORDS[study.status.value]))
+    return f"{state}{study.name} · {numbers.day(study.created)}"
+
+
 def _token(state: PageState) -> Hashable:
     return state.study_ids, state.store.version()
 
@@ -90,9 +97,7 @@ def _token(state: PageState) -> Hashable:
 def _show(state: PageState) -> list[Any]:
     studies = [study for study in state.store.studies() if not study.asked_of]
     shown = studies[:PICKED_FROM] + [study for study in studies[PICKED_FROM:] if study.id == state.study_id]
-    choices = [
-        (f"{s.name} · {numbers.day(s.created)} · {gettext(STATUS_WORDS[s.status.value])}", s.id) for s in shown
-    ]
+    choices = [(_choice(study), study.id) for study in shown]
     counts = state.store.counts()
     shown_now = format_ids(state.study_ids)
     if len(state.study_ids) > 1:

@@ -14,7 +14,7 @@ import gradio as gr
 from qcompare.compare.table import Comparison, read_comparison
 from qcompare.errors import NotFound, QCompareError
 from qcompare.store import Store
-from qcompare.study.ids import StudyIds
+from qcompare.study.ids import StudyIds, parse_ids
 from qcompare.ui.pages import empty
 from qcompare.ui.shared import Memory, SharedStore
 from qcompare.words import gettext, language, translate
@@ -24,6 +24,8 @@ QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibil
 """Of events that only bring the screen up to date: no queue that a closing browser could cut, no spinner."""
 WITH_MESSAGES = QUIET | {"queue": True}
 """Of events whose handler may show a message: Gradio shows one only through its queue."""
+OPENING = "…"
+"""In place of a study's id until the page's address has been read: panels then stay as they were laid out."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class PageState:
     def study_id(self) -> str:
         """The one study that is looked at; empty: none, or several."""
         return self.study_ids[0] if len(self.study_ids) == 1 else ""
+
+
+def page_state(store: Store, study: str | None, job: str | None) -> PageState | None:
+    """Where a visitor is, from the hidden components that say it; None while the page is opening."""
+    return None if study == OPENING else PageState(store, parse_ids(study or ""), job or "")
 
 
 @dataclass(frozen=True)

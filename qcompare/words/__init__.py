@@ -114,9 +114,14 @@ def verbatim(text: str) -> Message:
 _VERBATIM = "{text}"
 
 
+FOUR_DIGITS_TOGETHER = ("zh",)
+"""Languages that set thousands apart only in numbers of five digits and more."""
+
+
 def thousands(number: int) -> str:
-    """A whole number with thin spaces: `32 342`."""
-    return f"{number:,}".replace(",", "\u202f")
+    """A whole number with thin spaces, as the current language has them: `32 342`, `2 000` (Chinese: `2000`)."""
+    together = language() in FOUR_DIGITS_TOGETHER and abs(number) < 10_000
+    return str(number) if together else f"{number:,}".replace(",", "\u202f")
 
 
 def lookup(text: str) -> str:

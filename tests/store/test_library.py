@@ -11,7 +11,8 @@ import pytest
 from qcompare.compare.table import read_comparison
 from qcompare.errors import InvalidStudy, NotFound, QCompareError
 from qcompare.jobs.control import resume
-from qcompare.jobs.library import delete, rename, size_of, tag
+from qcompare.jobs.library import annotate, delete, rename, size_of, tag
+from qcompare.present.report import report
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.store.cache import Cache, CacheKey
@@ -51,6 +52,25 @@ def test_names_and_tags_have_limits(study: StudyRecord, settings: Settings) -> N
             rename(study.id, bad, settings)
     with pytest.raises(InvalidStudy, match="too long"):
         tag(study.id, ["x" * 41], settings)
+
+
+def test_notes_keep_their_lines_are_found_and_travel_with_the_packed_study(
+    store: Store, study: StudyRecord, settings: Settings, tmp_path: Path
+) -> None:
+    path = pack(store, study.id, tmp_path)
+    assert "notes" not in json.loads(zipfile.ZipFile(path).read(RECORD)), "older versions know no notes"
+    assert annotate(study.id, "  For the 8B launch:\r\nship <mixed>\0 \ud800 ", settings).notes == (
+        "For the 8B launch:\nship <mixed> ?"
+    )
+    assert [each.id for each in store.search("launch")] == [study.id]
+    elsewhere = Store(tmp_path / "elsewhere")
+    unpack(elsewhere, pack(store, study.id, tmp_path))
+    assert elsewhere.study(study.id).notes == store.study(study.id).notes
+    assert "ship &lt;mixed&gt;" in report(store, (study.id,))
+    with pytest.raises(InvalidStudy, match="at most 10000 characters"):
+        annotate(study.id, "x" * 10_001, settings)
+    assert annotate(study.id, " ", settings).notes == ""
+    assert 'qc-notes" dir' not in report(store, (study.id,))
 
 
 def test_deleting_frees_what_was_announced(store: Store, study: StudyRecord, settings: Settings) -> None:

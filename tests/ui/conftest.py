@@ -116,11 +116,8 @@ def seen() -> Seen:
     return Seen()
 
 
-BEEN_HERE = """if (location.protocol === "http:") {
-  localStorage.setItem("qcompare.path", "page");
-  localStorage.setItem("qcompare.tour", "seen");
-}"""
-"""What a browser keeps of somebody who has seen the tour and has New all on one page."""
+BEEN_HERE = 'if (location.protocol === "http:") localStorage.setItem("qcompare.path", "page");'
+"""What a browser keeps of somebody who has New all on one page."""
 
 
 @pytest.fixture

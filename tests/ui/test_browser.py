@@ -371,22 +371,35 @@ def test_a_failed_job_offers_the_retry_that_may_help(app: str, shared_home: Path
 
 def test_history_finds_renames_clones_and_deletes(app: str, shared_home: Path, open_page: Open) -> None:
     finished_study(shared_home)
-    study = finished_study(shared_home, Study(recipes=("bf16", "tail"), limit=77, prompts=("Hi there",)))
+    asked = Study(recipes=("bf16", "tail"), limit=77, prompts=("Hi there",), seed=7, noise_floor=True)
+    study = finished_study(shared_home, asked)
     page = open_page(f"{app}?study={study.id}&tab=history")
     expect(page.locator("#qc-chosen")).to_contain_text(study.id)
     page.get_by_label("Name", exact=True).last.fill("Tuesday <b>run")
     page.get_by_label("Tags", exact=True).fill("paper, 8B")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_label("Notes", exact=True).last.fill("Two\nlines")
+    page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_label("Search").fill("tuesday PAPER")
     rows = page.locator(".qc-history li")
     expect(rows).to_have_count(1)
     expect(rows.first).to_contain_text("Tuesday <b>run")
     assert Store(shared_home).study(study.id).tags == ("paper", "8B")
+    page.get_by_role("tab", name="Results").click()
+    expect(page.locator("#qc-notes textarea")).to_have_value("Two\nlines")
+    page.locator("#qc-notes textarea").fill("Three")
+    page.locator("#qc-notes textarea").blur()
+    expect(page.get_by_text("Saved.").first).to_be_visible()
+    page.get_by_role("tab", name="History").click()
+    expect(page.get_by_label("Notes", exact=True).last).to_have_value("Three")
     page.get_by_role("button", name="Export study").click()
     expect(page.locator("#qc-chosen")).to_contain_text(".qcompare")
     page.get_by_role("button", name="Copy settings to New").click()
     expect(page.locator("#qc-estimate")).to_contain_text("2 recipes × 308 questions")
     expect(page.get_by_role("textbox", name="Prompts")).to_have_value("Hi there")
+    expect(page.locator("#qc-kept")).to_contain_text("seed: 7")
+    expect(page.locator("#qc-go")).to_be_enabled()
+    page.get_by_role("button", name="Use the defaults").click()
+    expect(page.locator("#qc-kept")).to_be_hidden()
     page.get_by_role("tab", name="History").click()
     page.get_by_role("button", name="Delete…").click()
     page.get_by_role("button", name="Delete it for good, free").click()
@@ -449,6 +462,9 @@ def test_a_phone_never_scrolls_the_page_sideways(app: str, shared_home: Path, op
     expect(page.get_by_role("tab", selected=True)).to_be_visible()
     page.wait_for_timeout(300)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for each in page.get_by_role("tab").all():
+        box = each.bounding_box()
+        assert box and box["x"] >= 0 and box["x"] + box["width"] <= 390, each.inner_text()
 
 
 def test_the_margin_changes_what_to_ship(app: str, shared_home: Path, open_page: Open) -> None:

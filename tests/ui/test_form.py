@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qcompare.errors import InvalidStudy
@@ -14,12 +15,13 @@ from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.presets import SIZES
 from qcompare.study.prompts import as_prompt, from_lines, to_lines
+from qcompare.study.reading import parse_study, read_study
 from qcompare.study.recipe import RECIPES, default_recipes, recipe_from_text
 from qcompare.study.spec import Study
 from qcompare.study.task import TASKS
 from qcompare.ui.app import study_of
 from qcompare.ui.new import compare_with, form
-from qcompare.ui.new.fill import fill
+from qcompare.ui.new.fill import NAMES, fill
 from qcompare.ui.parts import PageState, Panel, nothing_open, refresh
 from qcompare.ui.progress.tab import chosen_job
 from tests.synthetic import add_study, fail_job, finish_job, run_job
@@ -45,7 +47,7 @@ def test_checkpoints_are_recipes_and_come_back_from_the_study(settings: Settings
     asked = replace(DEFAULT, checkpoints=["org/name-AWQ", "org/name-GGUF:name-Q4_K_M.gguf"])
     assert [recipe.title for recipe in asked.study().recipes[-2:]] == ["name-AWQ", "name-Q4_K_M"]
     assert form.StudyForm.like(asked.study(), settings) == replace(asked, recipes=asked.recipes)
-    shown = fill(asked.study(), settings)[-1]
+    shown = fill(asked.study(), settings)[NAMES.index("checkpoints")]
     assert shown["value"] == asked.checkpoints
     assert shown["visible"]
 
@@ -55,6 +57,96 @@ def test_an_fp8_cache_is_asked_for_in_every_row_that_may_have_one(settings: Sett
     found = {recipe.name: recipe.kv_cache for recipe in asked.study().recipes}
     assert {name for name, cache in found.items() if cache is None} == {"bf16", "endpoint"}
     assert form.StudyForm.like(asked.study(), settings) == asked
+
+
+OTHERS: dict[str, Any] = {
+    "model": "org/name@v2",
+    "schemes": ["MXFP4", "MXFP6", "MXFP8"],
+    "avg_bits": [4.5, 5.25, 6.0],
+    "max_size": ["130 MB"],
+    "quant_lm_head": True,
+    "quant_embedding": True,
+    "ignore": ["re:.*down_proj"],
+    "ignore_scale_zp_bits": False,
+    "shared_layers": True,
+    "rounding": "tuned",
+    "iters": 7,
+    "awq_n_grid": 5,
+    "recipes": [
+        "bf16",
+        {"recipe": "mixed", "avg_bits": [4.5], "title": "Mixed 4.5"},
+        {"recipe": "mixed", "avg_bits": [6.0], "kv_cache": "fp8"},
+        {"recipe": "layers", "layer_config": {"model.layers.0.mlp.up_proj": "MXFP8"}},
+        {"recipe": "checkpoint", "from": "org/name-AWQ", "kv_cache": "fp8"},
+        "uniform",
+    ],
+    "tasks": ["piqa", "mmlu"],
+    "limit": None,
+    "num_fewshot": 3,
+    "chat_template": True,
+    "system_instruction": "Be brief.",
+    "fewshot_as_multiturn": False,
+    "gen_kwargs": {"max_gen_toks": 256, "until": ["x"]},
+    "enable_thinking": False,
+    "think_end_token": "</think>",
+    "prompts": ["  > not a follow-up", ["One", "Two"]],
+    "max_new_tokens": 9,
+    "calibration": {"num_samples": 8},
+    "divergence": None,
+    "noise_floor": True,
+    "scorer": "lm_eval",
+    "batch_size": 2,
+    "add_bos_token": True,
+    "margin": 0.25,
+    "hub_kernels": True,
+    "seed": 7,
+}
+"""For every setting of a study another value than the default one."""
+
+
+def copied(study: Study, settings: Settings) -> form.StudyForm:
+    """What the widgets hold after the settings of a study were copied to New."""
+    values = fill(study, settings)
+    return form.StudyForm(*(value["value"] if isinstance(value, dict) else value for value in values))
+
+
+def test_the_settings_that_are_tried_are_all_that_a_study_has() -> None:
+    assert {*OTHERS} == {*Study.model_fields}
+    default, other = Study(), parse_study(OTHERS)
+    assert [name for name in OTHERS if getattr(default, name) == getattr(other, name)] == []
+
+
+@given(st.sets(st.sampled_from(sorted(OTHERS))))
+@example({*OTHERS})
+def test_every_setting_survives_copy_settings_to_new(names: set[str]) -> None:
+    study = parse_study({name: OTHERS[name] for name in names})
+    again = copied(study, Settings(offline=True)).study()
+    assert again == study
+    assert read_study(again.to_yaml()) == study
+
+
+def test_what_is_changed_in_the_form_wins_over_what_was_copied(settings: Settings) -> None:
+    study = parse_study(OTHERS)
+    asked = copied(study, settings)
+    assert "seed: 7" in asked.kept() and "avg_bits: [4.5, 5.25, 6.0]" in asked.kept()
+    changed = replace(asked, source=form.DEMO, budget=5.0, limit=10, tasks=["piqa"], noise_floor=False).study()
+    assert (changed.model, changed.avg_bits, changed.max_size) == ("demo", (5.0,), None)
+    assert (changed.limit, changed.tasks, changed.noise_floor, changed.seed) == (10, ("piqa",), False, 7)
+    assert changed.recipes == study.recipes
+    assert not any(row.kv_cache for row in replace(asked, fp8_cache=False).study().recipes)
+    assert replace(asked, base="").study().seed == Study().seed
+
+
+def test_settings_that_the_widgets_show_are_not_said_to_be_copied_besides(settings: Settings) -> None:
+    asked = copied(Study(limit=3, noise_floor=True, avg_bits=(4.5,)), settings)
+    assert asked.base == "" and asked.kept() == ()
+
+
+def test_copied_settings_that_no_browser_was_sent_are_refused_in_a_line() -> None:
+    for text in ("{", "[1]", '{"seed": "x"}', "[" * 100_000):
+        with pytest.raises(InvalidStudy) as caught:
+            replace(DEFAULT, base=text).study()
+        assert "\n" not in str(caught.value)
 
 
 def test_what_is_typed_or_dropped_to_compare_with_is_chosen(
@@ -191,7 +283,8 @@ def test_a_row_that_the_screen_does_not_offer_does_not_keep_the_rest_from_being_
     study = Study.model_validate({"recipes": ["bf16", "uniform", row]})
     asked = form.StudyForm.like(study, settings)
     assert asked.recipes == ["bf16", "uniform"]
-    assert asked.study().recipes == study.recipes[:2]
+    assert asked.study() == study
+    assert replace(asked, recipes=["bf16"]).study().recipes == (study.recipes[0], study.recipes[2])
 
 
 def test_a_checkpoint_and_a_server_are_asked_for_by_what_was_typed(tmp_path: Path) -> None:

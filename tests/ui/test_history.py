@@ -56,6 +56,13 @@ def test_ticks_of_deleted_studies_are_not_counted(store: Store) -> None:
     assert re.search(r"data-compare=\"yes\" disabled", html)
 
 
+def test_two_ticked_studies_show_the_settings_that_differ(store: Store) -> None:
+    ours, other = add_study(store), add_study(store, Study(limit=77))
+    html = history_rows(store, View(ticked=(ours.id, other.id)), "", ANY, "")
+    assert re.search(r"<code>limit</code></th><td>25</td><td>77</td>", html)
+    assert "qc-diff" not in history_rows(store, View(ticked=(ours.id,)), "", ANY, "")
+
+
 def test_a_long_list_is_shown_in_pieces(store: Store) -> None:
     for _ in range(SHOWN + 3):
         add_study(store)
@@ -71,7 +78,7 @@ def test_an_empty_list_says_the_next_step(store: Store) -> None:
 
 def test_what_a_study_asked_is_told_in_one_line(store: Store) -> None:
     study = add_study(store, Study(model="org/llama-8b", recipes=("bf16",), tasks=("piqa", "mmlu"), limit=None))
-    assert asked_in_words(study) == "llama-8b · 1 recipe · 2 tasks · all questions"
+    assert asked_in_words(study) == "org/llama-8b · 1 recipe · 2 tasks · all questions"
     prompts = add_study(store, Study(tasks=(), prompts=("Hi",), recipes=("bf16",)))
     assert asked_in_words(prompts) == "demo · 1 recipe · 1 prompt"
 

@@ -52,11 +52,14 @@ def empty_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.mark.browser
 @pytest.mark.newcomer
-def test_a_newcomer_is_shown_around_once_and_goes_step_by_step(empty_app: str, open_page: Open) -> None:
+def test_a_newcomer_goes_step_by_step_and_is_shown_around_when_asked_for(empty_app: str, open_page: Open) -> None:
     page = open_page(empty_app)
-    tour = page.locator(".qc-tour")
-    expect(tour).to_be_visible()
+    tour, step = page.locator(".qc-tour"), page.locator("#qc-walk")
+    expect(step.get_by_role("button", name="Next")).to_be_visible()
+    expect(tour).to_be_hidden()
+    page.get_by_role("button", name="Show me around").click()
     expect(tour).to_contain_text("1 of 5")
+    expect(page.get_by_role("button", name="Next")).to_have_count(1)
     page.keyboard.press("Escape")
     expect(tour).to_be_hidden()
     for title in ("Model", "Compress", "Measure"):

@@ -9,7 +9,7 @@ import pytest
 from qcompare.compare.table import read_comparison
 from qcompare.errors import InvalidStudy
 from qcompare.jobs.library import set_margin
-from qcompare.jobs.submit import ask_more, unused_name
+from qcompare.jobs.submit import ask_more, study_name, unused_name
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Status
@@ -53,6 +53,20 @@ def test_a_second_study_of_the_same_settings_has_a_name_of_its_own(home: Path) -
     assert unused_name(store, "demo · 6 bits") == "demo · 6 bits"
 
 
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ({}, "X · MXFP4/MXFP8 · 5 bits · 4 tasks × 25"),
+        ({"avg_bits": (4.5, 6)}, "X · MXFP4/MXFP8 · 4.5, 6 bits · 4 tasks × 25"),
+        ({"tasks": ("mmlu",), "limit": None}, "X · MXFP4/MXFP8 · 5 bits · mmlu, all questions"),
+        ({"recipes": ("bf16", "uniform"), "tasks": ()}, "X · MXFP4/MXFP8 · 2 prompts"),
+        ({"recipes": ("bf16", "awq_w4a16")}, "X · bf16, awq_w4a16 · 4 tasks × 25"),
+    ],
+)
+def test_studies_of_different_questions_recipes_or_budgets_have_different_names(asked: Any, name: str) -> None:
+    assert study_name(Study(**asked), "X") == name
+
+
 def test_more_questions_are_offered_where_they_would_settle_it(home: Path, settings: Settings) -> None:
     open_ = finished_study(home, Study(limit=30, tasks=("piqa",), recipes=("bf16", "tail", "mixed")))
     clear = finished_study(home, Study(limit=100))
@@ -94,3 +108,14 @@ def test_a_file_is_made_once_for_all_until_the_study_changes(home: Path, monkeyp
     Store(home).set_margin(study.id, 3.0)
     take_away._file(store, study.id, "csv")
     assert len(made) == 2
+
+
+def test_a_study_that_goes_on_keeps_its_given_name_with_the_new_number_of_questions(
+    home: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qcompare.jobs.submit.ensure_running", lambda settings: None)
+    spec, store = Study(limit=25, tasks=("piqa",), recipes=("bf16",)), Store(home)
+    given = add_study(store, spec, name=study_name(spec, "X"))
+    own = add_study(store, spec, name="Mine")
+    assert ask_more(given.id, 60, settings).name == "X · bf16 · piqa × 60"
+    assert ask_more(own.id, 60, settings).name == "Mine · 60 questions"

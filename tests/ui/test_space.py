@@ -62,7 +62,7 @@ def test_a_space_opens_on_recorded_results_and_lets_nobody_change_them(
         expect(page.locator("#qc-generations")).to_contain_text("Paris")
         page.get_by_role("tab", name="History").click()
         expect(page.locator("#qc-history")).to_contain_text("SmolLM2")
-        for words in ("Delete…", "Look for leftovers", "Import a packed study", "Save name and tags"):
+        for words in ("Delete…", "Look for leftovers", "Import study", "Save", "Copy settings to New"):
             assert page.get_by_role("button", name=words).filter(visible=True).count() == 0, words
         page.get_by_role("tab", name="Explorer").click()
         expect(page.locator(".qc-curve")).to_be_visible()

@@ -16,6 +16,7 @@ from qcompare.words import (
     language,
     ngettext,
     preferred,
+    thousands,
     translate,
     use_language,
 )
@@ -142,6 +143,9 @@ def test_a_message_is_translated_where_it_is_shown_with_the_messages_in_it() -> 
 def test_a_number_takes_its_plural_and_keeps_its_digits_apart() -> None:
     forms = [ngettext("{n} question", "{n} questions", n) for n in (1, 2, 32342)]
     assert forms == ["1 question", "2 questions", "32\u202f342 questions"]
+    assert ngettext("{n} question", "{n} questions", 2000) == "2\u202f000 questions"
+    with use_language("zh"):
+        assert [thousands(n) for n in (2000, 9999, 32342)] == ["2000", "9999", "32\u202f342"]
 
 
 @pytest.mark.parametrize(

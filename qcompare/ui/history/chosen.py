@@ -10,7 +10,9 @@ import gradio as gr
 from qcompare.jobs import library
 from qcompare.present import numbers
 from qcompare.store import Store, packing
+from qcompare.study.model_name import model_title
 from qcompare.ui.new.fill import FIELDS, fill
+from qcompare.ui.notes import build_notes_field
 from qcompare.ui.pages import page
 from qcompare.ui.parts import WITH_MESSAGES, PageState, Panel, markup, study_exists, warn_on_error
 from qcompare.ui.recording import first_study
@@ -27,7 +29,8 @@ def build_chosen(context: TabContext) -> Panel:
         title = markup()
         name = gr.Textbox(label=gettext("Name"), max_lines=1)
         tags = gr.Textbox(label=gettext("Tags"), placeholder=gettext("paper, 8B: commas between"), max_lines=1)
-        save = gr.Button(gettext("Save name and tags"), size="sm", elem_classes="qc-needs-launch")
+        notes = build_notes_field()
+        save = gr.Button(gettext("Save"), size="sm", elem_classes="qc-needs-launch")
         with gr.Row(elem_classes="qc-buttons"):
             clone = gr.Button(
                 gettext("Copy settings to New"), size="sm", min_width=144, elem_classes="qc-needs-launch"
@@ -39,7 +42,7 @@ def build_chosen(context: TabContext) -> Panel:
     gr.on(
         [save.click, name.submit, tags.submit],
         needs(Right.LAUNCH)(lambda *values: warn_on_error(lambda: _save(context, *values), None)),
-        [study_id, name, tags], None, **WITH_MESSAGES,
+        [study_id, name, tags, notes], None, **WITH_MESSAGES,
     )  # fmt: skip
     pack.click(
         needs(Right.EXPORT)(lambda study: warn_on_error(lambda: _pack(store, study), gr.skip())),
@@ -55,32 +58,37 @@ def build_chosen(context: TabContext) -> Panel:
     )  # fmt: skip
     if context.form_inputs:
         clone.click(_cloner(context), study_id, [*context.form_inputs, context.tabs], **WITH_MESSAGES)
-    return Panel("chosen", [box, title, name, tags, file, sure], _token, _show)
+    return Panel("chosen", [box, title, name, tags, notes, file, sure], _token, _show)
 
 
 def _token(state: PageState) -> Hashable:
     if not study_exists(state):
         return state.study_id
     study = state.store.study(state.study_id)
-    return study.id, study.name, study.tags, study.status
+    return study.id, study.name, study.tags, study.notes, study.status
 
 
 def _show(state: PageState) -> list[Any]:
     if not study_exists(state):
-        return [gr.update(visible=False), *[gr.skip()] * 5]
+        return [gr.update(visible=False), *[gr.skip()] * 6]
     study = state.store.study(state.study_id)
     size = library.size_of(state.store, study.id)
     return [
         gr.update(visible=True),
-        page("chosen", study=study, size=size, word=gettext(STATUS_WORDS[study.status.value])),
-        study.name, ", ".join(study.tags), gr.update(value=None, visible=False), gr.update(visible=False),
+        page(
+            "chosen", study=study, model=model_title(study.spec.model), size=size,
+            word=gettext(STATUS_WORDS[study.status.value]),
+        ),
+        study.name, ", ".join(study.tags), study.notes,
+        gr.update(value=None, visible=False), gr.update(visible=False),
     ]  # fmt: skip
 
 
-def _save(context: TabContext, study_id: str, name: str, tags: str) -> None:
+def _save(context: TabContext, study_id: str, name: str, tags: str, notes: str) -> None:
     study = context.store.study(study_id)
     library.rename(study.id, name, context.settings)
     library.tag(study.id, tags.split(","), context.settings)
+    library.annotate(study.id, notes or "", context.settings)
     gr.Info(gettext("Saved."), duration=2)
 
 

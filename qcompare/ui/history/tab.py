@@ -1,7 +1,7 @@
 """History: all stored studies; search, tags, several side by side, import. The chosen one is `chosen`'s matter."""
 
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,14 @@ from typing import Any
 import gradio as gr
 
 from qcompare.compare.selection import read_selection
+from qcompare.compare.settings_diff import read_settings_diff
 from qcompare.errors import QCompareError
+from qcompare.present.published_tables import published_tables_html
+from qcompare.present.settings_diff import settings_diff_html
 from qcompare.settings import Settings
 from qcompare.store import Store, packing
 from qcompare.study.ids import format_ids, parse_ids
+from qcompare.study.model_name import model_title
 from qcompare.study.records import Status, StudyRecord
 from qcompare.ui.history.chosen import build_chosen
 from qcompare.ui.history.cleanup import build_cleanup
@@ -89,6 +93,9 @@ def build_history(context: TabContext) -> list[Panel]:
             chosen = build_chosen(context)
             build_cleanup(settings)
 
+    with gr.Accordion(gettext("Published tables"), open=False, elem_id="qc-published"):
+        markup(published_tables_html())
+
     def show(*values: Any) -> str:
         return history_rows(store, *values)
 
@@ -148,16 +155,24 @@ def history_rows(store: Store, view: View, search: str, state: str, chosen: str)
         chosen=parse_ids(chosen),
         words=STATUS_WORDS,
         asked=asked_in_words,
+        diff=_diff(store, ticked),
     )
+
+
+def _diff(store: Store, ticked: Sequence[str]) -> str:
+    """The settings in which the ticked studies differ; empty where there are no two."""
+    if len(ticked) < 2:
+        return ""
+    try:
+        return settings_diff_html(read_settings_diff(store, tuple(ticked)))
+    except QCompareError as error:
+        return page("diff_error", error=error)
 
 
 def asked_in_words(study: StudyRecord) -> str:
     """`SmolLM2 · 5 recipes · 4 tasks · 25 questions each`: what a study asked."""
     spec = study.spec
-    parts = [
-        Path(spec.model).name,
-        ngettext("{n} recipe", "{n} recipes", len(spec.recipes)),
-    ]
+    parts = [model_title(spec.model), ngettext("{n} recipe", "{n} recipes", len(spec.recipes))]
     if not spec.tasks:
         return " · ".join([*parts, ngettext("{n} prompt", "{n} prompts", len(spec.prompts))])
     each = (

@@ -15,6 +15,7 @@ from qcompare.study.presets import SIZES, Size
 from qcompare.study.spec import Study
 from qcompare.ui.devices import device_title
 from qcompare.ui.new.form import StudyForm, budget_range
+from qcompare.ui.new.reach import Reach, read_reach
 from qcompare.words import gettext, translate
 
 
@@ -49,6 +50,12 @@ class Estimate:
     """Whether the memory suffices, in words."""
     sizes: tuple[SizeTime, ...] = UNTIMED
     """The ready sizes for this model and these recipes."""
+    noise_seconds: float | None = None
+    """What measuring numerical noise takes, or would take; None until there is a plan."""
+    sizes_reached: Reach | None = None
+    """The model's size at each budget; None until there is a plan."""
+    kept: tuple[str, ...] = ()
+    """Settings that no widget shows, from the study that the form was filled with: `seed: 7`."""
     hint: str = ""
     """What is still to be filled in, where nothing is wrong yet."""
 
@@ -77,7 +84,18 @@ def estimate(asked: StudyForm, settings: Settings) -> Estimate:
     shortage = translate(next(problems(plan, settings), ""))
     tight = tuple(map(translate, notes(plan, settings)))
     sizes = tuple(_timed(size, facts, study, settings, past) for size in SIZES)
-    return Estimate(plan.bit_range, asked.budget, "", study.to_yaml(), plan, shortage, tight, _fits(plan), sizes)
+    return Estimate(
+        plan.bit_range, asked.budget, "", study.to_yaml(), plan, shortage, tight, _fits(plan), sizes,
+        _noise_seconds(facts, study, settings, past), read_reach(facts, study, plan.bit_range), asked.kept(),
+    )  # fmt: skip
+
+
+def _noise_seconds(facts: ModelFacts, study: Study, settings: Settings, past: Sequence[Past]) -> float:
+    with_it, without = (
+        plan_for(facts, study.model_copy(update={"noise_floor": measured}), settings, past).seconds.likely
+        for measured in (True, False)
+    )
+    return with_it - without
 
 
 def _fits(plan: Plan) -> str:

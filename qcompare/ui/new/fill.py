@@ -1,6 +1,6 @@
 """Fill the form of New with a study that exists: a stored one, or a study file."""
 
-from dataclasses import astuple
+from dataclasses import asdict, fields
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -16,28 +16,21 @@ from qcompare.ui.new.compare_with import chosen_with
 from qcompare.ui.new.form import StudyForm
 from qcompare.ui.new.task_picker import task_choices
 from qcompare.ui.server.confine import check_paths
-from qcompare.words import gettext, translate
+from qcompare.words import translate
 
-TASKS_FIELD = 5
-FIELDS = 10
+NAMES = tuple(field.name for field in fields(StudyForm))
+FIELDS = len(NAMES)
 """Widgets of the form, in the order of `StudyForm`."""
 
 
 def fill(study: Study, settings: Settings) -> list[Any]:
-    """The values of the form's widgets; says which settings of the study the form has no field for."""
+    """The values of the form's widgets. What no widget shows is kept beside them."""
     asked = StudyForm.like(study, settings)
-    again = asked.study().model_dump()
-    if other := [field for field, value in study.model_dump().items() if again[field] != value]:
-        gr.Warning(
-            gettext(
-                "The form has no field for: {fields}. Use the study file for these.", fields=escape(", ".join(other))
-            )
-        )
-    values = list(astuple(asked))
+    values = asdict(asked)
     if {*asked.tasks} - {*TASKS}:
-        values[TASKS_FIELD] = gr.update(choices=task_choices(asked.tasks), value=asked.tasks)
-    values[-1] = chosen_with(asked.checkpoints)
-    return values
+        values["tasks"] = gr.update(choices=task_choices(asked.tasks), value=asked.tasks)
+    values["checkpoints"] = chosen_with(asked.checkpoints)
+    return [values[name] for name in NAMES]
 
 
 def fill_from_file(path: str | None, settings: Settings) -> list[Any]:

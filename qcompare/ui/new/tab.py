@@ -21,6 +21,7 @@ from qcompare.ui.new.compare_with import build_compare_with
 from qcompare.ui.new.estimate import UNTIMED, Estimate, SizeTime, estimate
 from qcompare.ui.new.fill import fill_from_file
 from qcompare.ui.new.model_search import build_model_search, picked_model
+from qcompare.ui.new.reach import HEIGHT, MARGIN, WIDTH
 from qcompare.ui.new.task_picker import build_task_picker, task_choices
 from qcompare.ui.pages import page
 from qcompare.ui.parts import QUIET, Panel, markup
@@ -36,6 +37,7 @@ element.addEventListener('click', (event) => {
   if (tick) trigger('pick', {budget: Number(tick.dataset.budget)});
 });
 """
+FORGET = "element.addEventListener('click', (event) => event.target.closest('[data-forget]') && trigger('forget'));"
 EVENT = QUIET | {"preprocess": False}
 """Values as the browser sends them: Gradio answers a budget beyond the slider's ends with a server error, the form
 with a sentence."""
@@ -56,6 +58,8 @@ def build_new(context: TabContext) -> list[Panel]:
     settings, default = context.settings, Study()
     stories = [(study_id, gettext(STORIES[story])) for story, study_id in recordings(Store(settings.home)).items()]
     build_path(page("lead", pitch=gettext(PITCH), stories=stories))
+    base, kept = gr.Textbox("", visible=False), markup(elem_id="qc-kept", js_on_load=FORGET)
+    kept.forget(None, None, base, js="() => ''", **QUIET)
     with gr.Row(elem_id="qc-cards", equal_height=True):
         with gr.Column(elem_classes="qc-card", scale=4, min_width=280):
             facts, picks, model_inputs = _model_card(settings)
@@ -63,7 +67,7 @@ def build_new(context: TabContext) -> list[Panel]:
             ticks, compress_inputs, fp8_cache = _compress_card(default)
             checkpoints = build_compare_with(settings, *model_inputs)
         with gr.Column(elem_classes="qc-card", scale=5, min_width=280):
-            size, measure_inputs = _measure_card(default, settings)
+            size, measure_inputs, noise = _measure_card(default, settings)
     with gr.Column(elem_id="qc-file"):
         with gr.Row(equal_height=True):
             command = markup(_command(default.to_yaml()), scale=1)
@@ -78,8 +82,8 @@ def build_new(context: TabContext) -> list[Panel]:
         cost = markup(page("estimate", error="", found=None), elem_id="qc-estimate", scale=1)
         build_walk()
         start = gr.Button(gettext(START), variant="primary", scale=0, min_width=160, elem_id="qc-go")
-    inputs = [*model_inputs, *compress_inputs, *measure_inputs, fp8_cache, checkpoints]
-    follow = [facts, compress_inputs[1], ticks, size, command, study_file, cost, start]
+    inputs = [*model_inputs, *compress_inputs, *measure_inputs, fp8_cache, checkpoints, noise, base]
+    follow = [facts, compress_inputs[1], ticks, size, noise, kept, command, study_file, cost, start]
     context.form_inputs = inputs
     _follow_changes(context, inputs, follow, picks)
     # Through the queue: only there can a handler show a message.
@@ -152,7 +156,7 @@ def _compress_card(default: Study) -> tuple[gr.HTML, list[gr.components.Componen
         low,
         high,
         value=default.avg_bits[0],
-        step=0.05,
+        step=form.SLIDER_STEP,
         label=gettext("Budget: average bits per weight"),
         elem_id="qc-budget",
     )
@@ -175,7 +179,7 @@ def _picked_budget(event: gr.EventData) -> float:
     return float(event.budget)
 
 
-def _measure_card(default: Study, settings: Settings) -> tuple[gr.Radio, list[gr.components.Component]]:
+def _measure_card(default: Study, settings: Settings) -> tuple[gr.Radio, list[gr.components.Component], gr.Checkbox]:
     markup(page("heading", text=gettext("Measure"), lead=gettext(MEASURE)))
     size = gr.Radio(
         _size_choices(UNTIMED), value=form.size_of(list(default.tasks), default.limit), label=gettext("How much"),
@@ -190,6 +194,7 @@ def _measure_card(default: Study, settings: Settings) -> tuple[gr.Radio, list[gr
             default.limit, label=gettext("Questions per task"), precision=0,
             info=gettext("Leave empty for all. MMLU counts each of its 57 subjects."),
         )  # fmt: skip
+        noise = gr.Checkbox(default.noise_floor, label=gettext("Measure numerical noise"), info=_noise_info(None))
     prompts = gr.Textbox(
         "\n".join(DEFAULT_PROMPTS),
         label=gettext("Prompts"),
@@ -201,7 +206,15 @@ def _measure_card(default: Study, settings: Settings) -> tuple[gr.Radio, list[gr
     )
     size.input(_size_values, size, [tasks, limit, details], **EVENT)
     gr.on([tasks.change, limit.change], form.size_of, [tasks, limit], size, **EVENT)
-    return size, [tasks, limit, prompts]
+    return size, [tasks, limit, prompts], noise
+
+
+def _noise_info(seconds: float | None) -> str:
+    text = gettext(
+        "Some questions of every row again in another dtype. Differences no larger than what that changes are "
+        "numerical, not damage."
+    )
+    return text if seconds is None else f"{text} {gettext('Adds {time}.', time=numbers.about(seconds))}"
 
 
 def _size_choices(sizes: Sequence[SizeTime]) -> list[tuple[str, str]]:
@@ -246,14 +259,27 @@ def _follow_changes(
     picks.pick(picked_model, None, [name, picks], **EVENT).then(follow_up, inputs, follow, **EVENT)
 
 
+def _reach(found: Estimate) -> str:
+    if found.plan is None or found.sizes_reached is None or found.budget is None:
+        return ""
+    reach, facts = found.sizes_reached, found.plan.facts
+    inside = [bits for bits in form.published_budgets(found.reach) if bits not in found.reach]
+    return page(
+        "reach", reach=reach, chosen=found.budget, marks=[reach.mark(bits) for bits in inside],
+        original=2 * facts.num_params, width=WIDTH, height=HEIGHT, base=HEIGHT - MARGIN,
+    )  # fmt: skip
+
+
 def shown(found: Estimate) -> list[Any]:
     """An estimate as values of the widgets that follow the form."""
     low, high = found.reach
     return [
         page("facts", facts=found.plan.facts, fits=found.fits) if found.plan else "",
         gr.update(minimum=low, maximum=high),
-        page("ticks", budgets=form.published_budgets(found.reach), chosen=found.budget),
+        page("ticks", budgets=form.published_budgets(found.reach), chosen=found.budget) + _reach(found),
         gr.update(choices=_size_choices(found.sizes)),
+        gr.update(info=_noise_info(found.noise_seconds)),
+        page("kept", lines=found.kept) if found.kept else "",
         _command(found.study_file) if found.study_file else gr.skip(),
         found.study_file if found.study_file else gr.skip(),
         page("estimate", error=found.error, found=found),

@@ -8,6 +8,7 @@ import gradio as gr
 
 from qcompare.errors import NotFound, QCompareError
 from qcompare.jobs import control
+from qcompare.present import numbers
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Status, StudyRecord
@@ -78,7 +79,7 @@ def job_actions(store: Store, job: Job, title: str) -> list[Action]:
     found = control.remedy_of(store, job)
     actions = [Action("resume", job.id, gettext("Resume"), gettext("Resume {title}", title=title))]
     if found and found.changes:
-        actions.insert(0, Action("retry", job.id, label := translate(found.label), f"{label}: {title}"))
+        actions.insert(0, Action("retry", job.id, label := translate(found.label), numbers.named(label, title)))
     return [action for action in actions if action.allowed]
 
 

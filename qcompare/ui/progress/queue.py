@@ -4,6 +4,7 @@ from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
+from qcompare.present import numbers
 from qcompare.present.queue import SHOWN, Queued, read_queue
 from qcompare.ui.pages import page
 from qcompare.ui.parts import PageState, Panel, markup
@@ -41,4 +42,4 @@ def queue_actions(state: PageState, queued: Queued) -> list[Action]:
         order.append(Action("last", study.id, gettext("Run last"), gettext("Run last: {name}", name=study.name)))
     whole = study_actions(study, state.store.jobs(study.id))
     order = [action for action in order if action.allowed]
-    return [*order, *(replace(action, label=f"{action.words}: {study.name}") for action in whole)]
+    return [*order, *(replace(action, label=numbers.named(action.words, study.name)) for action in whole)]

@@ -13,6 +13,7 @@ from qcompare.present.glossary import explained
 from qcompare.present.html import headline_html, table_html
 from qcompare.present.layer_map import layer_map_figure, layer_maps
 from qcompare.store import Store
+from qcompare.ui.notes import build_notes
 from qcompare.ui.pages import empty, opening, page
 from qcompare.ui.parts import PageState, Panel, answer_states, comparison_of, markup, nothing_open
 from qcompare.ui.results.export import build_export
@@ -31,6 +32,7 @@ def build_results(context: TabContext) -> list[Panel]:
     words = markup(opening(), elem_id="qc-verdict")
     more = build_more(context)
     take_away = build_take_away(store, study_id)
+    notes = build_notes(context)
     table = markup(elem_id="qc-table", js_on_load=PRESSES + "window.qcompare.table.watch(element);")
     build_questions(store, table, study_id)
     figures: list[gr.blocks.Block] = []
@@ -40,7 +42,7 @@ def build_results(context: TabContext) -> list[Panel]:
     figures += _figure(MAP_TITLE)
     shown = Panel("results", [words, take_away, table], answer_states, _show, later=True)
     drawn = Panel("figures", figures, answer_states, _draw, group="figures", later=True)
-    return [shown, more, build_export(context.settings, store), drawn]
+    return [shown, more, notes, build_export(context.settings, store), drawn]
 
 
 TAB = Tab(gettext_noop("Results"), build_results)

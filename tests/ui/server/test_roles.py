@@ -22,6 +22,7 @@ HANDLERS = {
     "build_explorer.<locals>.<lambda>": Right.LAUNCH,
     "build_header.<locals>.<lambda>": Right.LAUNCH,
     "build_more.<locals>": Right.LAUNCH,
+    "build_notes.<locals>.save": Right.LAUNCH,
     "build_compare_with.<locals>.<lambda>": Right.LAUNCH,
     "build_task_picker.<locals>.upload": Right.LAUNCH,
     "build_history.<locals>": None,

@@ -1,0 +1,26 @@
+"""What a page shows before its address has been read."""
+
+from typing import Any
+
+from qcompare.ui.parts import OPENING
+from tests.synthetic import finished_study
+from tests.ui.server.conftest import Served
+
+NOTHING = {"__type__": "update"}
+"""Gradio's value of an output that stays as it is."""
+
+
+def handlers(served: Served, name: str) -> list[Any]:
+    return [each.fn for each in served.blocks.fns.values() if getattr(each.fn, "__qualname__", "").startswith(name)]
+
+
+def test_no_panel_says_that_no_study_is_open_before_the_address_is_read(local: Served) -> None:
+    finished_study(local.settings.home)
+    page = next(each for each in local.blocks.fns.values() if getattr(each.fn, "__name__", "") == "open_page")
+    assert page.outputs[0].value == OPENING
+    (look,) = handlers(local, "_when_changed.<locals>.look")
+    assert look(OPENING, "", "") == NOTHING
+    assert look("", "", "") != NOTHING
+    for follow in handlers(local, "_refresher.<locals>.follow"):
+        assert all(value == NOTHING for value in follow(OPENING, "", {}))
+        assert any("No study is open" in str(value) for value in follow("", "", {}))
