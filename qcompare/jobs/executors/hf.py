@@ -23,9 +23,10 @@ from qcompare.words import Message, gettext_noop, verbatim
 
 BUCKET = "hf://buckets/"
 MOUNT = "/qcompare"
+DELETED = gettext_noop("the Hugging Face job {id} was deleted")
 STAGES = {
     "CANCELED": gettext_noop("somebody cancelled the Hugging Face job {id}"),
-    "DELETED": gettext_noop("the Hugging Face job {id} was deleted"),
+    "DELETED": DELETED,
     "COMPLETED": gettext_noop("the Hugging Face job {id} ended before the result was complete"),
 }
 FAILED = gettext_noop(
@@ -115,7 +116,7 @@ class HubExecutor(RemoteExecutor):
         except JobError as error:
             if isinstance(error, Unreachable):
                 raise
-            return Message(STAGES["DELETED"], {"id": id})
+            return Message(DELETED, {"id": id})
         stage = str(getattr(status.stage, "value", status.stage))
         if stage in STAGES:
             return Message(STAGES[stage], {"id": id})
