@@ -22,7 +22,7 @@ ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 ]
-START_SECONDS = 60
+START_SECONDS = 180
 expect.set_options(timeout=20_000)
 
 
@@ -89,7 +89,7 @@ def _wait_for(address: str, app: "subprocess.Popen[bytes]", log: Path) -> None:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         try:
-            with urllib.request.urlopen(address, timeout=2):
+            with urllib.request.urlopen(address, timeout=20):
                 return
         except urllib.error.HTTPError:
             return  # it wants a login
