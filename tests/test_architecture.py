@@ -120,25 +120,26 @@ def test_no_file_outside_recipes_names_a_recipe(path: Path) -> None:
 NOT_EVERYWHERE = {"fcntl", "grp", "msvcrt", "posix", "pty", "pwd", "resource", "termios", "tty", "winreg"}
 """Modules of Python that one system has and another has not."""
 SYSTEM_CALLS = {
-    "fork": {"jobs/executors/forkserver.py"},
-    "setsid": {"jobs/executors/forkserver.py"},
+    "os.fork": {"jobs/executors/forkserver.py"},
+    "os.setsid": {"jobs/executors/forkserver.py"},
     "start_new_session": {"jobs/executors/processes.py", "jobs/executors/forkserver.py"},
     "creationflags": {"jobs/executors/processes.py"},
-    **{name: set[str]() for name in ("killpg", "getpgid", "symlink", "symlink_to", "link", "hardlink_to", "mkfifo")},
 }
 """What is not the same on all systems, and the files that know what to do there."""
+NOWHERE = {"os.killpg", "os.getpgid", "os.symlink", "os.link", "os.mkfifo", "os.geteuid", "os.getuid"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_what_only_some_systems_have_stands_in_one_place(path: Path) -> None:
-    known = str(path.relative_to(PACKAGE).as_posix())
     for name, at_import in imports(path):
         assert not at_import or name.split(".")[0] not in NOT_EVERYWHERE, f"{name} is imported with the file"
-    for node in ast.walk(parse(path)):
-        name = node.attr if isinstance(node, ast.Attribute) else node.arg if isinstance(node, ast.keyword) else None
-        key = node.value if isinstance(node, ast.Constant) else None
-        for used in {name, key} & set(SYSTEM_CALLS):
-            assert known in SYSTEM_CALLS[str(used)], f"{used} in line {getattr(node, 'lineno', '?')}"
+    nodes = list(ast.walk(parse(path)))
+    used = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
+    used |= {str(node.arg) for node in nodes if isinstance(node, ast.keyword)}
+    used |= {str(node.value) for node in nodes if isinstance(node, ast.Constant)}
+    assert not used & NOWHERE
+    known = path.relative_to(PACKAGE).as_posix()
+    assert {name for name in used & set(SYSTEM_CALLS) if known not in SYSTEM_CALLS[name]} == set()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -148,7 +149,7 @@ def test_files_are_renamed_where_windows_is_thought_of(path: Path) -> None:
     for node in ast.walk(parse(path)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.keywords:
             one_path = len(node.args) == 1 and node.func.attr in ("replace", "rename")
-            of_os = ast.unparse(node.func) in ("os.replace", "os.rename", "os.renames", "shutil.move")
+            of_os = ast.unparse(node.func) in ("os.replace", "os.rename", "os.renames")
             assert not one_path and not of_os, f"line {node.lineno}: use `store.moving.replace`"
 
 

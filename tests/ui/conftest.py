@@ -89,7 +89,7 @@ def _wait_for(address: str, app: "subprocess.Popen[bytes]", log: Path) -> None:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         try:
-            with urllib.request.urlopen(address, timeout=2):
+            with urllib.request.urlopen(address, timeout=20):
                 return
         except urllib.error.HTTPError:
             return  # it wants a login

@@ -21,7 +21,8 @@ from qcompare.store import Store
 from qcompare.ui import desktop
 from qcompare.ui.server.instance import find_instance, read_instance
 from tests.jobs import standin
-from tests.jobs.conftest import ours, process_of, running
+from tests.jobs.conftest import ours, process_of
+from tests.jobs.conftest import until as in_time
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 240.0
@@ -118,9 +119,10 @@ def gone(pid: int, seconds: float = 30.0) -> bool:
 
 
 def test_the_server_ends_with_its_window_and_jobs_go_on(webview: Path, home: Path, store: Store) -> None:
-    study = standin.queue(store, steps=2000)
+    job_id = f"{standin.queue(store, steps=20_000).id}.bf16"
     ensure_running(Settings())
-    job = process_of(running(store, f"{study.id}.bf16"))
+    in_time(lambda: store.folder(job_id).progress() and store.job(job_id).handle, START_SECONDS)
+    job = process_of(store.job(job_id))
     with desktop_app(home) as window:
         shown = json.loads(until(webview / "shown.json", window))
         served = read_instance(home)

@@ -29,6 +29,8 @@ def test_chromium_can_install_it_and_it_waits_for_its_server(home: Path, browser
         found = devtools.send("Page.getInstallabilityErrors")["installabilityErrors"]
         # a context of Playwright's is a private window, which installs nothing
         assert [error["errorId"] for error in found if error["errorId"] != "in-incognito"] == []
+        for selector in ('meta[name="theme-color"]', 'link[rel="apple-touch-icon"]'):
+            assert page.locator(f"head > {selector}").count() >= 1, selector
         page.evaluate("navigator.serviceWorker.ready.then(() => true)")
         page.reload()
         page.wait_for_selector("#qc-header")

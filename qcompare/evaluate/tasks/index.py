@@ -17,6 +17,7 @@ from typing import Any, Literal
 import yaml
 
 from qcompare.settings import Settings
+from qcompare.store.moving import replace
 
 CODE = "!function "
 """Begins what stands for a Python function in a definition that is read as data."""
@@ -88,7 +89,7 @@ def _index() -> dict[str, Entry]:
         kept.parent.mkdir(parents=True, exist_ok=True)
         draft = kept.with_suffix(f".{os.getpid()}.draft")
         draft.write_text(json.dumps({"root": str(root), "entries": values}), encoding="utf-8")
-        draft.replace(kept)
+        replace(draft, kept)
     except OSError:  # a home that cannot be written keeps nothing
         pass
     return entries

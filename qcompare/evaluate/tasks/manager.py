@@ -21,6 +21,7 @@ from qcompare.evaluate.tasks.find import entry_and_known, files_of, read_definit
 from qcompare.evaluate.tasks.index import LOCAL_BUILDERS, Entry, tasks_folder
 from qcompare.models.hub import hub_reachable
 from qcompare.settings import Settings
+from qcompare.store.moving import replace
 from qcompare.study.task import TASKS, Task
 
 HUB, BUNDLE, OWN, CACHE = "hub", "demo bundle", "task file", "cache of data sets"
@@ -204,5 +205,5 @@ def _write(files: dict[str, str], parent: Path) -> Path:
     for name, text in files.items():
         draft = folder / f"{name}.{os.getpid()}.draft"
         draft.write_text(text, encoding="utf-8")
-        draft.replace(folder / name)
+        replace(draft, folder / name)
     return folder
