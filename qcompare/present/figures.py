@@ -172,7 +172,7 @@ def describe_sizes(comparison: Comparison) -> str:
     if not parts:
         return ""
     bubbles = gettext("The larger a bubble, the further the predictions are from BF16’s (KL divergence).")
-    return f"{bubbles} {gettext('{values}.', values=gettext('; ').join(parts))}"
+    return " ".join((bubbles, gettext("{values}.", values=gettext("; ").join(parts))))
 
 
 def time_by_stage(comparison: Comparison) -> "Figure":

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import psutil
 
 from qcompare.errors import InvalidStudy, JobError
-from qcompare.jobs.executors.processes import child_environment
+from qcompare.jobs.executors.processes import child_environment, own_session
 from qcompare.jobs.executors.remote import RemoteExecutor, Unreachable, missing, slots
 from qcompare.settings import Settings
 from qcompare.store import Store
@@ -53,7 +53,7 @@ class NodeCommand:
         """Run it to its end."""
         # a session of its own: the warnings that Slurm sends are meant for submitit
         process = subprocess.Popen(
-            [sys.executable, *self.command], env=os.environ | self.environment, start_new_session=True
+            [sys.executable, *self.command], env=os.environ | self.environment, **own_session()
         )
         try:
             return process.wait()
@@ -141,7 +141,9 @@ class SlurmExecutor(RemoteExecutor):
         if self.chosen.cluster == "local":
             return "submitit on this machine"
         try:
-            done = subprocess.run(["sinfo", "--version"], capture_output=True, text=True, timeout=30, check=True)
+            done = subprocess.run(
+                ["sinfo", "--version"], capture_output=True, encoding="utf-8", timeout=30, check=True
+            )
         except (OSError, subprocess.SubprocessError) as error:
             raise Unreachable("Slurm does not answer ({reason})", reason=str(error)) from None
         return f"{done.stdout.strip()}, submitit"

@@ -23,6 +23,7 @@ from qcompare import __version__
 from qcompare.errors import JobError
 from qcompare.store import JobFolder, seal
 from qcompare.store.cache import source_digest
+from qcompare.store.moving import replace
 from qcompare.study.frozen import Frozen
 from qcompare.study.messages import StoredMessage
 from qcompare.study.records import FailureKind, Job
@@ -177,7 +178,7 @@ class Transfer:
                 self.get(f"result/{name}", draft / name)
             if (wrong := seal.damage(draft)) is None:
                 shutil.rmtree(folder.published, ignore_errors=True)
-                draft.replace(folder.published)
+                replace(draft, folder.published)
             return wrong
         except FileNotFoundError:
             return "it is not complete"

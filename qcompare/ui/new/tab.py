@@ -214,7 +214,9 @@ def _noise_info(seconds: float | None) -> str:
         "Some questions of every row again in another dtype. Differences no larger than what that changes are "
         "numerical, not damage."
     )
-    return text if seconds is None else f"{text} {gettext('Adds {time}.', time=numbers.about(seconds))}"
+    if seconds is None:
+        return text
+    return " ".join((text, gettext("Adds {time}.", time=numbers.about(seconds))))
 
 
 def _size_choices(sizes: Sequence[SizeTime]) -> list[tuple[str, str]]:
