@@ -40,9 +40,12 @@ class LocalExecutor(Executor):
         if process is None:
             return Ended(cause(None))
         self._processes[job.id] = process
-        code = process.poll() if isinstance(process, psutil.Popen) else None
+        ours = isinstance(process, psutil.Popen)
+        code = process.poll() if ours else None
         if code is None and alive(process):
             return None
+        if code is None and ours:  # it ended just now: its code is not lost, and it is no zombie
+            code = process.wait()
         del self._processes[job.id]
         return Ended(cause(self._server.exit_code(process.pid) if code is None else code))
 

@@ -67,6 +67,7 @@ def test_a_job_is_stopped_where_there_is_no_kill_and_no_cont(
     monkeypatch.delattr(os, "killpg")
     stop([store.job(job.id)], settings.home)
     assert not alive(process)
+    process.wait()
 
 
 def test_a_process_that_may_not_be_touched_any_more_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
