@@ -54,14 +54,17 @@ MEASURE = """({ selector, feedback, done }) => {
 }"""
 OPENING = """
 const ends = {
-  table: '#qc-table tbody tr', charts: '#qc-plots .js-plotly-plot .main-svg', answers: '.qc-answers .qc-prompt',
-};
+  results: { table: '#qc-table tbody tr', charts: '#qc-plots .js-plotly-plot .main-svg' },
+  generations: { answers: '.qc-answers .qc-prompt' },
+}[new URL(window.location.href).searchParams.get('tab')] ?? {};
 window.opened = {};
 const look = () => {
-  for (const [name, selector] of Object.entries(ends))
-    if (!(name in window.opened) && document.querySelector(selector)?.checkVisibility())
-      window.opened[name] = performance.now();
-  requestAnimationFrame(look);
+  for (const [name, selector] of Object.entries(ends)) {
+    if (!document.querySelector(selector)?.checkVisibility()) continue;
+    window.opened[name] = performance.now();
+    delete ends[name];
+  }
+  if (Object.keys(ends).length) requestAnimationFrame(look);
 };
 requestAnimationFrame(look);
 """
@@ -145,6 +148,7 @@ def press(page: Page, click: Click, found: Times) -> None:
     page.wait_for_function("window.measured.done !== undefined", timeout=WAIT_MS)
     measured = page.evaluate("window.measured")
     found.setdefault(click.what, []).append((measured["feedback"], measured["done"]))
+    print(click.what, measured, flush=True)
 
 
 def once(page: Page, address: str, home: Path, study_id: str, found: Times) -> None:
@@ -155,6 +159,7 @@ def once(page: Page, address: str, home: Path, study_id: str, found: Times) -> N
         for name in ends:
             taken = float(page.evaluate("window.opened")[name])
             found.setdefault(f"opening the address of {tab}: {name}", []).append((taken, taken))
+            print(f"{tab}: {name}", taken, flush=True)
     page.goto(f"{address}?study={study_id}&tab=results")
     page.wait_for_function("'charts' in window.opened", timeout=WAIT_MS)
     page.evaluate("window.saved = 0; const save = qcompare.save.bind(qcompare);"
@@ -185,7 +190,7 @@ def measure(roots: list[Path], repeat: int) -> dict[str, Times]:
                         page = context.new_page()
                         once(page, address, home, study.id, found[root.name])
                         context.close()
-                print(root.name, {what: times[-1] for what, times in found[root.name].items()}, flush=True)
+                print(f"{root.name}: done", flush=True)
         chromium.close()
     return found
 

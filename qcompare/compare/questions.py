@@ -86,7 +86,7 @@ class Questions:
     """Questions that match the search and the change."""
     shown: tuple[Question, ...]
     disagreements: int = 0
-    """Questions that match search and change, to which not all recipes gave the same answer; 0 for tasks by score."""
+    """Of the questions that match, those to which recipes gave different answers; 0 where that was not asked."""
     by_score: bool = False
     """The task has no right and wrong: lost are questions with a lower score than BF16's, gained with a higher."""
 
@@ -100,7 +100,7 @@ def read_questions(
     limit: int = PAGE,
     among: StudyIds = (),
     only: str = "",
-    disagree: bool = False,
+    disagree: bool | None = None,
 ) -> Questions:
     """The questions of one recipe and task, beside BF16's answers to them.
 
@@ -111,7 +111,8 @@ def read_questions(
         among: the studies whose recipes are shown beside it; default: its own.
         only: a single question, as `SUBJECT/NUMBER` (its leaf and `doc_id`); no filter matters.
         disagree: only questions to which the recipes beside each other did not all give the same answer: the option
-            chosen, or right and wrong where there are none. Without effect on tasks by score.
+            chosen, or right and wrong where there are none. False: all, and these are counted; None: not even that.
+            Without effect on tasks by score.
 
     Raises:
         QCompareError: the recipe's answers cannot be read.
@@ -134,8 +135,9 @@ def read_questions(
     if change and not only:
         changes = changes[changes == change]
     tables = [_samples(store, job.id, task) for job in jobs]
-    apart = changes.iloc[:0] if by_score else changes[_disagree(tables, changes.index)]
-    if disagree and not only and not by_score:
+    looked_for = disagree is not None and not by_score
+    apart = changes[_disagree(tables, changes.index)] if looked_for else changes.iloc[:0]
+    if disagree and looked_for and not only:
         changes = apart
     first = changes.head(limit)
     shown = (_question(ours, key, found, tables, by_score) for key, found in zip(first.index, first, strict=True))
