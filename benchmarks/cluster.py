@@ -20,6 +20,8 @@ from qcompare.study.records import Status
 from tests.jobs import standin
 from tests.jobs.executors.clusters import ray_cluster
 
+RECIPES = ("bf16", "uniform", "head", "tail", "mixed", "best", "rtn_fp8_dynamic", "rtn_fp8_block")
+"""Names for the jobs, which build none of them."""
 STEPS = 10
 END_SECONDS = 3600.0
 MOST_RATIO, MOST_OVERHEAD = 0.6, 5.0
@@ -29,7 +31,7 @@ MOST_RATIO, MOST_OVERHEAD = 0.6, 5.0
 def run(settings: Settings, jobs: int, seconds: float) -> tuple[float, list[float]]:
     """(seconds from the first start to the last end, seconds of each job) of jobs that wait so long."""
     store = Store(settings.home)
-    study = standin.queue(store, ("bf16",) * jobs, steps=STEPS, seconds=seconds / STEPS)
+    study = standin.queue(store, RECIPES[:jobs], steps=STEPS, seconds=seconds / STEPS)
     ensure_running(settings)
     until(lambda: store.study(study.id).status.ended, END_SECONDS)
     done = store.jobs(study.id)
@@ -41,7 +43,7 @@ def run(settings: Settings, jobs: int, seconds: float) -> tuple[float, list[floa
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=8)
+    parser.add_argument("--jobs", type=int, default=len(RECIPES), choices=range(2, len(RECIPES) + 1))
     parser.add_argument("--seconds", type=float, default=10.0)
     options = parser.parse_args()
     standin.use()

@@ -69,8 +69,7 @@ def main(url: str) -> int:
         return 0
     order = place.order()
     home = node_home()
-    folder = JobFolder(home / "jobs" / order.job.study_id / f"{order.job.id}-{os.getpid()}")
-    folder.path.mkdir(parents=True)
+    folder = JobFolder(_own_folder(home / "jobs" / order.job.study_id, order.job.id))
     for name in (LOG, EVENTS):  # of the same attempt, which the cluster preempted: they go on
         if begun := place.read(name):
             (folder.path / name).write_bytes(begun)
@@ -93,6 +92,18 @@ def node_home() -> Path:
     """Where a node keeps what it can use again."""
     given = os.environ.get("QCOMPARE_NODE_HOME")
     return Path(given).absolute() if given else user_cache_path("qcompare") / "node"
+
+
+def _own_folder(parent: Path, job_id: str) -> Path:
+    """An empty folder for this process; those that killed ones of this machine left are removed."""
+    beginning = f"{job_id}.{socket.gethostname()}."
+    for left in parent.glob(f"{beginning}*"):
+        pid = left.name.removeprefix(beginning)
+        if not (pid.isdigit() and psutil.pid_exists(int(pid))):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = parent / f"{beginning}{os.getpid()}"
+    folder.mkdir(parents=True)
+    return folder
 
 
 def describe_node() -> Mapping[str, str]:

@@ -134,6 +134,8 @@ def vital_signs(job: Job, progress: Progress | None, pulse: Pulse | None, now: f
     if job.status is not Status.RUNNING:
         return "", False
     last = max(pulse.time if pulse else 0.0, progress.time if progress else 0.0, job.started or 0.0)
+    if job.executor not in (None, "local") and pulse is None and (progress.time if progress else 0.0) < last:
+        return gettext("waiting for a node of the cluster"), False
     if now - last > SILENT_SECONDS:
         return gettext("no sign of life for {time}", time=numbers.duration(now - last)), True
     if pulse is None:

@@ -42,6 +42,12 @@ def test_no_sign_of_life_is_said() -> None:
     assert vital_signs(job(), None, None, 1010) == ("", False)
 
 
+def test_a_job_in_a_clusters_queue_is_waiting_and_not_silent() -> None:
+    waiting = job(executor="slurm", handle="7")
+    assert vital_signs(waiting, progress(990), None, 9000) == ("waiting for a node of the cluster", False)
+    assert vital_signs(waiting, progress(1040), PULSE, 9000)[1]
+
+
 def test_remaining_time_begins_with_the_estimate_and_ends_with_the_pace() -> None:
     early = job_progress(job(), progress(1001, fraction=0.01), 1001).remaining
     late = job_progress(job(), progress(1190, fraction=0.95), 1190).remaining

@@ -12,7 +12,8 @@ The home stays where it is: no node opens its index.
 
 import json
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from qcompare.study.frozen import Frozen
 from qcompare.study.messages import StoredMessage
 from qcompare.study.records import FailureKind, Job
 from qcompare.study.spec import STORED, Study
+from qcompare.words import verbatim
 
 ORDER, OUTCOME, LOG, EVENTS, PULSE = "job.json", "outcome.json", "log.txt", "events.jsonl", "pulse.json"
 NODE = ("-m", "qcompare.jobs.node")
@@ -91,12 +93,24 @@ class Transfer:
         """A file, from an offset on; None where there is none."""
         file = f"{self.path}/{name}"
         try:
-            self.fs.invalidate_cache()
-            if start and self.fs.size(file) <= start:
-                return b""
-            return bytes(self.fs.cat_file(file, start=start or None))
+            with self._reaching():
+                self.fs.invalidate_cache()
+                if start and self.fs.size(file) <= start:
+                    return b""
+                return bytes(self.fs.cat_file(file, start=start or None))
         except FileNotFoundError:
             return None
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Give the errors of many libraries one form."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            reason = verbatim(" ".join(str(error).split())[:300] or repr(error))
+            raise JobError("{url} cannot be reached ({reason})", url=self.url, reason=reason) from error
 
     @property
     def is_folder(self) -> bool:
@@ -106,30 +120,33 @@ class Transfer:
     def write(self, name: str, data: bytes) -> None:
         """Write a file, whole."""
         target = f"{self.path}/{name}"
-        self.fs.makedirs(target.rpartition("/")[0], exist_ok=True)
-        self.fs.pipe_file(target, data)
+        with self._reaching():
+            self.fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+            self.fs.pipe_file(target, data)
 
     def put(self, path: Path, name: str) -> None:
         """Copy a file there."""
         target = f"{self.path}/{name}"
-        self.fs.makedirs(target.rpartition("/")[0], exist_ok=True)
-        self.fs.put_file(str(path), target)
+        with self._reaching():
+            self.fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+            self.fs.put_file(str(path), target)
 
     def get(self, name: str, path: Path) -> None:
         """Copy a file from there."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.fs.get_file(f"{self.path}/{name}", str(path))
+        with self._reaching():
+            self.fs.get_file(f"{self.path}/{name}", str(path))
 
     def take_back(self) -> None:
         """Remove the order: a node that works on it ends within moments."""
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), self._reaching():
             self.fs.rm(f"{self.path}/{ORDER}")
 
     def remove(self) -> None:
         """Remove the folder, as far as no node writes into it just now."""
         self.take_back()
-        self.fs.invalidate_cache()
-        with suppress(OSError):
+        with suppress(OSError, JobError), self._reaching():
+            self.fs.invalidate_cache()
             self.fs.rm(self.path, recursive=True)
 
     def order(self) -> JobOrder:

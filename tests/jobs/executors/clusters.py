@@ -91,8 +91,10 @@ def _wait_for_no_agent() -> Any:
     """Note the ports of a node's agents for its raylet beforehand: it gives them 15 seconds to do so, which a busy
     machine does not (ray 2.60, `NodeManager::WaitForDashboardAgentPorts`). Returns what takes this back."""
     from ray import _raylet
+    from ray._private import ray_constants
     from ray._private.node import Node
 
+    ray_constants.RAY_DASHBOARD_STARTUP_TIMEOUT_S = 300  # read from the environment when ray is imported
     original = Node.start_raylet
 
     def start_raylet(self: Any, *values: Any, **named: Any) -> Any:

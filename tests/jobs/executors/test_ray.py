@@ -21,7 +21,7 @@ from tests.jobs.executors.nodes import ended, started
 from tests.jobs.standin import CHILD, queue
 
 pytest.importorskip("ray")
-RECIPES = ("bf16", "uniform", "head", "tail", "mixed")
+RECIPES = ("bf16", "uniform", "head", "tail")
 
 
 @pytest.fixture(scope="module")
