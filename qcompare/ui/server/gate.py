@@ -100,7 +100,7 @@ class Gate:
         if path in CALLS and scope["method"] == "POST":
             try:
                 blocks = scope["app"].get_blocks()
-                check_call(path, await body.read(), blocks.fns)
+                check_call(path, await body.read(), blocks.fns, self.uploads.may_name)
                 if path == JOIN:
                     forget_lost_pages(blocks._queue)
             except MalformedCall as error:

@@ -153,6 +153,9 @@ def test_an_upload_is_shown_to_nobody_else(served: Served) -> None:
         for name in (path, path.replace("/mine", "//mine"), path.replace("/mine", "/./mine")):
             refused = other.get(f"/gradio_api/file={name}")
             assert refused.status_code in (403, 404) and "private" not in refused.text
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    assert "was not uploaded" in served.press(bob, "_importer.<locals>.take", file, "").text
+    assert "was not uploaded" not in served.press(alice, "_importer.<locals>.take", file, "").text
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
