@@ -45,6 +45,8 @@ GRADIO_NAMES = re.compile(r"/(gradio_api|monitoring|dev|svelte|custom_component|
 FORWARDED = ("x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix", "x-gradio-server")
 """Headers of which gradio makes addresses."""
 ADDRESS = re.compile(r"(https?://)?[\w.:\[\],/ -]*", re.ASCII)
+LONGEST_NAME = 255
+"""Bytes of a file's name that systems take."""
 RANGE = re.compile(r"(bytes=[0-9]{1,15}-[0-9]{0,15})?")
 WEB_PATH = re.compile(r"[a-z][a-z0-9+.-]*:|//|\\\\", re.IGNORECASE)
 HEADERS = {
@@ -244,6 +246,8 @@ def _name(host: str) -> str:
 
 def _may_open(path: str, raw: str) -> bool:
     if "\0" in path or "\\" in path or "/../" in f"{path}/" or "/../" in f"{unquote(path)}/":
+        return False
+    if any(len(part.encode(errors="replace")) > LONGEST_NAME for part in path.split("/")):
         return False
     if path.startswith(FILE):
         return not WEB_PATH.match(path.removeprefix(FILE))

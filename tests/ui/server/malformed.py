@@ -37,7 +37,8 @@ def problems_of(answer: Any, home: Path, sent: str = "") -> list[str]:
     own = [word for word in (*LEAKS, str(home), tempfile.gettempdir() + "/") if word not in sent]
     text = answer.text.replace(f"{get_upload_folder()}/", "")  # how gradio's page names a file that it may save
     found = [f"says {word!r}" for word in own if word in text]
-    return [*found, *([f"status {answer.status_code}"] if answer.status_code >= 500 else [])]
+    full = answer.status_code == 503 and "Queue is full" in answer.text  # nothing takes calls out of it here
+    return [*found, *([f"status {answer.status_code}"] if answer.status_code >= 500 and not full else [])]
 
 
 def handler_calls(served: Served, studies: Iterable[str]) -> st.SearchStrategy[tuple[str, bytes]]:
@@ -86,7 +87,7 @@ headers = st.dictionaries(
          "x-forwarded-proto", "content-type", "content-length", "sec-fetch-mode", "sec-fetch-site", "x-gradio-server",
          "range"]
     ),
-    texts.filter(lambda text: not {"\n", "\r"} & set(text)).map(lambda text: text.encode("utf-8", "replace")),
+    texts.filter(lambda text: not {"\n", "\r"} & set(text)).map(lambda text: text.encode("ascii", "replace")),
     max_size=2,
 )  # fmt: skip
 
