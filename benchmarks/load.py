@@ -27,8 +27,8 @@ from benchmarks.watchers import _clocks
 from qcompare.store import Store
 from tests.synthetic import add_study, finished_study, run_job
 
-WARM_SECONDS = 8.0
-PAUSE = 4.0
+WARM_SECONDS = 30.0
+PAUSE = 12.0
 """Seconds between two results that a reader opens."""
 PARTS = ("readers", "askers", "malformed", "ticks")
 
@@ -113,12 +113,13 @@ def _read(
             waits.setdefault(what, []).append(time.monotonic() - began)
             return answer
 
-        config = client.get("/config").json()
+        config = timed("open the page", lambda: client.get("/config")).json()
         clocks = _clocks(config)
         follow = _after_look(config, [handler for handler, _ in clocks])
         actions: list[tuple[str, float]] = [(f"tick {handler}", pace) for handler, pace in clocks]
-        actions += [("log", 1.0), ("open results", PAUSE), ("results as JSON", 3 * PAUSE)]
-        due = [time.monotonic() + number / 25 + place / 10 for place in range(len(actions))]
+        actions += [("log", 1.0), ("open results", PAUSE), ("results as JSON", PAUSE)]
+        start = time.monotonic()
+        due = [start + pace * number / 50 for _, pace in actions]  # readers are not in step
         stamp = ""
         while not stop.wait(max(0.0, min(due) - time.monotonic())):
             place = due.index(min(due))
@@ -129,7 +130,7 @@ def _read(
             elif what == "results as JSON":
                 timed(what, lambda: client.get(f"/api/v1/studies/{study}/results"))
             elif what == "open results":
-                body = _call(follow, [study, "", None], f"reader{number}-{int(time.monotonic())}")
+                body = _call(follow, [study, "", None], f"reader{number}-opens")
                 timed(what, lambda body=body: client.post("/gradio_api/run/predict", json=body))  # type: ignore[misc]
             else:
                 body = _call(int(what.split()[1]), [job_id.partition(".")[0], "", stamp], f"reader{number}")

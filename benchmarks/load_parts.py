@@ -64,7 +64,7 @@ def serve(home: Path, **settings: str) -> Iterator[tuple[str, psutil.Popen]]:
 def asked_turns(askers: int) -> list[dict[str, Cell]]:
     """Visitors of an exhibition ask at the same moment, the first of them three prompts: who is answered when."""
     demo = Path(os.environ.get("QCOMPARE_BUNDLE_DIR") or "~/.cache/qcompare-demo").expanduser()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # the supervisor ends some seconds later
         home = Path(folder) / "home"
         here = (demo / "model").is_dir() or any(demo.glob("*/config.json"))
         model = "demo" if here else str(make_model_folder(
@@ -99,12 +99,15 @@ def _visitor(address: str) -> httpx.Client:
     config = client.get("/config").json()
     found = [each for each in config["dependencies"] if each["api_name"].startswith("start")]
     client.headers["x-handler"] = str(next(each["id"] for each in found if len(each["inputs"]) == 4))
+    client.headers["x-opens"] = str(max(config["dependencies"], key=lambda each: len(each["outputs"]))["id"])
     return client
 
 
 def _ask(client: httpx.Client, study: str) -> None:
-    data = [study, "What is the capital of France?", "", ["0", "1"]]
     page = f"asks{id(client)}"
+    opened = {"fn_index": int(client.headers["x-opens"]), "data": [study, "", None], "session_hash": page}
+    client.post("/gradio_api/run/predict", json=opened).raise_for_status()  # what can be chosen from
+    data = [study, "What is the capital of France?", "", ["0", "1"]]
     body = {"fn_index": int(client.headers["x-handler"]), "data": data, "session_hash": page}
     client.post("/gradio_api/queue/join", json=body).raise_for_status()
     with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": page}) as answer:

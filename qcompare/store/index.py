@@ -106,7 +106,7 @@ class Store(Queue, Votes):
         """
         with self._database.open() as db:
             ids = [row["id"] for row in db.execute("SELECT id FROM study ORDER BY created DESC")]
-            found = [study_id] if study_id in ids else [id for id in ids if id.startswith(study_id)]
+            found = [study_id] if study_id in ids else [id for id in ids if study_id and id.startswith(study_id)]
             if len(found) == 1:
                 return _study(db.execute(f"{STUDIES} WHERE study.id = ? GROUP BY study.id", found).fetchone())
         if found:

@@ -79,7 +79,7 @@ def _start(context: TabContext, study_id: str, wanted: str) -> Any:
         return format_ids((study.id, record.id))
     except QCompareError as error:
         warn(error)
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         warn(InvalidStudy("choose a budget on the slider first"))
     return gr.skip()
 

@@ -71,10 +71,8 @@ class SpeakingBlocks(gr.Blocks):  # type: ignore[misc]
         """From what a page has sent to a handler's arguments. A field is a text, whatever was sent."""
         try:
             found = await super().preprocess_data(block_fn, *args, **options)
-        except gr.Error as error:
-            raise Unfit(str(error.message)) from None  # says what is allowed instead
         except Exception:
-            raise Unfit() from None
+            raise Unfit() from None  # what gradio says of it names folders of the server
         return [fitting(*pair) for pair in zip(block_fn.inputs, found, strict=True)]
 
 

@@ -136,10 +136,10 @@ def comparer(store: Store) -> Callable[[View], list[Any]]:
     return compare
 
 
-def history_rows(store: Store, view: View, search: str, state: str, chosen: str) -> str:
+def history_rows(store: Store, view: View, search: str, state: str | None, chosen: str) -> str:
     """The list as HTML: the newest that match."""
     studies = [study for study in store.studies() if not study.asked_of]
-    found = store.search(search or "", None if state == ANY else Status(state), view.tag)
+    found = store.search(search or "", None if state in (ANY, None) else Status(state), view.tag)
     tags = Counter(tag for study in studies for tag in study.tags)
     here = {study.id for study in studies}
     ticked = [study_id for study_id in view.ticked if study_id in here]

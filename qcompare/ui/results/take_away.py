@@ -58,6 +58,8 @@ def build_take_away(store: Store, study_id: gr.Textbox) -> gr.Row:
 def _file(store: Store, study_id: str, format: str) -> str:
     """A file as JSON: name, media type, content in base 64. Empty when the study is gone."""
     kind = FILES[format]
+    if not parse_ids(study_id):
+        return ""
     try:
         state = PageState(store, parse_ids(study_id), "")
         key = (format, shown_version(state))

@@ -4,7 +4,7 @@ Gradio answers calls that its page would never send with a 500 and a traceback i
 every name that it is given: about 0.4 MB each.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -54,12 +54,13 @@ CALLS: dict[str, type[BaseModel]] = {
 """What is sent to which address."""
 
 
-def check_call(path: str, body: bytes, handlers: Mapping[int, Any]) -> None:
+def check_call(path: str, body: bytes, handlers: Mapping[int, Any], may_name: Callable[[str], bool]) -> None:
     """Refuse a call that does not fit the app's handlers.
 
     Args:
         path: a key of `CALLS`.
         handlers: gradio's, by number.
+        may_name: whether a file may be named: gradio fetches what is an address.
 
     Raises:
         MalformedCall: it is no JSON, or not what that address takes.
@@ -79,6 +80,8 @@ def check_call(path: str, body: bytes, handlers: Mapping[int, Any]) -> None:
         handler = handlers.get(call.fn_index)
         if handler is None or handler.fn is None or len(call.data) < len(handler.inputs):
             raise MalformedCall("fn_index: there is no such handler: load the page again")
+    if not all(isinstance(name, str) and may_name(name) for name in _files(values)):
+        raise MalformedCall("data: names a file that was not uploaded here: load the page again")
 
 
 def forget_lost_pages(queue: Any) -> None:
@@ -88,6 +91,15 @@ def forget_lost_pages(queue: Any) -> None:
         events = queue.pending_event_ids_session[name]
         if not any(event in queue.event_ids_to_events for event in events):
             del queue.pending_event_ids_session[name]
+
+
+def _files(value: Any) -> Iterator[Any]:
+    """The paths of what gradio takes for files, wherever they stand."""
+    if isinstance(value, dict) and isinstance(meta := value.get("meta"), dict) and "_type" in meta:
+        yield value.get("path")
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for each in inner:
+        yield from _files(each)
 
 
 def _deeper(value: Any, most: int) -> bool:

@@ -46,6 +46,8 @@ GRADIO_NAMES = re.compile(r"/(gradio_api|monitoring|dev|svelte|custom_component|
 FORWARDED = ("x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix", "x-gradio-server")
 """Headers of which gradio makes addresses."""
 ADDRESS = re.compile(r"(https?://)?[\w.:\[\],/ -]*", re.ASCII)
+LONGEST_NAME = 255
+"""Bytes of a file's name that systems take."""
 RANGE = re.compile(r"(bytes=[0-9]{1,15}-[0-9]{0,15})?")
 WEB_PATH = re.compile(r"[a-z][a-z0-9+.-]+:|//|\\\\", re.IGNORECASE)
 """A URL or a share. One letter before the colon is a drive of Windows."""
@@ -103,7 +105,7 @@ class Gate:
         if path in CALLS and scope["method"] == "POST":
             try:
                 blocks = scope["app"].get_blocks()
-                check_call(path, await body.read(), blocks.fns)
+                check_call(path, await body.read(), blocks.fns, self.uploads.may_name)
                 if path == JOIN:
                     forget_lost_pages(blocks._queue)
             except MalformedCall as error:
@@ -249,6 +251,8 @@ def _may_open(path: str, raw: str) -> bool:
     if path.startswith(FILE) and sys.platform == "win32" and DRIVE.match(path.removeprefix(FILE)):
         path = path.replace("\\", "/")
     if "\0" in path or "\\" in path or "/../" in f"{path}/" or "/../" in f"{unquote(path)}/":
+        return False
+    if any(len(part.encode(errors="replace")) > LONGEST_NAME for part in path.split("/")):
         return False
     if path.startswith(FILE):
         return not WEB_PATH.match(path.removeprefix(FILE))

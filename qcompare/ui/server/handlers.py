@@ -14,12 +14,15 @@ from qcompare.words import gettext, translate
 class Unfit(gr.Error):  # type: ignore[misc]
     """Values that no page of this app sends."""
 
-    def __init__(self, message: str = "") -> None:
-        super().__init__(message or gettext("This does not fit the page: load it again."), print_exception=False)
+    def __init__(self) -> None:
+        super().__init__(gettext("This does not fit the page: load it again."), print_exception=False)
 
 
 STATUS: dict[type[Exception], int] = {NotAllowed: 403, NotFound: 404, QCompareError: 400, Unfit: 422, gr.Error: 400}
 """Of the answer, by the error; the first that fits."""
+
+
+TEXTS = (gr.Textbox, gr.HTML, gr.Markdown, gr.Code)
 
 
 def fitting(block: Any, value: Any) -> Any:
@@ -31,12 +34,22 @@ def fitting(block: Any, value: Any) -> Any:
     Raises:
         Unfit: it cannot be one.
     """
-    if value is None and isinstance(block, gr.Textbox):
-        return ""
-    if isinstance(block, gr.Dropdown) and not block.multiselect:
-        kinds = str if block.allow_custom_value else str | int | float
-        if value is not None and not isinstance(value, kinds):
-            raise Unfit()
+    many = isinstance(block, gr.CheckboxGroup) or getattr(block, "multiselect", False)
+    if isinstance(block, TEXTS) or many:
+        value = ([] if many else "") if value is None else value
+    match block:
+        case _ if many:
+            fits = isinstance(value, list) and all(isinstance(each, str) for each in value)
+        case gr.Dropdown() | gr.Radio():
+            fits = value is None or isinstance(value, str) or value in [choice for _, choice in block.choices]
+        case gr.Number() | gr.Slider():
+            fits = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+        case gr.Checkbox():
+            fits = isinstance(value, bool | None)
+        case _:
+            fits = not isinstance(block, TEXTS) or isinstance(value, str)
+    if not fits:
+        raise Unfit()
     return value
 
 

@@ -19,7 +19,7 @@ from qcompare.api import (
     submitted,
     verdict_document,
 )
-from qcompare.compare.table import Comparison, read_comparison
+from qcompare.compare.table import Comparison
 from qcompare.errors import InvalidStudy, QCompareError
 from qcompare.jobs.submit import submit
 from qcompare.settings import Settings
@@ -27,6 +27,7 @@ from qcompare.store import Store
 from qcompare.study.ids import parse_ids
 from qcompare.study.reading import check_extent, parse_study
 from qcompare.study.spec import Study
+from qcompare.ui.parts import PageState, comparison_of
 from qcompare.ui.server.confine import check_paths
 from qcompare.ui.server.limits import RateLimit
 from qcompare.ui.server.roles import Right, require, visitor
@@ -81,7 +82,8 @@ def make_tools(settings: Settings, store: Store) -> dict[str, Tool]:
         return status(store, _text("study_id", study_id), _text("since", since))
 
     def results(study_id: object) -> Comparison:
-        return read_comparison(store, parse_ids(_text("study_id", study_id)))
+        ids = tuple(store.study(name).id for name in parse_ids(_text("study_id", study_id)))
+        return comparison_of(PageState(store, ids, ""))
 
     def verdict(study_id: object) -> VerdictDocument:
         return verdict_document(results(study_id))

@@ -5,6 +5,7 @@ import os
 from collections import OrderedDict
 from pathlib import Path
 
+from gradio.utils import get_upload_folder
 from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Send
 
@@ -55,6 +56,10 @@ class Uploads:
         """Nobody else has uploaded this file: gradio would serve it to whoever knows its name."""
         owners = self._owners.get(_path(name))
         return owners is None or who.key in owners
+
+    def may_name(self, name: str) -> bool:
+        """The visitor has uploaded this file, or it was uploaded before this server was started."""
+        return _path(name).is_relative_to(_path(get_upload_folder())) and self.may_read(name, visitor())
 
     def _note(self, paths: list[Path], who: Visitor) -> None:
         for path in paths:

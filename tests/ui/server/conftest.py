@@ -38,6 +38,7 @@ class Served:
     async def _build(self) -> None:
         self.blocks = build_app(self.settings)
         self.blocks.show_error, self.blocks.css_paths, self.blocks.head_paths = False, [], []
+        self.blocks.has_launched = True  # until then gradio takes in any file that a call names
         self.blocks.theme = make_theme()
         self.blocks._set_html_css_theme_variables()
         self.blocks.config = self.blocks.get_config_file()

@@ -127,6 +127,20 @@ def test_sessions_and_names_of_any_length_are_not_kept(target: tuple[Served, str
     assert 0 < served.blocks._queue.max_size <= 1000
 
 
+@pytest.mark.parametrize("name", ["/etc/passwd", "http://192.0.2.1/large", "app.py", "/tmp/../etc/passwd", 7])
+def test_a_call_names_no_file_but_an_upload(target: tuple[Served, str], name: object) -> None:
+    served, _ = target
+    file = {"path": name, "meta": {"_type": "gradio.FileData"}}
+    for handler in served.blocks.fns.values():
+        if handler.fn is None or not handler.inputs:
+            continue
+        for value in (file, [file], {"a": [file]}):
+            body = {"fn_index": handler._id, "data": [value] * len(handler.inputs), "session_hash": "files"}
+            answer = client(served).post("/gradio_api/run/predict", json=body)
+            assert answer.status_code == 422 and "was not uploaded" in answer.text
+        break
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_what_a_handler_refuses_is_no_fault_of_the_server(target: tuple[Served, str]) -> None:
     served, _ = target

@@ -84,6 +84,8 @@ def test_its_own_page_may_send(local: Served) -> None:
         "/gradio_api/dev/reload",
         "/log/..%2f..%2findex.sqlite",
         "/log/%00",
+        "/static/" + "a" * 3000,
+        "/assets/" + "%C3%A9" * 200,
     ],
 )
 def test_nothing_else_of_the_machine_is_served(local: Served, path: str) -> None:

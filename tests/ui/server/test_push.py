@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from starlette.testclient import TestClient
 
 from qcompare.errors import InvalidStudy, ModelUnavailable
 from qcompare.export import push
@@ -34,20 +35,29 @@ def served(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) 
         yield Served(settings.model_copy(update={"role": "team", "users": users, "offline": False}))
 
 
+def drawn(served: Served, client: TestClient, study_id: str) -> tuple[list[Any], list[Any]]:
+    """What a page is told of a study, and the components that it is told."""
+    follow = next(
+        each for each in served.blocks.fns.values()
+        if getattr(each.fn, "__qualname__", "").startswith("_refresher") and len(each.outputs) > 20
+    )  # fmt: skip
+    body = {"fn_index": follow._id, "data": [study_id, "", None], "session_hash": f"s{id(client)}"}
+    return client.post("/gradio_api/run/predict", json=body).json()["data"], follow.outputs
+
+
 def export(served: Served, name: str, repo: str) -> tuple[list[str], str]:
     """What is queued after a press of the button, and the answer."""
     store = Store(served.settings.home)
-    study = finished_study(served.settings.home)
-    answer = served.press(
-        served.client(name), "_starter.<locals>.begin", f"{study.id}.uniform", "auto_round", False, repo
-    )
+    study, client = finished_study(served.settings.home), served.client(name)
+    drawn(served, client, study.id)
+    answer = served.press(client, "_starter.<locals>.begin", f"{study.id}.uniform", "auto_round", False, repo)
     queued = [job.export.push for job in store.jobs(study.id, exports=True) if job.export]
     return queued, answer.text
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # gradio shows a message only through its queue
 def test_the_right_decides_by_name(served: Served) -> None:
-    assert export(served, "dora", "") == ([""], export(served, "erik", "")[1])
+    assert export(served, "dora", "")[0] == [""]
     assert export(served, "dora", "org/name")[0] == []
     assert export(served, "erik", " org/name ")[0] == ["org/name"]
     queued, answer = export(served, "carol", "")  # may not even export
@@ -60,16 +70,11 @@ def test_the_screen_says_what_may_be_done_without_it(served: Served) -> None:
     line = "You may write checkpoints here; uploading them to the hub needs the right"
     assert line in page("exports", lines=[], may_push=False) and line not in page("exports", lines=[], may_push=True)
     study = finished_study(served.settings.home)
-    follow = next(
-        each for each in served.blocks.fns.values()
-        if getattr(each.fn, "__qualname__", "").startswith("_refresher") and len(each.outputs) > 20
-    )  # fmt: skip
-    field = next(n for n, each in enumerate(follow.outputs) if each.elem_id == "qc-push")
     for name, shown in (("dora", False), ("erik", True)):
-        body = {"fn_index": follow._id, "data": [study.id, "", None], "session_hash": f"of-{name}"}
-        answer = served.client(name).post("/gradio_api/run/predict", json=body).json()["data"]
-        assert answer[field]["visible"] is shown
-        assert any(line in str(each) for each in answer) is not shown
+        values, components = drawn(served, served.client(name), study.id)
+        field = next(n for n, each in enumerate(components) if each.elem_id == "qc-push")
+        assert values[field]["visible"] is shown
+        assert any(line in str(each) for each in values) is not shown
 
 
 def test_without_a_token_or_a_hub_nothing_is_queued(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
