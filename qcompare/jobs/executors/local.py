@@ -40,12 +40,12 @@ class LocalExecutor(Executor):
         if process is None:
             return Ended(cause(None))
         self._processes[job.id] = process
-        ours = isinstance(process, psutil.Popen)
-        code = process.poll() if ours else None
+        child = process if isinstance(process, psutil.Popen) else None
+        code = child.poll() if child else None
         if code is None and alive(process):
             return None
-        if code is None and ours:  # it ended just now: its code is not lost, and it is no zombie
-            code = process.wait()
+        if code is None and child:  # it ended just now: its code is not lost, and it is no zombie
+            code = child.wait()
         del self._processes[job.id]
         return Ended(cause(self._server.exit_code(process.pid) if code is None else code))
 
