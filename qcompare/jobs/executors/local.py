@@ -40,12 +40,11 @@ class LocalExecutor(Executor):
         if process is None:
             return Ended(cause(None))
         self._processes[job.id] = process
-        ours = isinstance(process, psutil.Popen)
-        code = process.poll() if ours else None
+        code = process.poll() if isinstance(process, psutil.Popen) else None
         if code is None and alive(process):
             return None
-        if code is None and ours:  # it ended just now: its code is not lost, and it is no zombie
-            code = process.wait()
+        if code is None and isinstance(process, psutil.Popen):
+            code = process.wait()  # it ended between the two looks
         del self._processes[job.id]
         return Ended(cause(self._server.exit_code(process.pid) if code is None else code))
 
