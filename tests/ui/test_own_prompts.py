@@ -32,7 +32,7 @@ def test_a_prompt_is_on_its_visitor_s_screen_alone(
         ann, ben = (browser.new_context(locale="en-US") for _ in range(2))
         pages = [opened(each, address, "generations") for each in (ann, ben)]
         for page in pages:
-            expect(page.locator("#qc-generations")).to_contain_text("capital of France")
+            expect(page.locator("#qc-generations")).to_contain_text("capital of France", timeout=60_000)
         cookie = next(each["value"] for each in ann.cookies() if each["name"] == "qcompare-visitor")
         store = Store(home)
         asked = store.add_study(
@@ -41,9 +41,9 @@ def test_a_prompt_is_on_its_visitor_s_screen_alone(
         )  # fmt: skip
         for job in store.jobs(asked.id):
             finish_job(store, asked, job.id)
-        expect(pages[0].locator("#qc-generations")).to_contain_text(SECRET)
+        expect(pages[0].locator("#qc-generations")).to_contain_text(SECRET, timeout=60_000)
         pages[1].reload()
-        expect(pages[1].locator("#qc-generations")).to_contain_text("capital of France")
+        expect(pages[1].locator("#qc-generations")).to_contain_text("capital of France", timeout=60_000)
         for tab in ("generations", "progress", "history", "results"):
             page = opened(ben, address, tab)
             page.wait_for_timeout(2500)  # longer than its clocks take

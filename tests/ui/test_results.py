@@ -42,7 +42,7 @@ def test_a_cancelled_study_draws_no_charts_and_says_the_next_step(home: Path) ->
 
 def test_the_recipe_to_ship_is_preselected_for_export(home: Path) -> None:
     study = finished_study(home, Study(limit=100))
-    _, recipe, _ = export._show(PageState(Store(home), (study.id,), ""))
+    _, recipe, *_ = export._show(PageState(Store(home), (study.id,), ""))
     assert recipe["value"] == f"{study.id}.mixed-5"
 
 
