@@ -86,12 +86,12 @@ def test_a_node_that_dies_costs_at_most_its_job(store: Store, on_ray: Settings, 
     cluster.kill(cluster.nodes[0])
     jobs = wait(store, study.id, 400)
     assert succeeded(jobs), [str(job.error) for job in jobs]
-    again = [job for job in jobs if job.attempts > 1]
+    # until Ray notices, it may place another job on the dead node: that one is started again, but had not begun
+    again = [job for job in jobs if store.folder(job.id).log_tail().count("begins with") > 1]
     assert len(again) == 1
     assert again[0].id in {job.id for job in first}
     assert "Ray says FAILED" in str(again[0].interrupted)
     log = store.folder(again[0].id).log_tail()
-    assert log.count("begins with") == 2
     assert log.count("begins with 0 steps") == 1  # it went on from the steps that were kept
 
 
