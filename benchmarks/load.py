@@ -1,4 +1,4 @@
-"""Many visitors at once, and strange ones: how long readers wait, who gets a turn when, and what a long day leaves.
+"""Many visitors at once, and malformed requests: how long readers wait, who gets a turn when, memory after a day.
 
     python -m benchmarks.load [--readers 50] [--askers 10] [--malformed 10000] [--ticks 86400] [--only readers,ticks]
 
@@ -50,7 +50,7 @@ def main() -> None:
         "ticks": lambda: memory_of_ticks(options.ticks),
     }
     rows = [row for name in options.only.split(",") for row in measured[name]()]
-    report("load", "Many visitors, and strange ones", rows, ["load and app share the machine's cores"])
+    report("load", "Many visitors, and malformed requests", rows, ["load and app share the machine's cores"])
 
 
 def read_at_once(readers: int, seconds: float) -> list[dict[str, Cell]]:

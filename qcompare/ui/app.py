@@ -28,7 +28,7 @@ GO_TO = "window.qcompare.goTo = (asked) => trigger('pick', asked);"
 """For Back and Forward: opens the study of an address."""
 SELECTED = "() => {{ window.qcompare.note('tab', '{name}'); return '{name}'; }}"
 AFTER = "async (stamp) => { await new Promise((go) => setTimeout(go, 2500)); return stamp; }"
-"""What is not seen is worked out this much later: what is seen has the processor to itself first."""
+"""Panels of hidden tabs are updated 2.5 s later, so that the visible tab has the processor to itself first."""
 UPLOADS_KEPT = (3600, 24 * 3600)
 """Seconds between two looks for old uploads, and until one is old: what is used is moved into the home at once."""
 WAITING = 200

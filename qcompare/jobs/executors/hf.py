@@ -25,7 +25,7 @@ BUCKET = "hf://buckets/"
 MOUNT = "/qcompare"
 DELETED = gettext_noop("the Hugging Face job {id} was deleted")
 STAGES = {
-    "CANCELED": gettext_noop("somebody cancelled the Hugging Face job {id}"),
+    "CANCELED": gettext_noop("the Hugging Face job {id} was cancelled"),
     "DELETED": DELETED,
     "COMPLETED": gettext_noop("the Hugging Face job {id} ended before the result was complete"),
 }

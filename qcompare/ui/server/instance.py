@@ -1,6 +1,6 @@
 """The app that serves a home. It holds a lock as long as it lives, and notes in a file where it is reached.
 
-The lock is free again when its holder dies, however it does; so what a dead one noted leads nobody astray.
+The system frees the lock when its holder dies, so the file of a dead process is never used.
 """
 
 import os
