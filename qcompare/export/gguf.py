@@ -45,7 +45,7 @@ class GgufExport:
     @property
     def file_name(self) -> str:
         """`SmolLM2-135M-Q4_K_S.gguf`, by the type of most weights."""
-        return f"{self.facts.title}-{self._most}.gguf"
+        return f"{self.facts.title.replace('/', '-')}-{self._most}.gguf"
 
     def check(self) -> None:
         """Refuse what cannot be written, before anything large is read.

@@ -99,9 +99,9 @@ def _wait_for(address: str, app: "subprocess.Popen[bytes]", log: Path) -> None:
     raise TimeoutError(log.read_text())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium."""
+    """Chromium, for the tests of a file: Playwright's event loop must be gone before others call `asyncio.run`."""
     if not Path(CHROMIUM).exists():
         pytest.skip(f"no Chromium at {CHROMIUM}: apt-get install chromium")
     with sync_playwright() as playwright:

@@ -343,7 +343,7 @@ def test_a_press_is_answered_before_the_server_has_done_anything(
     cancel = page.get_by_role("button", name="Cancel Uniform")
     expect(cancel).to_be_visible()
     held: list[Route] = []
-    page.route("**/gradio_api/queue/join*", held.append)
+    page.route("**/gradio_api/queue/join*", lambda route: held.append(route))
     cancel.click()
     expect(page.get_by_role("button", name="Cancelling…")).to_be_disabled()
     expect(page.get_by_role("button", name="Cancelling…")).to_have_text("Cancelling…")

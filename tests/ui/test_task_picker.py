@@ -11,7 +11,7 @@ from qcompare.evaluate.tasks.index import _index, lm_eval_index
 from qcompare.settings import Settings
 from qcompare.study.spec import Study
 from qcompare.study.task import TASKS
-from qcompare.ui.new.fill import TASKS_FIELD, fill
+from qcompare.ui.new.fill import NAMES, fill
 from qcompare.ui.new.task_picker import _list, previews, task_choices
 from tests.ui.conftest import serve
 
@@ -37,7 +37,7 @@ def test_a_search_does_not_wait_for_the_index(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_stored_study_with_other_tasks_comes_back_into_the_form(settings: Settings) -> None:
-    update = fill(Study(tasks=("piqa", "wikitext")), settings)[TASKS_FIELD]
+    update = fill(Study(tasks=("piqa", "wikitext")), settings)[NAMES.index("tasks")]
     assert update["value"] == ["piqa", "wikitext"]
     assert ("wikitext\nA task of lm-eval.", "wikitext") in update["choices"]
     assert [name for _, name in task_choices([])] == [*TASKS]
