@@ -152,7 +152,7 @@ def open_page(browser: Browser, seen: Seen, request: pytest.FixtureRequest) -> I
 
 def _note_error(message: ConsoleMessage, seen: Seen) -> None:
     if message.type == "error" and not _given_up(message.text):
-        seen.errors.append(message.text)
+        seen.errors.append(f"{message.text} {message.location}")
 
 
 def _given_up(error: object) -> bool:

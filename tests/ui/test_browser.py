@@ -2,6 +2,7 @@
 console, and no request to another machine (see `open_page`)."""
 
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -343,14 +344,17 @@ def test_a_press_is_answered_before_the_server_has_done_anything(
     cancel = page.get_by_role("button", name="Cancel Uniform")
     expect(cancel).to_be_visible()
     held: list[Route] = []
-    page.route("**/gradio_api/queue/join*", lambda route: held.append(route))
+    released = threading.Event()
+    page.route(
+        "**/gradio_api/queue/join*", lambda route: route.continue_() if released.is_set() else held.append(route)
+    )
     cancel.click()
     expect(page.get_by_role("button", name="Cancelling…")).to_be_disabled()
     expect(page.get_by_role("button", name="Cancelling…")).to_have_text("Cancelling…")
     page.wait_for_timeout(2500)  # the list is brought up to date meanwhile
     expect(page.get_by_role("button", name="Cancelling…")).to_be_disabled()
     assert held
-    page.unroute_all()
+    released.set()
     for route in held:
         route.continue_()
     expect(page.locator(".qc-job").nth(1)).to_contain_text("cancelled")

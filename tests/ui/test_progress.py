@@ -72,6 +72,12 @@ def test_several_studies_are_sent_to_their_own_pages(store: Store, home: Path) -
     assert html.count("tab=progress") == 2 and "&lt;i&gt;two" in html
 
 
+def test_a_study_that_was_deleted_just_now_is_no_error(store: Store, home: Path) -> None:
+    kept = add_study(store).id
+    assert "20261127-abcdef" not in shown(home, progress._show_rows, "20261127-abcdef")
+    assert progress._of_several(PageState(store, (kept, "20261127-abcdef"), "")) == ""
+
+
 def test_a_large_study_is_drawn_less_often(store: Store, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     budgets = tuple(4 + n / 100 for n in range(1, 81))
     study = add_study(store, Study(recipes=("mixed",), avg_bits=budgets))

@@ -73,7 +73,8 @@ def _show_rows(state: PageState) -> list[Any]:
 
 def _of_several(state: PageState) -> str:
     """Where several studies are looked at: the way to the jobs of each."""
-    studies = [state.store.study(study_id) for study_id in state.study_ids]
+    known = {study.id: study for study in state.store.studies()}  # without those that were deleted just now
+    studies = [known[study_id] for study_id in state.study_ids if study_id in known]
     return page("several", studies=studies) if len(studies) > 1 else ""
 
 
