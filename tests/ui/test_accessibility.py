@@ -47,6 +47,8 @@ def test_no_serious_violation_on_any_tab(
     if tab == "results":
         page.locator(".qc-cell").nth(5).click()
         expect(page.locator(".qc-question").first).to_be_visible()
+        expect(page.locator("#qc-plots .main-svg").first).to_be_visible()
+        expect(page.get_by_label("Empty value")).to_have_count(0)  # gradio's while it draws
     assert violations(page) == []
 
 

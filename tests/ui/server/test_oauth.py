@@ -80,7 +80,11 @@ def test_the_name_that_hugging_face_gives_decides_the_rights(
     assert [each for each in served.blocks.blocks.values() if type(each).__name__ == "LoginButton"]
     client = browser(served)
     assert client.get("/config").status_code == 401
-    for name, expected in (("alice", set(Right)), ("bob", {Right.LAUNCH, Right.ASK}), ("carol", set())):
+    for name, expected in (
+        ("alice", set(Right)),
+        ("bob", {Right.LAUNCH, Right.ASK, Right.VOTE}),
+        ("carol", {Right.VOTE}),
+    ):
         user["name"] = name
         answer = log_in(client)
         assert answer.status_code in (302, 307) and "evil" not in answer.headers["location"]
@@ -103,12 +107,12 @@ def test_in_an_exhibition_named_users_may_do_more(
     space: str, serve: Callable[..., Served], user: dict[str, str]
 ) -> None:
     client = browser(serve("exhibition"))
-    assert rights(client) == {"ask"}
+    assert rights(client) == {"ask", "vote"}
     log_in(client)
     assert rights(client) == {right.value for right in Right}
     user["name"] = "mallory"
     log_in(client)
-    assert rights(client) == {"ask"}
+    assert rights(client) == {"ask", "vote"}
 
 
 def test_an_answer_that_nobody_asked_for_logs_nobody_in(space: str, serve: Callable[..., Served]) -> None:
