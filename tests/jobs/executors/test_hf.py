@@ -182,7 +182,7 @@ def test_a_cancelled_job_is_gone(hub: type[Hub], settings: Settings, tmp_path: P
     runs.stop([job])
     assert hub.process
     assert hub.process.wait(60) == -9
-    assert str(runs.ended(f"somebody/{JOB['id']}")).startswith("somebody cancelled")
+    assert str(runs.ended(f"somebody/{JOB['id']}")).endswith("was cancelled")
     assert runs.output(f"somebody/{JOB['id']}") == "Killed"
 
 
