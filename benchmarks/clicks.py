@@ -8,23 +8,16 @@ change. With several roots (checkouts), their apps take turns, so that all meet 
 """
 
 import argparse
-import os
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.report import Cell, report
+from benchmarks.serving import serve
 from qcompare.store import Store
 from qcompare.study.presets import PUBLISHED_TASKS
 from qcompare.study.spec import Study
@@ -34,7 +27,6 @@ from tests.ui.conftest import ARGUMENTS, BEEN_HERE, CHROMIUM
 
 ROOT = Path(__file__).parents[1]
 WAIT_MS = 60_000
-START_SECONDS = 120.0
 MEASURE = """({ selector, feedback, done }) => {
   const answers = feedback ? new Function(`return ${feedback}`) : null, ends = new Function(`return ${done}`);
   window.measured = {};
@@ -107,37 +99,9 @@ JOBS = (
     Click("cancel", ".qc-overview [data-act=cancel]",
           f"{OVERVIEW}')?.textContent.includes('cancelled')", ACT),
 )  # fmt: skip
+STANDIN_APP = (sys.executable, "-m", "tests.jobs.standin", "app")
 Times = dict[str, list[tuple[float, float]]]
 """By what was pressed: milliseconds until feedback, and until it was done."""
-
-
-@contextmanager
-def serve(root: Path, home: Path) -> Iterator[str]:
-    """The app of a checkout, with stand-ins for jobs; gives its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = {"QCOMPARE_HOME": str(home), "QCOMPARE_PORT": str(port), "QCOMPARE_OFFLINE": "true"}
-    settings |= {"QCOMPARE_RECORDING": "false", "PYTHONPATH": str(root)}
-    with (home / f"{root.name}.log").open("w") as log:
-        app = subprocess.Popen(
-            [sys.executable, "-m", "tests.jobs.standin", "app"], cwd=root, env=os.environ | settings, stdout=log,
-            stderr=log,
-        )  # fmt: skip
-    try:
-        address, end = f"http://127.0.0.1:{port}/", time.monotonic() + START_SECONDS
-        while True:
-            try:
-                urllib.request.urlopen(address, timeout=5).close()
-                break
-            except (urllib.error.URLError, OSError):
-                if time.monotonic() > end or app.poll() is not None:
-                    raise
-                time.sleep(0.2)
-        yield address
-    finally:
-        app.terminate()
-        app.wait(30)
 
 
 def press(page: Page, click: Click, found: Times) -> None:
@@ -154,20 +118,20 @@ def press(page: Page, click: Click, found: Times) -> None:
 def once(page: Page, address: str, home: Path, study_id: str, found: Times) -> None:
     """All clicks once."""
     for tab, ends in (("results", ("table", "charts")), ("generations", ("answers",))):
-        page.goto(f"{address}?study={study_id}&tab={tab}")
+        page.goto(f"{address}/?study={study_id}&tab={tab}")
         page.wait_for_function(f"{list(ends)}.every(name => name in window.opened)", timeout=WAIT_MS)
         for name in ends:
             taken = float(page.evaluate("window.opened")[name])
             found.setdefault(f"opening the address of {tab}: {name}", []).append((taken, taken))
             print(f"{tab}: {name}", taken, flush=True)
-    page.goto(f"{address}?study={study_id}&tab=results")
+    page.goto(f"{address}/?study={study_id}&tab=results")
     page.wait_for_function("'charts' in window.opened", timeout=WAIT_MS)
     page.evaluate("window.saved = 0; const save = qcompare.save.bind(qcompare);"
                   "qcompare.save = async (file) => { await save(file); window.saved += 1; }")  # fmt: skip
     for click in RESULTS:
         press(page, click, found)
     jobs = queue(Store(home), ("bf16", "uniform"), steps=2000, seconds=0.05)
-    page.goto(f"{address}?study={jobs.id}&tab=progress")
+    page.goto(f"{address}/?study={jobs.id}&tab=progress")
     page.wait_for_function("document.querySelector('.qc-job.qc-running')", timeout=WAIT_MS)
     for click in JOBS:
         press(page, click, found)
@@ -184,7 +148,8 @@ def measure(roots: list[Path], repeat: int) -> dict[str, Times]:
                 with tempfile.TemporaryDirectory() as folder:
                     home = Path(folder)
                     study = finished_study(home, Study(tasks=PUBLISHED_TASKS, limit=200))
-                    with serve(root, home) as address:
+                    settings = {"QCOMPARE_RECORDING": "false"}
+                    with serve(home, STANDIN_APP, root, **settings) as (address, _):
                         context = chromium.new_context(viewport={"width": 1440, "height": 900}, locale="en-US")
                         context.add_init_script(BEEN_HERE + OPENING)
                         page = context.new_page()

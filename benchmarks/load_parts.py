@@ -1,14 +1,11 @@
 """Parts of `benchmarks.load`: visitors whose prompts a model answers, malformed requests, a long day of ticks."""
 
 import os
-import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from benchmarks.report import Cell
+from benchmarks.serving import serve
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Progress
@@ -31,34 +29,7 @@ from tests.ui.server import malformed
 from tests.ui.server.conftest import Served
 from tests.ui.server.ticks import tick_through
 
-START_SECONDS, ANSWER_SECONDS = 120.0, 900.0
-
-
-@contextmanager
-def serve(home: Path, **settings: str) -> Iterator[tuple[str, psutil.Popen]]:
-    """Run the app on a home; gives its address and process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    own = {"QCOMPARE_HOME": str(home), "QCOMPARE_PORT": str(port), "QCOMPARE_OFFLINE": "true"}
-    with (home / "app.log").open("w") as log:
-        app = psutil.Popen(
-            [sys.executable, "app.py"], env=os.environ | own | settings, stdout=log, stderr=subprocess.STDOUT
-        )
-    address, end = f"http://127.0.0.1:{port}", time.monotonic() + START_SECONDS
-    try:
-        while True:
-            try:
-                httpx.get(address, timeout=5)
-                break
-            except httpx.HTTPError:
-                if time.monotonic() > end:
-                    raise TimeoutError((home / "app.log").read_text()) from None
-                time.sleep(0.2)
-        yield address, app
-    finally:
-        app.terminate()
-        app.wait()
+ANSWER_SECONDS = 900.0
 
 
 def asked_turns(askers: int) -> list[dict[str, Cell]]:

@@ -7,12 +7,8 @@ of a second; the lag is from the writing of each line until a watcher first has 
 """
 
 import argparse
-import os
 import re
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -24,12 +20,12 @@ import psutil
 from filelock import FileLock
 
 from benchmarks.report import Cell, report
+from benchmarks.serving import serve
 from qcompare.store import Store
 from qcompare.study.records import Progress
 from qcompare.ui.app import POLL_SECONDS
 from tests.synthetic import add_study, run_job
 
-START_SECONDS = 60.0
 WARM_SECONDS = 6.0
 LOG, LOG_SECONDS = -1, 1.0
 """The page's own clock for the log, beside gradio's handlers; its pace is that of `assets/log.js`."""
@@ -48,28 +44,23 @@ def main() -> None:
         study = add_study(store)
         job_id = store.jobs(study.id)[0].id
         run_job(store, job_id)
-        with FileLock(home / "supervisor.lock"):  # nobody ends the made-up job
-            address, app = _serve(home)
-            try:
-                time.sleep(WARM_SECONDS)
-                idle = _share(app, options.seconds)
-                lags: list[float] = []
-                stop = threading.Event()
-                threads = [threading.Thread(target=_write, args=[store, job_id, stop])]
-                threads += [
-                    threading.Thread(target=_watch, args=[address, job_id, number, stop, lags])
-                    for number in range(options.watchers)
-                ]
-                for thread in threads:
-                    thread.start()
-                time.sleep(WARM_SECONDS)
-                busy = _share(app, options.seconds)
-                stop.set()
-                for thread in threads:
-                    thread.join()
-            finally:
-                app.kill()
-                app.wait()
+        with FileLock(home / "supervisor.lock"), serve(home) as (address, app):  # nobody ends the made-up job
+            time.sleep(WARM_SECONDS)
+            idle = _share(app, options.seconds)
+            lags: list[float] = []
+            stop = threading.Event()
+            threads = [threading.Thread(target=_write, args=[store, job_id, stop])]
+            threads += [
+                threading.Thread(target=_watch, args=[address, job_id, number, stop, lags])
+                for number in range(options.watchers)
+            ]
+            for thread in threads:
+                thread.start()
+            time.sleep(WARM_SECONDS)
+            busy = _share(app, options.seconds)
+            stop.set()
+            for thread in threads:
+                thread.join()
     lags.sort()
     rows: list[dict[str, Cell]] = [
         {"what": "app, nobody watching: % of a core", "found": 100 * idle, "at most": 1},
@@ -78,25 +69,6 @@ def main() -> None:
         {"what": "log lag, 95th percentile s", "found": lags[int(0.95 * len(lags))], "at most": 1.5},
     ]
     report("watchers", "An open app", rows, [f"{len(lags)} lines seen; news are asked for every {POLL_SECONDS:g} s"])
-
-
-def _serve(home: Path) -> tuple[str, psutil.Popen]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = {"QCOMPARE_HOME": str(home), "QCOMPARE_PORT": str(port), "QCOMPARE_OFFLINE": "true"}
-    with (home / "app.log").open("w") as log:
-        app = psutil.Popen(
-            [sys.executable, "app.py"], env=os.environ | settings, stdout=log, stderr=subprocess.STDOUT
-        )
-    address, end = f"http://127.0.0.1:{port}", time.monotonic() + START_SECONDS
-    while time.monotonic() < end:
-        try:
-            httpx.get(address, timeout=5)
-            return address, app
-        except httpx.HTTPError:
-            time.sleep(0.2)
-    raise TimeoutError((home / "app.log").read_text())
 
 
 def _share(app: psutil.Popen, seconds: float) -> float:

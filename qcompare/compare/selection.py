@@ -102,12 +102,12 @@ class Selection:
         return None if common else self.labels.get(job.study_id)
 
 
-def read_selection(store: Store, study_ids: StudyIds) -> Selection:
-    """The studies of these ids, or beginnings of ids.
+def read_studies(store: Store, study_ids: StudyIds) -> tuple[StudyRecord, ...]:
+    """The studies of these ids, or beginnings of ids, each once.
 
     Raises:
-        NotFound: none is given, there is no such study, or a newer qcompare wrote its results.
-        QCompareError: they are of different models, or too many.
+        NotFound: none is given, or there is no such study.
+        QCompareError: they are too many.
     """
     studies = tuple({study.id: study for study in map(store.study, study_ids)}.values())
     if not studies:
@@ -116,6 +116,17 @@ def read_selection(store: Store, study_ids: StudyIds) -> Selection:
         raise QCompareError(
             "{n} studies are too many side by side: choose at most {most}", n=len(studies), most=MAX_STUDIES
         )
+    return studies
+
+
+def read_selection(store: Store, study_ids: StudyIds) -> Selection:
+    """The studies of these ids, or beginnings of ids.
+
+    Raises:
+        NotFound: none is given, there is no such study, or a newer qcompare wrote its results.
+        QCompareError: they are of different models, or too many.
+    """
+    studies = read_studies(store, study_ids)
     jobs = tuple(job for study in studies for job in store.jobs(study.id))
     results = tuple(result for study in studies for result in store.results(study.id))
     _check_model(studies, results)

@@ -6,8 +6,7 @@ from typing import Any
 
 import yaml
 
-from qcompare.compare.selection import MAX_STUDIES
-from qcompare.errors import QCompareError
+from qcompare.compare.selection import read_studies
 from qcompare.store import Store
 from qcompare.study.ids import StudyIds
 from qcompare.study.records import StudyRecord
@@ -40,14 +39,10 @@ def read_settings_diff(store: Store, study_ids: StudyIds) -> SettingsDiff:
     """The settings in which stored studies differ, in the order of the study file.
 
     Raises:
-        NotFound: there is no such study.
+        NotFound: none is given, or there is no such study.
         QCompareError: they are too many.
     """
-    studies = tuple({study.id: study for study in map(store.study, study_ids)}.values())
-    if len(studies) > MAX_STUDIES:
-        raise QCompareError(
-            "{n} studies are too many side by side: choose at most {most}", n=len(studies), most=MAX_STUDIES
-        )
+    studies = read_studies(store, study_ids)
     return SettingsDiff(studies, differences(studies, [store.results(study.id) for study in studies]))
 
 

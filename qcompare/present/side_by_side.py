@@ -124,9 +124,7 @@ def likelihoods(text: str, parting: FirstDivergence) -> str:
         text: the answer that the recipe gave.
     """
     before = text[: parting.at]
-    begun = (
-        "" if before[-1:].isspace() else before[len(before.rstrip()) - len(before.split()[-1]) :] if before else ""
-    )
+    begun = "" if not before or before[-1].isspace() else before.split()[-1]
     bare = len({each.text.strip() for each in parting.baseline}) < len(parting.baseline)
 
     def said(each: Likelihood) -> str:

@@ -12,6 +12,7 @@ from qcompare.store import Store
 from qcompare.store.queue import NO_JOB
 from qcompare.study.records import Job, Status, StudyRecord
 from qcompare.study.result import Result
+from qcompare.study.vote import Vote
 from qcompare.ui.server.roles import visitor
 from qcompare.words import gettext_noop
 
@@ -93,6 +94,10 @@ class SharedStore(Store):
         if study_id in self._hidden():
             return []
         return self._remembered(("results", study_id), lambda: Store.results(self, study_id))
+
+    def votes(self, studies: str) -> list[Vote]:
+        """As `Store.votes`."""
+        return self._remembered(("votes", studies), lambda: Store.votes(self, studies))
 
     def newest(self) -> str | None:
         """As `Store.newest`."""

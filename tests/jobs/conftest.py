@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -17,13 +18,20 @@ from tests.jobs import standin
 Until = Callable[..., None]
 
 
-@pytest.fixture
-def store(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """A store of the test's home; whatever it starts runs stand-in jobs."""
+@contextmanager
+def standin_store(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store of the test's home; whatever it starts runs stand-in jobs, and ends with the block."""
     standin.use(monkeypatch)
     yield Store(settings.home)
     for process in ours(settings.home):
         process.kill()
+
+
+@pytest.fixture
+def store(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """As `standin_store`, for a test."""
+    with standin_store(settings, monkeypatch) as found:
+        yield found
 
 
 def ours(home: Path, name: str = "") -> list[psutil.Process]:

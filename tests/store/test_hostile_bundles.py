@@ -40,14 +40,23 @@ def hostile(home: Path, tmp_path: Path) -> Callable[[Change], Path]:
     return make
 
 
-@pytest.mark.parametrize("study_id", ["..", ".", "", "a/b", "a\\b", "C:x", "../../x", "x\n", "-x", "…"])
-def test_ids_that_are_no_names_are_refused(hostile: Callable[[Change], Path], tmp_path: Path, study_id: str) -> None:
+def renamed(study_id: str) -> Change:
+    """The study under another id, and nothing else changed."""
+
     def change(record: dict[str, Any], files: dict[str, bytes]) -> None:
         old, record["id"] = record["id"], study_id
         for job in record["jobs"]:
             job["id"], job["study_id"] = job["id"].replace(old, study_id), study_id
         for name in list(files):
             files[name.replace(old, study_id)] = files.pop(name)
+
+    return change
+
+
+@pytest.mark.parametrize("study_id", ["..", ".", "", "a/b", "a\\b", "C:x", "../../x", "x\n", "-x", "…"])
+def test_ids_that_are_no_names_are_refused(hostile: Callable[[Change], Path], tmp_path: Path, study_id: str) -> None:
+    def change(record: dict[str, Any], files: dict[str, bytes]) -> None:
+        renamed(study_id)(record, files)
         for name in files:
             if name.endswith("result.json"):
                 files[name] += b" "  # damaged: what was extracted is removed again
@@ -130,19 +139,6 @@ def test_packed_logs_hold_no_tokens(home: Path, tmp_path: Path, monkeypatch: pyt
     with zipfile.ZipFile(pack(store, study.id, tmp_path)) as archive:
         texts = b"".join(archive.read(name) for name in archive.namelist() if name.endswith("log.txt"))
     assert b"hf_aaaa" not in texts and b"swordfish" not in texts and b"***" in texts
-
-
-def renamed(study_id: str) -> Change:
-    """The study under another id, and nothing else changed."""
-
-    def change(record: dict[str, Any], files: dict[str, bytes]) -> None:
-        old, record["id"] = record["id"], study_id
-        for job in record["jobs"]:
-            job["id"], job["study_id"] = job["id"].replace(old, study_id), study_id
-        for name in list(files):
-            files[name.replace(old, study_id)] = files.pop(name)
-
-    return change
 
 
 def test_names_that_some_file_systems_do_not_tell_apart_are_refused(

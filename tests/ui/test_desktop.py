@@ -21,7 +21,7 @@ from qcompare.store import Store
 from qcompare.ui import desktop
 from qcompare.ui.server.instance import find_instance, read_instance
 from tests.jobs import standin
-from tests.jobs.conftest import ours, process_of
+from tests.jobs.conftest import process_of, standin_store
 from tests.jobs.conftest import until as in_time
 
 ROOT = Path(__file__).parents[2]
@@ -83,10 +83,8 @@ def webview(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def store(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store whose jobs are stand-ins; none is left behind."""
-    standin.use(monkeypatch)
-    yield Store(settings.home)
-    for process in ours(settings.home):
-        process.kill()
+    with standin_store(settings, monkeypatch) as found:
+        yield found
 
 
 @contextmanager
