@@ -209,7 +209,7 @@ class Copies:
         while not self._ended.wait(self._seconds):
             try:
                 if not self._place.is_wanted(self._attempt):
-                    end_family()
+                    end_process_tree()
                 self._copy()
             except Exception as error:  # the network is gone for a moment: the job goes on
                 print(f"cannot copy the progress to {self._place.url}: {error!r}", file=sys.stderr, flush=True)
@@ -225,7 +225,7 @@ class Copies:
                 self._copied[name] = state
 
 
-def end_family() -> None:
+def end_process_tree() -> None:
     """End this process and all that it started, at once."""
     for child in psutil.Process().children(recursive=True):
         try:

@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from qcompare.ui.server.gate import visitor_of
-from qcompare.ui.server.handlers import Unfit, fitting, refused
+from qcompare.ui.server.handlers import InvalidInput, checked_input, refused
 from qcompare.ui.server.roles import NOBODY, OWNER, Role, require, use_visitor, visitor
 from qcompare.words import ENGLISH, LANGUAGES, language, preferred, use_language
 
@@ -72,8 +72,8 @@ class SpeakingBlocks(gr.Blocks):  # type: ignore[misc]
         try:
             found = await super().preprocess_data(block_fn, *args, **options)
         except Exception:
-            raise Unfit() from None  # what gradio says of it names folders of the server
-        return [fitting(*pair) for pair in zip(block_fn.inputs, found, strict=True)]
+            raise InvalidInput() from None  # what gradio says of it names folders of the server
+        return [checked_input(*pair) for pair in zip(block_fn.inputs, found, strict=True)]
 
 
 def in_all_languages(build: Callable[[], SpeakingBlocks]) -> SpeakingBlocks:

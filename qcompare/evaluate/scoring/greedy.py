@@ -21,7 +21,7 @@ from qcompare.evaluate.row_budget import power_of_two
 from .attention import PrefixStore, attend_row, packed_model, serving
 from .head import hidden_states, logits_of, split_model
 from .memory import Budget, is_out_of_memory, release_memory
-from .places import Places, Shared, Step
+from .places import Places, SharedPrefix, Step
 from .plan import make_plan
 from .rows import make_row
 from .sequences import Tokens, unique_sequences
@@ -98,7 +98,7 @@ def _led_by(first: int, found: Likeliest) -> Likeliest:
 class _Answer:
     """A prompt in a place, and what the model has added to it."""
 
-    def __init__(self, number: int, prompt: Prompt, shared: Shared) -> None:
+    def __init__(self, number: int, prompt: Prompt, shared: SharedPrefix) -> None:
         """`number` is that of the prompt in the caller's list."""
         self.number, self.prompt, self.shared = number, prompt, shared
         self.written = Written()
@@ -211,16 +211,16 @@ class _Run:
         own = [len(one.tokens) + one.most - self._shared(number).length for number, one in enumerate(prompts)]
         self.places = Places(places, max(own, default=0))
 
-    def _shared(self, number: int) -> Shared:
-        return self.shared.get(number, Shared())
+    def _shared(self, number: int) -> SharedPrefix:
+        return self.shared.get(number, SharedPrefix())
 
-    def _most_shared(self, block: int, users: Mapping[int, int]) -> Shared:
+    def _most_shared(self, block: int, users: Mapping[int, int]) -> SharedPrefix:
         """Of what comes before a block, the part whose sharing saves most keys and values while its users answer."""
         ends = {n: self.plan.blocks[n].depth + len(self.plan.blocks[n]) for n in self._prefixes(block)[:-1]}
         if not ends:
-            return Shared()
+            return SharedPrefix()
         best = max(ends, key=lambda n: ends[n] * (min(users[n], self.count) - 1))
-        return Shared(best, ends[best])
+        return SharedPrefix(best, ends[best])
 
     def answers(self, progress: Callable[[int], None]) -> Iterator[tuple[int, Written]]:
         with packed_model(self.model), split_model(self.model):
@@ -245,7 +245,7 @@ class _Run:
         needed = {answer.shared.block for answer in self.active if answer.shared.block is not None}
         self.store.keep_only(needed | set([] if following is None else self._prefixes(following)))
 
-    def _fill(self, place: int, number: int, shared: Shared) -> None:
+    def _fill(self, place: int, number: int, shared: SharedPrefix) -> None:
         """Take over what a place does not share: the block, and what comes between it and the shared beginning."""
         block = self.plan.blocks[number]
         if block.keep:  # stored with all that comes before it

@@ -18,7 +18,7 @@ ROUND_TO = 64
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedPrefix:
     """The beginning of a prompt that others share, and that no place holds."""
 
     block: int | None = None
@@ -56,10 +56,10 @@ class Places:
 
 
 @dataclass
-class Family:
+class PrefixGroup:
     """Answers of a pass whose prompts share the same beginning, or share none."""
 
-    shared: Shared
+    shared: SharedPrefix
     places: torch.Tensor
     slots: torch.Tensor
     """[places, longest]: where the tokens that are read stand behind what is shared."""
@@ -120,7 +120,7 @@ class Step:
         store: PrefixStore,
         first: Sequence[int],
         lengths: Sequence[int],
-        shared: Sequence[Shared],
+        shared: Sequence[SharedPrefix],
         device: torch.device,
     ) -> None:
         """
@@ -144,7 +144,7 @@ class Step:
         self._rows = (flat // self._longest).to(device)
         self._slots = slots[real].to(device)
         self.positions = (slots + offset)[real].to(device)
-        self._families = [_family(one, shared, slots, device) for one in dict.fromkeys(shared)]
+        self._groups = [_prefix_group(one, shared, slots, device) for one in dict.fromkeys(shared)]
         self._copies: dict[torch.device, Step] = {}
 
     def attend(
@@ -167,24 +167,26 @@ class Step:
         # query heads that share keys stand one after the other, as if they were several tokens: no key is copied
         q = query[0].transpose(0, 1).index_select(0, self._index)
         q = q.view(self._count, self._longest, heads, groups, -1).transpose(1, 2).flatten(2, 3)
-        if len(self._families) == 1:
-            (family,) = self._families
-            own = held[0][: self._count, :, : family.width], held[1][: self._count, :, : family.width]
-            out = family.attend(q, own, self._shared(family, layer), groups, how)
+        if len(self._groups) == 1:
+            (group,) = self._groups
+            own = held[0][: self._count, :, : group.width], held[1][: self._count, :, : group.width]
+            out = group.attend(q, own, self._shared(group, layer), groups, how)
         else:
             out = q.new_empty(*q.shape[:-1], value.shape[-1])
-            for family in self._families:
-                own = held[0][family.places, :, : family.width], held[1][family.places, :, : family.width]
-                out[family.places] = family.attend(q[family.places], own, self._shared(family, layer), groups, how)
+            for group in self._groups:
+                own = held[0][group.places, :, : group.width], held[1][group.places, :, : group.width]
+                out[group.places] = group.attend(q[group.places], own, self._shared(group, layer), groups, how)
         out = out.unflatten(2, (self._longest, groups)).transpose(1, 2).flatten(0, 1).flatten(1, 2)
         return out.index_select(0, self._flat).unsqueeze(0)
 
-    def _shared(self, family: Family, layer: int) -> KeysValues | None:
-        return None if family.shared.block is None else self._store.get(family.shared.block, layer)
+    def _shared(self, group: PrefixGroup, layer: int) -> KeysValues | None:
+        return None if group.shared.block is None else self._store.get(group.shared.block, layer)
 
 
-def _family(one: Shared, shared: Sequence[Shared], slots: torch.Tensor, device: torch.device) -> Family:
+def _prefix_group(
+    one: SharedPrefix, shared: Sequence[SharedPrefix], slots: torch.Tensor, device: torch.device
+) -> PrefixGroup:
     places = torch.tensor([place for place, other in enumerate(shared) if other == one])
     own = slots[places]
     width = -(-(int(own.max()) + 1) // ROUND_TO) * ROUND_TO
-    return Family(one, places.to(device), own.to(device), width)
+    return PrefixGroup(one, places.to(device), own.to(device), width)

@@ -12,7 +12,7 @@ SLOWEST = 5_000
 """Bytes per second of a whole body, once it has taken longer than one part may."""
 
 
-class Body:
+class LimitedBody:
     """ASGI's `receive`, cut off where the body is too large or too slow: as if its sender had gone."""
 
     def __init__(self, receive: Receive, most: int, headers: Headers) -> None:

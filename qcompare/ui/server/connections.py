@@ -13,7 +13,7 @@ FILES = 16_384
 """That the server may have open at once, where the system lets it: each connection is one."""
 
 
-class PatientProtocol(H11Protocol):
+class HeaderTimeoutProtocol(H11Protocol):
     """HTTP/1.1 whose clients must not take for ever to say what they want."""
 
     _deadline: asyncio.TimerHandle | None = None
@@ -50,7 +50,7 @@ def close_silent_connections() -> None:
 
     Gradio makes uvicorn's configuration by itself and takes the protocol from this table.
     """
-    config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{PatientProtocol.__name__}"
+    config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{HeaderTimeoutProtocol.__name__}"
     try:
         import resource
 

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qcompare.settings import Settings
-from qcompare.ui.server.bodies import Body
+from qcompare.ui.server.bodies import LimitedBody
 from qcompare.ui.server.calls import CALLS, JOIN, MalformedCall, check_call, forget_lost_pages
 from qcompare.ui.server.identity import Identity, Sender, has_password
 from qcompare.ui.server.roles import Right, Visitor, is_loopback, on_space, use_visitor
@@ -99,7 +99,7 @@ class Gate:
         path = scope["path"].rstrip("/")
         upload = path == UPLOAD
         most = self.settings.upload_mb * 1_000_000 + SLACK_BYTES if upload else BODY_BYTES
-        body = Body(receive, most, headers)
+        body = LimitedBody(receive, most, headers)
         if body.announced_too_large(headers):
             return await _cut_off(413, most, body, scope, send)
         if path in CALLS and scope["method"] == "POST":
@@ -111,7 +111,7 @@ class Gate:
             except MalformedCall as error:
                 if not body.refused:
                     return await JSONResponse({"error": translate(error.message)}, 422)(scope, receive, send)
-        answer = Answer(send, scope, body)
+        answer = ResponseSender(send, scope, body)
         try:
             await self.app(scope, body, self.uploads.checked(answer) if upload else answer)
         except Exception as error:
@@ -186,10 +186,10 @@ class Gate:
         return with_headers
 
 
-class Answer:
+class ResponseSender:
     """ASGI's `send` with the right status: gradio answers 500 whatever a handler raises."""
 
-    def __init__(self, send: Send, scope: Scope, body: Body) -> None:
+    def __init__(self, send: Send, scope: Scope, body: LimitedBody) -> None:
         self._send, self._scope, self._body = send, scope, body
         self.begun = False
         """The client has got something."""
@@ -205,7 +205,7 @@ class Answer:
         await self._send(message)
 
 
-async def _cut_off(status: int, most: int, body: Body, scope: Scope, send: Send) -> None:
+async def _cut_off(status: int, most: int, body: LimitedBody, scope: Scope, send: Send) -> None:
     """Answer before the body has come in, and close: nothing more of it is read, but for a little."""
     text = _too_large(most) if status == 413 else gettext("The request took too long to come in.")
     content = text.encode()

@@ -11,28 +11,34 @@ from qcompare.ui.server.roles import NotAllowed
 from qcompare.words import gettext, translate
 
 
-class Unfit(gr.Error):  # type: ignore[misc]
+class InvalidInput(gr.Error):  # type: ignore[misc]
     """Values that no page of this app sends."""
 
     def __init__(self) -> None:
         super().__init__(gettext("This does not fit the page: load it again."), print_exception=False)
 
 
-STATUS: dict[type[Exception], int] = {NotAllowed: 403, NotFound: 404, QCompareError: 400, Unfit: 422, gr.Error: 400}
+STATUS: dict[type[Exception], int] = {
+    NotAllowed: 403,
+    NotFound: 404,
+    QCompareError: 400,
+    InvalidInput: 422,
+    gr.Error: 400,
+}
 """Of the answer, by the error; the first that fits."""
 
 
 TEXTS = (gr.Textbox, gr.HTML, gr.Markdown, gr.Code)
 
 
-def fitting(block: Any, value: Any) -> Any:
+def checked_input(block: Any, value: Any) -> Any:
     """A handler's argument, of the type that the page's own have.
 
     Args:
         block: the component whose value it is.
 
     Raises:
-        Unfit: it cannot be one.
+        InvalidInput: it cannot be one.
     """
     many = isinstance(block, gr.CheckboxGroup) or getattr(block, "multiselect", False)
     if isinstance(block, TEXTS) or many:
@@ -49,14 +55,14 @@ def fitting(block: Any, value: Any) -> Any:
         case _:
             fits = not isinstance(block, TEXTS) or isinstance(value, str)
     if not fits:
-        raise Unfit()
+        raise InvalidInput()
     return value
 
 
 def refused(error: Exception, request: Any) -> Exception:
     """What gradio is told of an error, whose status is noted; one that is a fault of ours stays as it is."""
     if isinstance(error, AttributeError) and isinstance(error.obj, gr.EventData):
-        error = Unfit()
+        error = InvalidInput()
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 0)
     if status and request:
         note_refusal(request, status)

@@ -24,7 +24,7 @@ from qcompare.evaluate.scoring.head import hidden_states, logits_of, split_model
 from qcompare.evaluate.scoring.lm import PackedLM
 from qcompare.evaluate.scoring.memory import Budget
 from qcompare.evaluate.scoring.modes import ModeChoice, ScoringMode
-from qcompare.evaluate.scoring.places import Places, Shared, Step
+from qcompare.evaluate.scoring.places import Places, SharedPrefix, Step
 from qcompare.evaluate.scoring.plan import make_plan
 from qcompare.evaluate.scoring.rows import make_row
 from qcompare.evaluate.scoring.sequences import unique_sequences
@@ -129,7 +129,7 @@ def test_tensors_of_two_devices_never_meet(name: str, monkeypatch: pytest.Monkey
 
 def test_steps_of_answers_attend_on_the_device_of_each_layer() -> None:
     places = Places(2, 64)
-    step = Step(places, PrefixStore(), [0, 4], [3, 1], [Shared()] * 2, torch.device("cpu"))
+    step = Step(places, PrefixStore(), [0, 4], [3, 1], [SharedPrefix()] * 2, torch.device("cpu"))
     for layer, device in enumerate(("cpu", "meta", "cpu")):
         query = torch.ones(1, 4, 4, 16, device=device)
         key, value = (torch.ones(1, 2, 4, 16, device=device) for _ in range(2))

@@ -11,7 +11,8 @@ from tests.synthetic import add_study, run_job
 from tests.ui.server.conftest import Served
 from tests.ui.server.ticks import tick_through
 
-WARM, TICKS = 600, 1800
+WARM, TICKS = 1200, 2400
+"""Until then what is remembered of the index fills its 200 places."""
 GROWTH = 300_000
 """Bytes; a leak of 200 bytes a tick would be more."""
 
