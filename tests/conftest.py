@@ -3,6 +3,7 @@
 Tests marked `demo` share one bundle between runs: `$QCOMPARE_BUNDLE_DIR`, or `~/.cache/qcompare-demo`.
 """
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,17 @@ hypothesis.settings.register_profile("any machine", deadline=None)  # a busy one
 hypothesis.settings.load_profile("any machine")
 
 SHARED_BUNDLE = Path(os.environ.get("QCOMPARE_BUNDLE_DIR") or "~/.cache/qcompare-demo").expanduser()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cheap_collections() -> None:
+    """Keep what is alive between modules out of garbage collection.
+
+    auto-round and llm-compressor collect at every layer, and each time would walk through all libraries' objects:
+    a second and more in a process that has run for long.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -64,7 +64,7 @@ def test_an_installed_app_brings_its_assets_texts_and_recorded_study(installed: 
         assert (ROOT / "assets" / script).read_text().splitlines()[0] in page
     assert "进度" in page
     listed = subprocess.check_output([installed / "qcompare", "list"], cwd=tmp_path, env=environment, text=True)
-    assert "[recording]" in listed
+    assert "[recording, winner]" in listed
 
 
 def test_the_command_works_from_any_folder(installed: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ Open = Callable[..., Page]
 TABS = {"new": "新建", "progress": "进度", "results": "结果", "generations": "生成对比", "history": "历史"}
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 WORD = re.compile(r"[A-Za-z]{4,}")
-NAMES = {"study.yaml", "Markdown", "LaTeX", "JSON", "Parquet", "BF16", "/path/to/a/model", "qcompare ◐ ?"}
+NAMES = {"study.yaml", "Markdown", "LaTeX", "JSON", "Parquet", "BF16", "/path/to/a/model", "org/name", "qcompare ◐ ?"}
 """What is called the same in every language."""
 
 

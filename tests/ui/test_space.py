@@ -61,7 +61,7 @@ def test_a_space_opens_on_recorded_results_and_lets_nobody_change_them(
         page.get_by_role("tab", name="Generations").click()
         expect(page.locator("#qc-generations")).to_contain_text("Paris")
         page.get_by_role("tab", name="History").click()
-        expect(page.locator("#qc-history")).to_contain_text("SmolLM2")
+        expect(page.locator("#qc-history")).to_contain_text("Recorded: every recipe at equal bits")
         for words in ("Delete…", "Look for leftovers", "Import study", "Save", "Copy settings to New"):
             assert page.get_by_role("button", name=words).filter(visible=True).count() == 0, words
         page.get_by_role("tab", name="Explorer").click()
