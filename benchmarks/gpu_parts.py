@@ -6,9 +6,11 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from benchmarks.gpu import Bench, Figures, make_tokenizer
 
@@ -105,15 +107,18 @@ def _body(model: Any) -> int:
 
 
 def attention(bench: Bench) -> Figures:
-    """The same requests with cuDNN's attention, which plans for each shape, and without."""
+    """The same requests with one attention call a row, and in buckets: with cuDNN's kernel and without."""
     import torch
 
+    from qcompare.evaluate.scoring import flat
+
     lm = language_models(bench)[1]()
-    found: Figures = {}
-    for name in ("without cuDNN, s", "with cuDNN, s", "with cuDNN again, s", "without cuDNN again, s"):
-        torch.backends.cuda.enable_cudnn_sdp(name.startswith("with "))
-        asked = requests_of(bench, "hellaswag", 4 if bench.small else 128)
-        found[name] = bench.seconds(lambda asked=asked: lm._loglikelihood_tokens(asked, disable_tqdm=True), 1, False)
+    score = partial(lm._loglikelihood_tokens, requests_of(bench, "hellaswag", 4 if bench.small else 128), True)
+    found: Figures = {"whole rows": flat.is_used(bench.model.device), "not used, why": [*flat.failures()]}
+    for name in ("whole rows, s", "buckets, s", "buckets with cuDNN, s", "buckets again, s", "whole rows again, s"):
+        torch.backends.cuda.enable_cudnn_sdp("cuDNN" in name)
+        with nullcontext() if "rows" in name else patch.object(flat, "is_used", lambda device: False):
+            found[name] = bench.seconds(score, 1, False)
     torch.backends.cuda.enable_cudnn_sdp(False)
     return found
 

@@ -57,6 +57,13 @@ def test_rounded_values_equal_the_cpus(scheme: str) -> None:
             assert torch.equal(there.cpu(), rounding(x.to(dtype, copy=True)))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_row_is_attended_to_in_one_call(dtype: torch.dtype) -> None:
+    from qcompare.evaluate.scoring import flat
+
+    assert flat.agrees(torch.device(DEVICE), dtype), flat.failures()
+
+
 @pytest.mark.parametrize("scheme", [None, *SCHEMES])
 def test_scores_are_lm_evals(scheme: str | None, model: tuple[Any, Any]) -> None:
     from lm_eval.models.huggingface import HFLM

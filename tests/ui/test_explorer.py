@@ -41,9 +41,12 @@ def test_the_slider_moves_map_size_and_prediction_without_the_server(app: str, o
     expect(cells).to_have_count(210)
     expect(page.locator(".qc-at-budget tbody tr")).to_have_count(3)
     expect(page.locator(".qc-measured tbody tr")).to_have_count(4)
-    page.wait_for_timeout(500)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if "explorer" in (request.post_data or "") else None)
+    page.wait_for_timeout(1000)
+    while asked:  # the page is still being drawn
+        asked.clear()
+        page.wait_for_timeout(1000)
     high = "#qc-explorer .qc-map rect[fill='#009E73']"
     assert min(page.evaluate(MOVE, [value]) for value in (80, 0, 40)) < 200
     expect(said).to_contain_text("6.00 bits")

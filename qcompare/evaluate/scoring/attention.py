@@ -17,14 +17,13 @@ import torch.nn.functional as F
 
 from qcompare.quantize.kv_cache import reading_fp8, without_fp8_cache
 
-from .rows import Bucket, Row
+from .flat import FlatAttention, KeysValues
+from .rows import Bucket, Buckets, Row, make_buckets
 from .shards import OnDevices
 
 NAME = "qcompare_packed"
 DENSE_SCORES = 1 << 25
 """Above this many attention scores in a bucket, use the kernel that does not hold them all."""
-
-KeysValues = tuple[torch.Tensor, torch.Tensor]
 
 
 class UnsupportedAttention(RuntimeError):
@@ -132,20 +131,36 @@ def packed_attention(
 
 def attend_row(row: Row, store: PrefixStore) -> Attend:
     """Attention within a row and to the prefixes in ``store``, which takes what the row keeps."""
-
-    rows = OnDevices(row, row.tokens.device)
+    flat = FlatAttention.of(row)
+    in_buckets = _attend_in_buckets(row, store)
 
     def attend(layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, how: How) -> torch.Tensor:
-        row = rows.on(query.device)
         for number, prefix, first, end in row.kept:
             store.put(number, prefix, layer, key[0, :, first:end], value[0, :, first:end])
+        if flat is not None:
+            before = None if flat.prefix is None else store.get(flat.prefix, layer)
+            out = flat(query, key, value, before, how.scale, how.window, how.softcap)
+            if out is not None:
+                return out
+        return in_buckets(layer, query, key, value, how)
+
+    return attend
+
+
+def _attend_in_buckets(row: Row, store: PrefixStore) -> Attend:
+    made: list[OnDevices[Buckets]] = []
+
+    def attend(layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, how: How) -> torch.Tensor:
+        if not made:
+            made.append(OnDevices(make_buckets(row), row.tokens.device))
+        here = made[0].on(query.device)
         q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))  # [tokens, heads, size]
         outputs = []
-        for bucket in row.buckets:
+        for bucket in here.buckets:
             before = None if bucket.prefix is None else store.get(bucket.prefix, layer)
             parts = [x.index_select(0, bucket.index).unflatten(0, bucket.shape) for x in (q, k, v)]
             outputs.append(_attend(bucket, _Gathered(parts[0], parts[1], parts[2], before), how))
-        return torch.cat(outputs).index_select(0, row.inverse).unsqueeze(0)
+        return torch.cat(outputs).index_select(0, here.inverse).unsqueeze(0)
 
     return attend
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .memory import free_bytes
+from .memory import free_bytes, on_device
 
 LOGITS_BYTES = 32 << 20
 """Float32 logits held at a time: small enough to stay near the cores, large enough for the matrix product."""
@@ -30,7 +31,10 @@ _answer = threading.local()
 
 @dataclass(frozen=True)
 class TokenLogprobs:
-    """For each target token, shape [targets]: its log-probability (float64) and whether it is the most likely one."""
+    """For each target token, shape [targets]: its log-probability (float32) and whether it is the most likely one.
+
+    On the device that computed them: a GPU is waited for only when they are read.
+    """
 
     logprobs: torch.Tensor
     greedy: torch.Tensor
@@ -107,16 +111,16 @@ def logits_of(model: Any, hidden: torch.Tensor) -> torch.Tensor:
     return logits
 
 
-def gather_logprobs(model: Any, hidden: torch.Tensor, where: torch.Tensor, targets: torch.Tensor) -> TokenLogprobs:
+def gather_logprobs(model: Any, hidden: torch.Tensor, where: np.ndarray, targets: np.ndarray) -> TokenLogprobs:
     """Score ``targets`` [targets] after the hidden states [positions, hidden] at ``where`` [targets], ascending."""
-    where, targets = where.to(hidden.device), targets.to(hidden.device)
-    needed, slot = torch.unique_consecutive(where, return_inverse=True)
+    needed, slot = np.unique(where, return_inverse=True)
     size = positions_at_a_time(model, hidden)
     logprobs, greedy = [], []
     for first in range(0, len(needed), size):
-        inside = (slot >= first) & (slot < first + size)
-        logits = logits_of(model, hidden.index_select(0, needed[first : first + size]))
-        some = gather_from_logits(logits, slot[inside] - first, targets[inside])
+        inside = slice(*np.searchsorted(slot, [first, first + size]))
+        logits = logits_of(model, hidden.index_select(0, on_device(needed[first : first + size], hidden.device)))
+        rows, wanted = (on_device(each, logits.device) for each in (slot[inside] - first, targets[inside]))
+        some = gather_from_logits(logits, rows, wanted)
         logprobs.append(some.logprobs)
         greedy.append(some.greedy)
     return TokenLogprobs(torch.cat(logprobs), torch.cat(greedy))
@@ -134,8 +138,7 @@ def gather_from_logits(logits: torch.Tensor, rows: torch.Tensor, targets: torch.
     """Score ``targets`` at ``rows`` of logits [positions, vocabulary]."""
     log_softmax = F.log_softmax(logits, dim=-1, dtype=torch.float32)
     best = log_softmax.argmax(dim=-1)
-    # float64 on the CPU: not every accelerator has it
-    return TokenLogprobs(log_softmax[rows, targets].cpu().double(), (best[rows] == targets).cpu())
+    return TokenLogprobs(log_softmax[rows, targets], best[rows] == targets)
 
 
 def vocabulary(model: Any) -> int:

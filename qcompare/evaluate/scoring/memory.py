@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from qcompare.evaluate.row_budget import power_of_two
@@ -45,6 +46,12 @@ def free_bytes(device: torch.device) -> int:
     import psutil
 
     return int(psutil.virtual_memory().available)
+
+
+def on_device(values: list[list[int]] | np.ndarray, device: torch.device) -> torch.Tensor:
+    """Integers on a device, of the same shape; the caller does not wait for a GPU that is at work."""
+    tensor = torch.as_tensor(values)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def default_row_tokens(model: Any) -> int:

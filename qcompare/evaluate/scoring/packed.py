@@ -1,7 +1,7 @@
 """Score a plan on a model with packed attention, rows side by side on the cores.
 
-A **job** is a run of blocks of about one row, which computes the prefixes it needs itself; jobs are independent, so
-on a CPU each worker thread takes one with few compute threads of its own: no barriers inside operators.
+A **job** is a run of blocks, which computes the prefixes it needs itself; jobs are independent, so on a CPU each
+worker thread takes one of about a row with few compute threads of its own: no barriers inside operators.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from .attention import PrefixStore, attend_row, packed_model, serving
 from .head import TokenLogprobs, gather_logprobs, hidden_states, split_model
@@ -71,15 +70,18 @@ def score_plan(
 
 
 def _jobs(plan: Plan, base: np.ndarray, tokens: int, workers: int) -> list[range]:
-    """Runs of blocks, about a row each; towards the end smaller ones, so that all workers finish together.
+    """One run of all blocks for a single worker. For several, runs of about a row each; towards the end smaller ones,
+    so that all workers finish together.
 
     A family is cut, and its prefix computed again, where that costs at most an eighth of the job or where one worker
     would otherwise have more than its share.
     """
+    if workers == 1:
+        return [range(len(plan.blocks))] if plan.blocks else []
     jobs, first, share = [], 0, base[-1] / workers
     for number, block in enumerate(plan.blocks):
         left = base[-1] - base[first]
-        size = tokens if workers == 1 else min(tokens, max(SMALLEST_JOB, left // (2 * workers)))
+        size = min(tokens, max(SMALLEST_JOB, left // (2 * workers)))
         held, full = base[number] - base[first], base[number + 1] - base[first] > size
         if number > first and full and (8 * block.depth <= held or held >= share):
             jobs.append(range(first, number))
@@ -97,8 +99,19 @@ def _run_job(
     budget: Budget,
     progress: Progress,
 ) -> None:
-    """Compute a job's blocks row by row, in shorter rows after an out-of-memory."""
+    """Compute a job's blocks row by row, in shorter rows after an out-of-memory.
+
+    A row's scores are read when the next row has been handed to the device: a GPU always has work.
+    """
     first, store = job.start, PrefixStore()
+    unread: list[tuple[np.ndarray, TokenLogprobs | None, int]] = []
+
+    def read() -> None:
+        for requests, found, tokens in unread:
+            sums.add(requests, found)
+            progress(tokens)
+        unread.clear()
+
     while first < job.stop:
         end = min(job.stop, _row_end(base, first, budget.tokens))
         inside = targets.within(base[first], base[end])
@@ -115,10 +128,11 @@ def _run_job(
             release_memory(error)
             budget.lower(int(base[end] - base[first]))
             continue
-        sums.add(targets.request[inside], found)
+        read()
+        unread.append((targets.request[inside], found, int(base[end] - base[first])))
         _drop_unused(plan, store, numbers, end)
-        progress(int(base[end] - base[first]))
         first = end
+    read()
 
 
 def _missing(plan: Plan, first: int, end: int, store: PrefixStore) -> list[int]:
@@ -145,9 +159,7 @@ def _run_row(
         hidden = hidden_states(model, row.tokens, row.positions)[0]
     if not len(at):
         return None
-    return gather_logprobs(
-        model, hidden, torch.from_numpy(at).to(hidden.device), torch.from_numpy(targets).to(hidden.device)
-    )
+    return gather_logprobs(model, hidden, at, targets)
 
 
 def _drop_unused(plan: Plan, store: PrefixStore, numbers: list[int], end: int) -> None:

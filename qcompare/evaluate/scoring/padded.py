@@ -82,9 +82,10 @@ def _run_batch(model: Any, batch: list[Sequence], split: bool) -> tuple[np.ndarr
             start = line * width + len(sequence.tokens) - len(one.targets)
             wanted += [(start + place, target, one.request) for place, target in enumerate(one.targets)]
     at, targets, owners = torch.tensor(sorted(wanted)).unbind(1)
-    tokens, at, targets = tokens.to(model.device), at.to(model.device), targets.to(model.device)
+    tokens = tokens.to(model.device)
     if split:
-        found = gather_logprobs(model, hidden_states(model, tokens).flatten(0, 1), at, targets)
+        found = gather_logprobs(model, hidden_states(model, tokens).flatten(0, 1), at.numpy(), targets.numpy())
     else:
-        found = gather_from_logits(model(input_ids=tokens, use_cache=False).logits.flatten(0, 1), at, targets)
+        logits = model(input_ids=tokens, use_cache=False).logits.flatten(0, 1)
+        found = gather_from_logits(logits, at.to(logits.device), targets.to(logits.device))
     return owners.numpy(), found

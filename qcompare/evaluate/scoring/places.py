@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 
-from .attention import How, KeysValues, PrefixStore
+from .attention import How, PrefixStore
+from .flat import KeysValues
 from .shards import moved
 
 ROUND_TO = 64

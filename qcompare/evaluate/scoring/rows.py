@@ -2,7 +2,7 @@
 
 Linear layers run on the flat row. Attention runs on **buckets**: blocks of similar length under the same prefix,
 gathered into a padded batch with a tree mask each. A long unbranched block is a bucket of its own and needs no
-mask.
+mask. On a GPU, where each bucket would be a dozen small kernels in every layer, it runs on the whole row (`flat`).
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from .memory import on_device
 from .plan import Block
 
 PADDED_SHARE = 1.25
@@ -80,18 +81,26 @@ class Bucket:
 class Row:
     """One forward pass over ``numbers`` (indices of blocks in the plan)."""
 
+    blocks: list[Block]
+    """Those of the plan."""
     numbers: list[int]
     tokens: torch.Tensor
     """[1, tokens]"""
     positions: torch.Tensor
     """[1, tokens]"""
-    buckets: list[Bucket]
-    inverse: torch.Tensor
-    """Where each token of the row stands in the buckets' outputs, one after the other; [tokens]"""
     kept: list[tuple[int, int | None, int, int]]
     """(block, its prefix, first, end) of the blocks whose keys and values later users need."""
     starts: dict[int, int]
     """Block → its first token in the row."""
+
+
+@dataclass
+class Buckets:
+    """A row's blocks, gathered for attention."""
+
+    buckets: list[Bucket]
+    inverse: torch.Tensor
+    """Where each token of the row stands in the buckets' outputs, one after the other; [tokens]"""
 
 
 def make_row(blocks: list[Block], numbers: list[int], device: torch.device, keep_all: bool = False) -> Row:
@@ -105,20 +114,11 @@ def make_row(blocks: list[Block], numbers: list[int], device: torch.device, keep
         starts[number] = total
         total += len(blocks[number])
     chosen = [blocks[number] for number in numbers]
-    buckets, slots, offset = [], np.empty(total, dtype=np.int64), 0
-    for group in _bucket_groups(blocks, numbers):
-        bucket = _make_bucket(blocks, group, starts, device)
-        for place, number in enumerate(group):
-            first = offset + place * bucket.length
-            slots[starts[number] : starts[number] + len(blocks[number])] = first + np.arange(len(blocks[number]))
-        offset += bucket.blocks * bucket.length
-        buckets.append(bucket)
     return Row(
+        blocks=blocks,
         numbers=numbers,
-        tokens=torch.tensor([[token for block in chosen for token in block.tokens]], device=device),
-        positions=torch.tensor([[place for block in chosen for place in block.positions]], device=device),
-        buckets=buckets,
-        inverse=torch.from_numpy(slots).to(device),
+        tokens=on_device([[token for block in chosen for token in block.tokens]], device),
+        positions=on_device([[place for block in chosen for place in block.positions]], device),
         kept=[
             (n, blocks[n].prefix if blocks[n].keep else None, starts[n], starts[n] + len(blocks[n]))
             for n in numbers
@@ -126,6 +126,19 @@ def make_row(blocks: list[Block], numbers: list[int], device: torch.device, keep
         ],
         starts=starts,
     )
+
+
+def make_buckets(row: Row) -> Buckets:
+    """Gather a row's blocks into buckets, on the row's device."""
+    buckets, slots, offset = [], np.empty(row.tokens.shape[1], dtype=np.int64), 0
+    for group in _bucket_groups(row.blocks, row.numbers):
+        bucket = _make_bucket(row.blocks, group, row.starts, row.tokens.device)
+        for place, number in enumerate(group):
+            start, size = row.starts[number], len(row.blocks[number])
+            slots[start : start + size] = offset + place * bucket.length + np.arange(size)
+        offset += bucket.blocks * bucket.length
+        buckets.append(bucket)
+    return Buckets(buckets, torch.from_numpy(slots).to(row.tokens.device))
 
 
 def _is_causal(block: Block) -> bool:

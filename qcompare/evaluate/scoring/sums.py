@@ -22,7 +22,7 @@ class Sums:
         """Add token scores; ``requests`` [targets] says whose each is. None adds nothing."""
         if found is None:
             return
-        logprobs, greedy = found.logprobs.cpu().numpy(), found.greedy.cpu().numpy()
+        logprobs, greedy = found.logprobs.cpu().double().numpy(), found.greedy.cpu().numpy()
         with self._lock:
             np.add.at(self._logprobs, requests, logprobs)
             np.logical_and.at(self._greedy, requests, greedy)
