@@ -6,11 +6,10 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from benchmarks.gpu import Bench, Figures, make_tokenizer
 
@@ -110,15 +109,14 @@ def attention(bench: Bench) -> Figures:
     """The same requests with one attention call a row, and in buckets: with cuDNN's kernel and without."""
     import torch
 
-    from qcompare.evaluate.scoring import flat
-
     lm = language_models(bench)[1]()
+    choice = lm.mode_choice
     score = partial(lm._loglikelihood_tokens, requests_of(bench, "hellaswag", 4 if bench.small else 128), True)
-    found: Figures = {"whole rows": flat.is_used(bench.model.device), "not used, why": [*flat.failures()]}
+    found: Figures = {"whole rows": choice.whole_rows}
     for name in ("whole rows, s", "buckets, s", "buckets with cuDNN, s", "buckets again, s", "whole rows again, s"):
         torch.backends.cuda.enable_cudnn_sdp("cuDNN" in name)
-        with nullcontext() if "rows" in name else patch.object(flat, "is_used", lambda device: False):
-            found[name] = bench.seconds(score, 1, False)
+        lm.mode_choice = replace(choice, whole_rows=choice.whole_rows and "rows" in name)
+        found[name] = bench.seconds(score, 1, False)
     torch.backends.cuda.enable_cudnn_sdp(False)
     return found
 

@@ -57,11 +57,13 @@ def test_rounded_values_equal_the_cpus(scheme: str) -> None:
             assert torch.equal(there.cpu(), rounding(x.to(dtype, copy=True)))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_row_is_attended_to_in_one_call(dtype: torch.dtype) -> None:
+@pytest.mark.skipif(KIND == "cpu", reason="the kernel is compiled for CUDA")
+def test_rows_are_attended_to_in_one_call(model: tuple[Any, Any]) -> None:
     from qcompare.evaluate.scoring import flat
+    from qcompare.evaluate.scoring.modes import choose_mode
 
-    assert flat.agrees(torch.device(DEVICE), dtype), flat.failures()
+    choice = choose_mode(model[0], 512)
+    assert choice.whole_rows and choice.mode == "packed", (choice, flat.failures())
 
 
 @pytest.mark.parametrize("scheme", [None, *SCHEMES])

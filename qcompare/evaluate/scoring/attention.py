@@ -129,9 +129,13 @@ def packed_attention(
     return _current.attend(module.layer_idx, query, key, value, how), None
 
 
-def attend_row(row: Row, store: PrefixStore) -> Attend:
-    """Attention within a row and to the prefixes in ``store``, which takes what the row keeps."""
-    flat = FlatAttention.of(row)
+def attend_row(row: Row, store: PrefixStore, whole: bool = False) -> Attend:
+    """Attention within a row and to the prefixes in ``store``, which takes what the row keeps.
+
+    Args:
+        whole: in one call where that can be done (``flat``), else in buckets.
+    """
+    flat = FlatAttention.of(row) if whole else None
     in_buckets = _attend_in_buckets(row, store)
 
     def attend(layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, how: How) -> torch.Tensor:

@@ -190,7 +190,9 @@ class PackedLM(BatchedLM):
             if not group:
                 continue
             if mode is ScoringMode.PACKED:
-                found = score_plan(self.model, plan, len(requests), self.budget, self.workers, report)
+                found = score_plan(
+                    self.model, plan, len(requests), self.budget, self.workers, report, self.mode_choice.whole_rows
+                )
             else:
                 found = score_padded(
                     self.model,

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from . import flat
 from .memory import Budget, is_out_of_memory
 from .packed import score_plan
 from .padded import score_padded
@@ -53,6 +54,8 @@ class ModeChoice:
     """Largest difference to plain forward passes in the trial, in standard deviations of the logits."""
     longest: int | None
     """Sequences longer than this are scored padded although the mode is packed; None: no limit."""
+    whole_rows: bool = False
+    """Packed rows are attended to in one call (``flat``), not in buckets."""
 
 
 def choose_mode(model: Any, max_length: int, workers: Workers | None = None) -> ModeChoice:
@@ -65,9 +68,14 @@ def _choose(model: Any, max_length: int) -> ModeChoice:
     refused: dict[ScoringMode, str] = {}
     window = smallest_window(model.config)
     trial = _Trial.of(model, window)
-    for mode, reason in _reasons(model, max_length).items():
+    reasons = _reasons(model, max_length)
+    whole = flat.can_be_used(model.device) and not reasons[ScoringMode.PACKED]
+    for mode, whole_rows in [(ScoringMode.PACKED, True)] * whole + [(mode, False) for mode in reasons]:
+        reason = reasons[mode]
         try:
-            difference = float("inf") if reason else trial.difference(mode)
+            difference = float("inf") if reason else trial.difference(mode, whole_rows)
+            if whole_rows and flat.failures():
+                reason = "; ".join(flat.failures())
         except (
             RuntimeError,
             TypeError,
@@ -81,10 +89,14 @@ def _choose(model: Any, max_length: int) -> ModeChoice:
                 raise
             reason = f"{type(error).__name__}: {error}"
         else:
-            if trial.tolerates(difference):
+            if not reason and trial.tolerates(difference):
                 wide = window is not None and window > CHECKED_WINDOW and mode is ScoringMode.PACKED
-                return ModeChoice(mode, refused, difference, window if wide else None)
-        refused[mode] = reason or f"differs from plain passes by {difference:.2g} standard deviations of the logits"
+                return ModeChoice(mode, refused, difference, window if wide else None, whole_rows)
+        reason = reason or f"differs from plain passes by {difference:.2g} standard deviations of the logits"
+        if whole_rows:
+            print(f"packed rows are attended to in buckets: attention in one call {reason}")
+        else:
+            refused[mode] = reason
     return ModeChoice(ScoringMode.LM_EVAL, refused, float("nan"), None)
 
 
@@ -157,11 +169,11 @@ class _Trial:
         )
         return difference <= NOISE_FACTOR * noise
 
-    def difference(self, mode: ScoringMode) -> float:
+    def difference(self, mode: ScoringMode, whole_rows: bool = False) -> float:
         """How far a mode is from the plain scores: the worst request's difference per token."""
         if mode is ScoringMode.PACKED:
             plan = make_plan(self.sequences, block_tokens=24, saved_tokens=1)
-            return self._distance(score_plan(self.model, plan, len(self.plain), Budget(96)))
+            return self._distance(score_plan(self.model, plan, len(self.plain), Budget(96), whole_rows=whole_rows))
         return self._distance(
             score_padded(self.model, self.sequences, len(self.plain), Budget(128), split=mode is ScoringMode.PADDED)
         )

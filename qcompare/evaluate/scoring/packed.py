@@ -52,8 +52,12 @@ def score_plan(
     budget: Budget,
     workers: Workers | None = None,
     progress: Progress = lambda done: None,
+    whole_rows: bool = False,
 ) -> Scores:
     """(log-likelihood, greedy) per request; ``progress`` is called with how many more tokens have been computed.
+
+    Args:
+        whole_rows: attend to a row in one call, as the model's trial found to be right (``ModeChoice``).
 
     Raises an out-of-memory error only when a single block does not fit; UnsupportedAttention as in attention.py.
     """
@@ -62,7 +66,7 @@ def score_plan(
     targets, sums = _Targets.of(plan, base), Sums(requests)
 
     def run(job: range) -> None:
-        _run_job(model, plan, job, base, targets, sums, budget, progress)
+        _run_job(model, plan, job, base, targets, sums, budget, progress, whole_rows)
 
     with packed_model(model), split_model(model):
         run_jobs(run, _jobs(plan, base, budget.tokens, workers.count), workers)
@@ -98,6 +102,7 @@ def _run_job(
     sums: Sums,
     budget: Budget,
     progress: Progress,
+    whole_rows: bool,
 ) -> None:
     """Compute a job's blocks row by row, in shorter rows after an out-of-memory.
 
@@ -118,9 +123,11 @@ def _run_job(
         numbers = [*_missing(plan, first, end, store), *range(first, end)]
         offset = sum(len(plan.blocks[number]) for number in numbers[: first - end])
         try:
-            found = _run_row(
-                model, plan, numbers, targets.at[inside] - base[first] + offset, targets.target[inside], store
-            )
+            row = make_row(plan.blocks, numbers, model.device)
+            with serving(attend_row(row, store, whole_rows)):
+                hidden = hidden_states(model, row.tokens, row.positions)[0]
+            at = targets.at[inside] - base[first] + offset
+            found = gather_logprobs(model, hidden, at, targets.target[inside]) if len(at) else None
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or end - first == 1:
                 raise
@@ -149,17 +156,6 @@ def _missing(plan: Plan, first: int, end: int, store: PrefixStore) -> list[int]:
 def _row_end(base: np.ndarray, first: int, tokens: int) -> int:
     """One past the last block of a row that starts at ``first``: as many as fit, at least one."""
     return max(first + 1, int(np.searchsorted(base, base[first] + tokens, side="right")) - 1)
-
-
-def _run_row(
-    model: Any, plan: Plan, numbers: list[int], at: np.ndarray, targets: np.ndarray, store: PrefixStore
-) -> TokenLogprobs | None:
-    row = make_row(plan.blocks, numbers, model.device)
-    with serving(attend_row(row, store)):
-        hidden = hidden_states(model, row.tokens, row.positions)[0]
-    if not len(at):
-        return None
-    return gather_logprobs(model, hidden, at, targets)
 
 
 def _drop_unused(plan: Plan, store: PrefixStore, numbers: list[int], end: int) -> None:

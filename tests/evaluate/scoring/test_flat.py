@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from qcompare.evaluate.scoring import attention, flat
 from qcompare.evaluate.scoring.flat import Sight, block_mask, sight_of
 from qcompare.evaluate.scoring.memory import Budget
+from qcompare.evaluate.scoring.modes import ScoringMode, choose_mode
 from qcompare.evaluate.scoring.packed import score_plan
 from qcompare.evaluate.scoring.plan import Block, make_plan
 from qcompare.evaluate.scoring.rows import make_row
@@ -108,40 +109,54 @@ def test_scores_are_those_of_buckets(name: str, monkeypatch: pytest.MonkeyPatch)
     assert any(block.keep for block in plan.blocks)
     with torch.no_grad():
         expected = score_plan(model, plan, 16, Budget(40))
-        monkeypatch.setattr(flat, "is_used", lambda device: True)
         monkeypatch.setattr(attention, "_attend_in_buckets", lambda row, store: None)
-        found = score_plan(model, plan, 16, Budget(40))
+        found = score_plan(model, plan, 16, Budget(40), whole_rows=True)
     assert [greedy for _, greedy in found] == [greedy for _, greedy in expected]
     assert [one for one, _ in found] == pytest.approx([one for one, _ in expected], abs=1e-4)
 
 
-def test_the_kernel_is_used_where_it_agrees() -> None:
-    assert flat.agrees(CPU, torch.float32)
-    assert flat.agrees(CPU, torch.bfloat16)
-    assert not flat.is_used(CPU)
+@pytest.mark.parametrize("name", ["llama", "gemma3"])
+def test_the_models_trial_decides(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not choose_mode(tiny_model(name), 64).whole_rows
+    monkeypatch.setattr(flat, "can_be_used", lambda device: True)
+    assert choose_mode(tiny_model(name), 64).whole_rows
 
 
-def test_a_kernel_that_fails_leaves_the_row_to_buckets(
+def test_attention_that_differs_is_not_used(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fails(*args: Any, **kwargs: Any) -> torch.Tensor:
-        raise ValueError("no such head size\nand more")
+    kernel = flat._kernel(CPU)
+    monkeypatch.setattr(flat, "can_be_used", lambda device: True)
+    monkeypatch.setattr(flat, "_kernel", lambda device: lambda *args, **kwargs: kernel(*args, **kwargs) * 1.5)
+    choice = choose_mode(tiny_model("llama"), 64)
+    assert (choice.mode, choice.whole_rows, choice.refused) == (ScoringMode.PACKED, False, {})
+    assert "are attended to in buckets: attention in one call differs from plain passes" in capsys.readouterr().out
 
+
+def fails(*args: Any, **kwargs: Any) -> torch.Tensor:
+    raise ValueError("no such head size\nand more")
+
+
+def test_a_kernel_that_fails_leaves_rows_to_buckets(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     model = tiny_model("llama")
     plan = make_plan(unique_sequences([((3, 4, 5), (6, 7)), ((3, 4, 5), (8,))], 64))
+    monkeypatch.setattr(flat, "_kernel", lambda device: fails)
+    monkeypatch.setattr(flat, "_failed", {})
     with torch.no_grad():
-        expected = score_plan(model, plan, 2, Budget(40))
-        monkeypatch.setattr(flat, "is_used", lambda device: True)
-        monkeypatch.setattr(flat, "_kernel", lambda device: fails)
-        monkeypatch.setattr(flat, "_failed", {})
-        assert score_plan(model, plan, 2, Budget(40)) == expected
+        assert score_plan(model, plan, 2, Budget(40), whole_rows=True) == score_plan(model, plan, 2, Budget(40))
     assert capsys.readouterr().out.count("flex_attention is not used for heads of 16: ValueError: no such head") == 1
+    monkeypatch.setattr(flat, "can_be_used", lambda device: True)
+    assert not choose_mode(model, 64).whole_rows
 
 
 def test_too_little_memory_is_no_failure_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*args: Any, **kwargs: Any) -> torch.Tensor:
+    def none_left(*args: Any, **kwargs: Any) -> torch.Tensor:
         raise torch.OutOfMemoryError("none left")
 
-    monkeypatch.setattr(flat, "_kernel", lambda device: fails)
-    with pytest.raises(torch.OutOfMemoryError):
-        flat.agrees(CPU, torch.float32)
+    monkeypatch.setattr(flat, "_kernel", lambda device: none_left)
+    plan = make_plan(unique_sequences([((3, 4, 5), (6, 7))], 64))
+    with torch.no_grad(), pytest.raises(torch.OutOfMemoryError):
+        score_plan(tiny_model("llama"), plan, 1, Budget(40), whole_rows=True)
+    assert flat.failures() == []
