@@ -31,7 +31,7 @@ def main(home: Path, study_id: str, story: str) -> None:
                 file.unlink(missing_ok=True)
             seal(copy.folder(job.id).published)  # studies of older versions bear none
         file = RECORDINGS[story]
-        shutil.move(pack(copy, study.id, Path(folder)), file)
+        shutil.move(pack(copy, study.id, Path(folder), solid=True), file)
     print(f"{file}: {file.stat().st_size / 1000:.0f} kB")
 
 

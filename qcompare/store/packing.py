@@ -1,14 +1,19 @@
 """A study as one file: packed from one home, opened in another, where it is read-only and has the same pages.
 
 A zip archive: `study.json` (a `Packed`), and beside it each job's folder with its log, events and published result.
+All jobs answer the same questions, so a solid archive, one compressed as a whole, is much smaller: that is such an
+archive within another, `study.zip`.
 """
 
 import json
+import lzma
 import re
 import shutil
+import tempfile
 import zipfile
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -25,6 +30,8 @@ from qcompare.study.spec import Study
 
 ENDING = ".qcompare.zip"
 RECORD = "study.json"
+WHOLE = "study.zip"
+"""The archive within a solid one."""
 PER_JOB = (
     "log.txt",
     "events.jsonl",
@@ -45,7 +52,7 @@ JOB_ID = re.compile(r"[\w-]+(\.[\w-]+)+", re.ASCII)
 MAX_UNPACKED_BYTES = 4_000_000_000
 MAX_RECORD_BYTES = 20_000_000
 MAX_FILES = 20_000
-UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError)
+UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError)
 """What reading a damaged, encrypted or strangely packed archive raises, and writing to a full disk."""
 
 
@@ -62,11 +69,12 @@ class Packed(Frozen):
     jobs: tuple[Job, ...]
 
 
-def pack(store: Store, study_id: str, target: Path) -> Path:
+def pack(store: Store, study_id: str, target: Path, solid: bool = False) -> Path:
     """Write a study into one file.
 
     Args:
         target: the file, or a folder to put it into.
+        solid: compress all files together: smaller, slower, and not every unzip program opens it.
 
     Raises:
         NotFound: there is no such study.
@@ -84,7 +92,7 @@ def pack(store: Store, study_id: str, target: Path) -> Path:
     path = target / f"{study.id}{ENDING}" if target.is_dir() else target
     draft = path.with_name(f".{path.name}.draft")
     try:
-        with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
+        with _written(draft, solid) as archive:
             archive.writestr(RECORD, record.model_dump_json(indent=1, exclude=None if study.notes else {"notes"}))
             for job in jobs:
                 for name in PER_JOB:
@@ -103,6 +111,36 @@ def pack(store: Store, study_id: str, target: Path) -> Path:
     return path
 
 
+@contextmanager
+def _written(path: Path, solid: bool) -> Iterator[zipfile.ZipFile]:
+    """The archive to put files into."""
+    if not solid:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            yield archive
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / WHOLE
+        with zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
+            yield archive
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as outer:
+            outer.write(whole, WHOLE)
+
+
+@contextmanager
+def _read(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive that holds the files, out of a solid one if need be."""
+    with zipfile.ZipFile(path) as outer:
+        if WHOLE not in outer.namelist():
+            yield outer
+            return
+        _check_size(outer.getinfo(WHOLE).file_size, path)
+        with tempfile.TemporaryFile() as file:
+            with outer.open(WHOLE) as whole:
+                shutil.copyfileobj(whole, file)
+            with zipfile.ZipFile(file) as archive:
+                yield archive
+
+
 def unpack(store: Store, path: Path) -> str:
     """Take a packed study into a store, read-only; gives its id.
 
@@ -110,7 +148,7 @@ def unpack(store: Store, path: Path) -> str:
         QCompareError: it is no packed study, is damaged, came from a newer qcompare, or is already here.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _read(path) as archive:
             record = _read_record(archive, path)
             files = _checked(archive, record, path)
             if record.id.casefold() in {study.id.casefold() for study in store.studies()}:
@@ -200,10 +238,15 @@ def _checked(archive: zipfile.ZipFile, record: Packed, path: Path) -> list[tuple
         )
     if running := next((job.id for job in record.jobs if not job.status.ended), None):
         raise QCompareError("{file}: its job {job} has not ended; refused", file=path.name, job=running)
-    if sum(member.file_size for member in members) > MAX_UNPACKED_BYTES:
+    _check_size(sum(member.file_size for member in members), path)
+    return [(*allowed[member.filename], member) for member in members]
+
+
+def _check_size(size: int, path: Path) -> None:
+    """Refuse what would take too many bytes unpacked."""
+    if size > MAX_UNPACKED_BYTES:
         raise QCompareError(
             "{file}: would take more than {most} GB; refused",
             file=path.name,
             most=f"{MAX_UNPACKED_BYTES / 1e9:.0f}",
         )
-    return [(*allowed[member.filename], member) for member in members]

@@ -141,6 +141,36 @@ def test_packed_logs_hold_no_tokens(home: Path, tmp_path: Path, monkeypatch: pyt
     assert b"hf_aaaa" not in texts and b"swordfish" not in texts and b"***" in texts
 
 
+def test_a_solid_bundle_holds_the_same_and_is_smaller(home: Path, tmp_path: Path) -> None:
+    study = finished_study(home)
+    plain, solid = (pack(Store(home), study.id, tmp_path / name, name == "solid") for name in ("plain", "solid"))
+    assert solid.stat().st_size < plain.stat().st_size / 2
+    here = [Store(tmp_path / f"home of {path.name}") for path in (plain, solid)]
+    assert [unpack(store, path) for store, path in zip(here, (plain, solid), strict=True)] == [study.id] * 2
+    files = [
+        {path.relative_to(store.home): path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+        for store in here
+        for folder in [store.study_folder(study.id)]
+    ]
+    assert files[0] == files[1] and len(files[0]) > 20
+
+
+def test_a_solid_bundle_that_is_damaged_or_too_large_is_refused(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = pack(Store(home), finished_study(home).id, tmp_path / "whole", solid=True)
+    target, content = Store(tmp_path / "elsewhere"), whole.read_bytes()
+    for at in (60, len(content) // 2):
+        damaged = tmp_path / "damaged"
+        damaged.write_bytes(content[:at] + bytes(each ^ 255 for each in content[at : at + 40]) + content[at + 40 :])
+        with pytest.raises(QCompareError, match="nothing imported"):
+            unpack(target, damaged)
+    monkeypatch.setattr("qcompare.store.packing.MAX_UNPACKED_BYTES", 1000)
+    with pytest.raises(QCompareError, match="would take more than"):
+        unpack(target, whole)
+    assert target.studies() == []
+
+
 def test_names_that_some_file_systems_do_not_tell_apart_are_refused(
     hostile: Callable[[Change], Path], tmp_path: Path
 ) -> None:
