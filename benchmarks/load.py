@@ -115,7 +115,7 @@ def _read(
 
         config = timed("open the page", lambda: client.get("/config")).json()
         clocks = _clocks(config)
-        follow = _after_look(config, [handler for handler, _ in clocks])
+        follows = _after_look(config, [handler for handler, _ in clocks])
         actions: list[tuple[str, float]] = [(f"tick {handler}", pace) for handler, pace in clocks]
         actions += [("log", 1.0), ("open results", PAUSE), ("results as JSON", PAUSE)]
         start = time.monotonic()
@@ -130,8 +130,10 @@ def _read(
             elif what == "results as JSON":
                 timed(what, lambda: client.get(f"/api/v1/studies/{study}/results"))
             elif what == "open results":
-                body = _call(follow, [study, "", None], f"reader{number}-opens")
-                timed(what, lambda body=body: client.post("/gradio_api/run/predict", json=body))  # type: ignore[misc]
+                for follow, inputs in follows:
+                    asked = ["results", study, "", None][-inputs:]
+                    body = _call(follow, asked, f"reader{number}-opens")
+                    timed(what, lambda body=body: client.post("/gradio_api/run/predict", json=body))  # type: ignore[misc]
             else:
                 body = _call(int(what.split()[1]), [job_id.partition(".")[0], "", stamp], f"reader{number}")
                 answer = timed("tick", lambda body=body: client.post("/gradio_api/run/predict", json=body))  # type: ignore[misc]
@@ -139,10 +141,15 @@ def _read(
                 stamp = shown[0] if len(shown) == 1 and isinstance(shown[0], str) else stamp
 
 
-def _after_look(config: dict[str, Any], clocks: list[int]) -> int:
-    """The handler that draws what has changed: of those that no clock calls, the one with the most outputs."""
-    others = [each for each in config["dependencies"] if int(each["id"]) not in clocks]
-    return int(max(others, key=lambda each: len(each["outputs"]))["id"])
+def _after_look(config: dict[str, Any], clocks: list[int]) -> list[tuple[int, int]]:
+    """(handler, how many inputs it has) of what draws the page anew when a clock has seen a change."""
+    handlers = [each for each in config["dependencies"] if each["backend_fn"]]
+    stamps = {each["outputs"][0] for each in handlers if each["id"] in clocks and len(each["outputs"]) == 1}
+    return [
+        (int(each["id"]), len(each["inputs"]))
+        for each in handlers
+        if any(component in stamps and event == "change" for component, event in each["targets"])
+    ]
 
 
 def _call(handler: int, data: list[Any], page: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Whatever stands between the two marks is replaced. Run it after `record_demo.py`, and when the table changes.
 """
 
+import re
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- measured: assets/recording, by scripts/readme_figures.py -->", "<!-- end -->"
 STUDY = "assets/studies/recorded_winner.yaml"
 WIDTH = 118
+THOUSANDS = re.compile(r"(?<=\d) (?=\d{3}\b)")
 LIBRARIES = ("torch", "transformers", "auto-round", "lm-eval")
 
 
@@ -42,10 +44,16 @@ def figures() -> str:
         study_id = unpack(store, next(iter(RECORDINGS.values())))
         comparison = read_comparison(store, (study_id,))
         jobs = store.jobs(study_id)
+        remark = store.study(study_id).notes
         seconds = max(job.finished or 0 for job in jobs) - min(job.started or 0 for job in jobs)
         _, table, *notes = render(comparison, "md").split("\n\n")
-    texts = [_asked(comparison), table, *notes, _run(comparison, seconds)]
-    return "\n\n".join(text if text == table else fill(text, WIDTH, break_on_hyphens=False) for text in texts)
+    texts = [_asked(comparison), table, *notes, _run(comparison, seconds, remark)]
+    return "\n\n".join(text if text == table else _filled(text) for text in texts)
+
+
+def _filled(text: str) -> str:
+    """In lines, without a break inside a number."""
+    return fill(THOUSANDS.sub("\u00a0", text), WIDTH, break_on_hyphens=False)
 
 
 def _asked(comparison: Comparison) -> str:
@@ -58,16 +66,20 @@ def _asked(comparison: Comparison) -> str:
     )
 
 
-def _run(comparison: Comparison, seconds: float) -> str:
+def _run(comparison: Comparison, seconds: float, notes: str) -> str:
     machine = next(row.environment for row in comparison.rows if row.environment)
     peak = max(row.peak_memory_bytes or 0 for row in comparison.rows)
     day = f"{datetime.fromtimestamp(comparison.created, UTC):%Y-%m-%d}"
     versions = ", ".join(f"{name} {machine.libraries[name].partition('+')[0]}" for name in LIBRARIES)
     return (
         f"`qcompare run {STUDY}` on {machine.threads} cores of {machine.device_name} ({machine.dtype}), {day}, "
-        f"{versions}: "
-        f"{numbers.clock(seconds)} minutes with the demo model at hand; no job held more than {numbers.size(peak)}."
-    )
+        f"{versions}: {_duration(seconds)} with the demo model at hand; no job held more than {numbers.size(peak)}. "
+        f"{notes}"
+    ).strip()
+
+
+def _duration(seconds: float) -> str:
+    return f"{numbers.clock(seconds)} {'hours' if seconds >= 3600 else 'minutes'}"
 
 
 if __name__ == "__main__":

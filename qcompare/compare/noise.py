@@ -8,14 +8,17 @@ count them twice. They are used as a *floor*: an error of a difference is never 
 computing alone makes. Each computation is off by half of the variance of the difference of two.
 
 A shift of all answers to one side is another thing: more questions do not remove it, and no spread shows it. It is
-believed where the sample's flips lean to one side more than chance does (McNemar's exact test), and then widens
-what is compared by all of it.
+believed where the sample's flips lean to one side more than chance does (McNemar's exact test, at a level that holds
+for the ten or so rows of a study together), and then widens what is compared by all of it.
 """
 
 from math import sqrt
 
-from qcompare.compare.chance import LEVEL, Z95, mcnemar
+from qcompare.compare.chance import Z95, mcnemar
 from qcompare.compare.table import Row
+
+SHIFT_CHANCE = 0.005
+"""A shift is believed where chance makes such flips less often than this: each row of a study is asked."""
 
 
 def flip_variance(row: Row) -> float:
@@ -35,7 +38,7 @@ def flip_variance(row: Row) -> float:
 def shift(row: Row) -> float:
     """By how much the row's average is higher in the other dtype, whatever is asked; 0 where chance explains it."""
     noise = row.noise
-    if noise is None or not noise.questions or mcnemar(noise.lost, noise.gained) >= 1 - LEVEL:
+    if noise is None or not noise.questions or mcnemar(noise.lost, noise.gained) >= SHIFT_CHANCE:
         return 0.0
     return (noise.gained - noise.lost) / noise.questions
 

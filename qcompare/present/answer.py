@@ -78,8 +78,8 @@ def _budget_text(found: OfBudget) -> str:
     if found.recipe == MISSING:
         return gettext_noop("{bits} bits: {basis}.")
     if found.kept == MISSING:
-        return gettext_noop("{bits} bits: {recipe}, {size}, by {basis}.")
-    return gettext_noop("{bits} bits: {recipe}, {size}, {kept} right for every 100 of the original, by {basis}.")
+        return gettext_noop("{bits} bits: {recipe}, {size}; {basis}.")
+    return gettext_noop("{bits} bits: {recipe}, {size}, {kept} right for every 100 of the original; {basis}.")
 
 
 def _nothing_yet(comparison: Comparison) -> str:

@@ -62,7 +62,7 @@ def noise_notes(comparison: Comparison) -> list[str]:
         text = gettext_noop(
             "Numerical noise: computed in {other} instead of {dtype}, the same weights give other answers: {changes}."
         )
-        changes = gettext("; ").join(_changes(row, row.noise) for row in rows if row.noise)
+        changes = gettext("; ").join(_all_changes(rows))
         notes.append(gettext(text, other=pair[1], dtype=pair[0], changes=changes))
     if names := [translate(row.title) for row in measured if is_within_noise(row, comparison)]:
         text = gettext_noop("Differences from BF16 inside it, so numerical and not damage: {names}.")
@@ -76,6 +76,16 @@ def is_within_noise(row: Row, comparison: Comparison) -> bool:
     return bool(original and found and row.group == 0 and is_numerical(row, original, found.difference))
 
 
+def _all_changes(rows: list[Row]) -> list[str]:
+    """What changes of each row; of many, of those with the least and the most."""
+    measured = [(row, row.noise) for row in rows if row.noise]
+    if len(measured) <= MOST_NOISE_ROWS:
+        return [_changes(*each) for each in measured]
+    ordered = sorted(measured, key=lambda each: each[1].changed)
+    between = gettext("the {n} others in between", n=len(ordered) - 2)
+    return [_changes(*ordered[0]), _changes(*ordered[-1]), between]
+
+
 def _changes(row: Row, noise: NoiseFloor) -> str:
     """`Uniform 11 of 48, ±1.9 points, KL 0.95`."""
     said = []
@@ -87,6 +97,9 @@ def _changes(row: Row, noise: NoiseFloor) -> str:
     listed = gettext(", ").join(said)
     return f"{translate(row.title)} {listed}"
 
+
+MOST_NOISE_ROWS = 6
+"""Rows whose numerical noise a caveat lists one by one; the table and the charts have all."""
 
 FAITHFUL: Mapping[Faithful | None, str] = {
     Faithful.WEIGHTS: gettext_noop("weights only, dequantized"),

@@ -77,7 +77,7 @@ def test_tasks_weigh_alike_in_the_band() -> None:
     assert flip_variance(four) == pytest.approx(flip_variance(one) / 4)
 
 
-@pytest.mark.parametrize(("lost", "gained", "moved"), [(5, 5, 0.0), (4, 0, 0.0), (8, 0, -8 / 48), (1, 12, 11 / 48)])
+@pytest.mark.parametrize(("lost", "gained", "moved"), [(5, 5, 0.0), (8, 1, 0.0), (9, 0, -9 / 48), (1, 12, 11 / 48)])
 def test_a_shift_is_believed_where_chance_hardly_makes_it(lost: int, gained: int, moved: float) -> None:
     assert shift(scored("r", 0.5, 1, noise(lost, gained))) == pytest.approx(moved)
 
@@ -133,8 +133,8 @@ def test_a_difference_far_beyond_the_noise_counts_as_before() -> None:
 
 def test_a_shift_of_one_row_only_widens_the_test_by_all_of_it() -> None:
     counts = (5000, 10, 10, 4980)
-    plain, moved = two(counts, (None, None)), two(counts, (noise(0, 0), noise(8, 0)))
-    assert moved.margin_of(moved.rows[0]) >= plain.margin_of(plain.rows[0]) + 8 / 48
+    plain, moved = two(counts, (None, None)), two(counts, (noise(0, 0), noise(9, 0)))
+    assert moved.margin_of(moved.rows[0]) >= plain.margin_of(plain.rows[0]) + 9 / 48
     assert moved.questions_needed is None
 
 

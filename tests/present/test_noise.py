@@ -40,6 +40,16 @@ def test_the_caveats_say_what_another_dtype_changes(home: Path) -> None:
     assert line in render(found, "table")
 
 
+def test_of_many_rows_the_caveat_names_the_least_and_the_most_changed(home: Path) -> None:
+    found = with_noise(home, 12)
+    noises = [row.noise.model_copy(update={"changed": 2 * n}) for n, row in enumerate(found.rows) if row.noise]
+    rows = [row.model_copy(update={"noise": noise}) for row, noise in zip(found.rows, noises, strict=True)]
+    many = found.model_copy(update={"rows": (*rows[::-1], *rows[1:-1])})
+    (line,) = [note for note in caveats(many) if note.startswith("Numerical noise")]
+    assert "BF16 0 of 48" in line and f"{rows[-1].title} {2 * len(rows) - 2} of 48" in line
+    assert line.count(" of 48") == 2 and f"; the {2 * len(rows) - 4} others in between." in line
+
+
 def test_differences_inside_it_are_called_numerical(home: Path) -> None:
     loud, quiet = with_noise(home, 12), with_noise(home, 0)
     (line,) = [note for note in caveats(loud) if note.startswith("Differences from BF16 inside it")]

@@ -24,8 +24,8 @@ def test_an_empty_home_opens_with_the_recording_whole_and_labelled(home: Path) -
     assert study.imported and study.status is Status.SUCCESS
     assert study.name.startswith("Recorded: ")
     found = read_comparison(store, (study_id,))
-    assert len(found.scored) == 6
-    assert len(found.pairs) == 10
+    assert len(found.scored) == 14
+    assert len(found.pairs) == 78
     assert caveats(found)[0].startswith("A recording, made by this app on ")
 
 
@@ -62,7 +62,7 @@ def test_a_visitor_gets_from_the_first_page_to_the_recorded_results(
     with serve(tmp_path / "app", recording=True) as address:
         page = open_page(address)
         page.get_by_role("link", name="See a recorded study").click()
-        expect(page.locator("#qc-table tbody tr")).to_have_count(6)
+        expect(page.locator("#qc-table tbody tr")).to_have_count(14)
         expect(page.locator("#qc-verdict")).to_contain_text("A recording, made by this app on")
         page.get_by_role("tab", name="Generations").click()
         expect(page.locator(".qc-columns article").first).to_be_visible()
