@@ -122,23 +122,23 @@ def _written(path: Path, solid: bool) -> Iterator[zipfile.ZipFile]:
         whole = Path(folder) / WHOLE
         with zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
             yield archive
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as outer:
-            outer.write(whole, WHOLE)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+            archive.write(whole, WHOLE)
 
 
 @contextmanager
 def _read(path: Path) -> Iterator[zipfile.ZipFile]:
     """The archive that holds the files, out of a solid one if need be."""
-    with zipfile.ZipFile(path) as outer:
-        if WHOLE not in outer.namelist():
-            yield outer
+    with zipfile.ZipFile(path) as archive:
+        if WHOLE not in archive.namelist():
+            yield archive
             return
-        _check_size(outer.getinfo(WHOLE).file_size, path)
+        _check_size(archive.getinfo(WHOLE).file_size, path)
         with tempfile.TemporaryFile() as file:
-            with outer.open(WHOLE) as whole:
+            with archive.open(WHOLE) as whole:
                 shutil.copyfileobj(whole, file)
-            with zipfile.ZipFile(file) as archive:
-                yield archive
+            with zipfile.ZipFile(file) as inner:
+                yield inner
 
 
 def unpack(store: Store, path: Path) -> str:

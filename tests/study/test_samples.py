@@ -12,7 +12,7 @@ from qcompare.errors import QCompareError
 from qcompare.study.samples import read_samples, read_scores, write_samples
 from tests.synthetic import sample
 
-RECORDING = Path(__file__).parents[2] / "assets" / "recording" / "winner.qcompare.zip"
+RECORDING = Path(__file__).parents[1] / "store" / "version_0_1.qcompare.zip"
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from qcompare.store import Store
 from qcompare.store.packing import pack
 from qcompare.study.records import Status
 from qcompare.study.spec import Study
+from tests.jobs.conftest import until
 from tests.synthetic import add_study, fail_job, finish_job, finished_study, run_job
 
 pytestmark = pytest.mark.browser
@@ -314,7 +315,7 @@ def test_a_log_is_followed_searched_and_paused_and_the_queue_is_moved(
     expect(said).to_contain_text("Paused")
     page.get_by_role("button", name="Run first: the other one").click()
     expect(page.get_by_role("button", name="Run first: the other one")).to_be_hidden()
-    assert store.study(other.id).priority > 0
+    until(lambda: store.study(other.id).priority > 0)
     store.note(other.id, priority=0)
 
 

@@ -47,4 +47,5 @@ def test_logging_in_reading_and_logging_out(home: Path, browser: Browser, monkey
             page.get_by_role("button", name="Log out").click()
             expect(page).to_have_url(f"{address}login")
         page.close()
-    assert [text for text in errors if "401" not in text and not text.startswith("AbortError")] == []
+    given_up = ("AbortError", "Response")  # what gradio's page says of calls that logging out refuses
+    assert [text for text in errors if "401" not in text and not text.startswith(given_up)] == []

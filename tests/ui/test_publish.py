@@ -62,7 +62,7 @@ def test_all_pages_work_without_our_server(site: tuple[Path, str], server: str, 
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(address)
-    expect(page.locator("#qc-results table").first).to_contain_text("Uniform")
+    expect(page.locator("#qc-results .qc-table").first).to_contain_text("Uniform")
     seen = page.evaluate(
         "performance.getEntriesByType('paint').find((e) => e.name === 'first-contentful-paint').startTime"
     )
@@ -90,7 +90,7 @@ def test_all_pages_work_without_our_server(site: tuple[Path, str], server: str, 
     expect(page.locator("#qc-generations article").first).to_be_visible()
     assert page.locator("html").get_attribute("lang") == "zh-CN"
     page.goto(f"{address}?study=nothing&tab=<x>&lang=xx")
-    expect(page.locator("#qc-results table").first).to_contain_text("Uniform")
+    expect(page.locator("#qc-results .qc-table").first).to_contain_text("Uniform")
     context.close()
     assert outside == [] and errors == []
 
