@@ -9,15 +9,13 @@ from itertools import product
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Request, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 FOLDER = ROOT / "assets" / "screenshots"
 TABS = ("new", "progress", "results", "generations", "explorer", "history")
 SIZES = {"desk": (1440, 900), "phone": (390, 844)}
-STEP_MS, REST_STEPS = 250, 16
-"""A page is at rest when no call of it was open at so many looks."""
 COLOURS = 256
 """Of a picture: flat areas and text need no more, and the files stay small."""
 
@@ -44,16 +42,9 @@ def take(browser: Browser, address: str, tab: str, size: str, theme: str) -> Non
     """One picture of what a visitor sees first."""
     width, height = SIZES[size]
     page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=1)
-    open_requests: set[Request] = set()
-    page.on("request", open_requests.add)
-    for event in ("requestfinished", "requestfailed"):
-        page.on(event, open_requests.discard)  # type: ignore[call-overload]
     page.goto(address)
     page.wait_for_selector("#qc-header")
-    rest = 0
-    while rest < REST_STEPS:
-        page.wait_for_timeout(STEP_MS)
-        rest = 0 if any("/run/predict" in request.url for request in open_requests) else rest + 1
+    page.wait_for_timeout(7000)
     name = tab if (size, theme) == ("desk", "light") else f"{tab}-{size}-{theme}"
     file = FOLDER / f"{name}.png"
     page.screenshot(path=file)
