@@ -53,6 +53,10 @@ def caveats(comparison: Comparison) -> tuple[str, ...]:
     return tuple(notes)
 
 
+MOST_NOISE_ROWS = 6
+"""Rows whose numerical noise a caveat lists one by one; the charts and CSV have all."""
+
+
 def noise_notes(comparison: Comparison) -> list[str]:
     """What another compute dtype changes of each row, and which differences are no larger than that."""
     measured = [row for row in comparison.rows if row.noise and row.group == 0]
@@ -97,9 +101,6 @@ def _changes(row: Row, noise: NoiseFloor) -> str:
     listed = gettext(", ").join(said)
     return f"{translate(row.title)} {listed}"
 
-
-MOST_NOISE_ROWS = 6
-"""Rows whose numerical noise a caveat lists one by one; the table and the charts have all."""
 
 FAITHFUL: Mapping[Faithful | None, str] = {
     Faithful.WEIGHTS: gettext_noop("weights only, dequantized"),

@@ -77,7 +77,9 @@ def test_tasks_weigh_alike_in_the_band() -> None:
     assert flip_variance(four) == pytest.approx(flip_variance(one) / 4)
 
 
-@pytest.mark.parametrize(("lost", "gained", "moved"), [(5, 5, 0.0), (8, 1, 0.0), (9, 0, -9 / 48), (1, 12, 11 / 48)])
+@pytest.mark.parametrize(
+    ("lost", "gained", "moved"), [(5, 5, 0.0), (4, 0, 0.0), (8, 1, 0.0), (9, 0, -9 / 48), (1, 12, 11 / 48)]
+)
 def test_a_shift_is_believed_where_chance_hardly_makes_it(lost: int, gained: int, moved: float) -> None:
     assert shift(scored("r", 0.5, 1, noise(lost, gained))) == pytest.approx(moved)
 

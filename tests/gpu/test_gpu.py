@@ -59,11 +59,11 @@ def test_rounded_values_equal_the_cpus(scheme: str) -> None:
 
 @pytest.mark.skipif(KIND == "cpu", reason="the kernel is compiled for CUDA")
 def test_rows_are_attended_to_in_one_call(model: tuple[Any, Any]) -> None:
-    from qcompare.evaluate.scoring import flat
+    from qcompare.evaluate.scoring import whole_rows
     from qcompare.evaluate.scoring.modes import choose_mode
 
     choice = choose_mode(model[0], 512)
-    assert choice.whole_rows and choice.mode == "packed", (choice, flat.failures())
+    assert choice.whole_rows and choice.mode == "packed", (choice, whole_rows.failures())
 
 
 @pytest.mark.parametrize("scheme", [None, *SCHEMES])

@@ -17,9 +17,9 @@ import torch.nn.functional as F
 
 from qcompare.quantize.kv_cache import reading_fp8, without_fp8_cache
 
-from .flat import FlatAttention, KeysValues
 from .rows import Bucket, Buckets, Row, make_buckets
 from .shards import OnDevices
+from .whole_rows import KeysValues, WholeRowAttention
 
 NAME = "qcompare_packed"
 DENSE_SCORES = 1 << 25
@@ -133,17 +133,17 @@ def attend_row(row: Row, store: PrefixStore, whole: bool = False) -> Attend:
     """Attention within a row and to the prefixes in ``store``, which takes what the row keeps.
 
     Args:
-        whole: in one call where that can be done (``flat``), else in buckets.
+        whole: in one call where that can be done (``whole_rows``), else in buckets.
     """
-    flat = FlatAttention.of(row) if whole else None
+    whole_row = WholeRowAttention.of(row) if whole else None
     in_buckets = _attend_in_buckets(row, store)
 
     def attend(layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, how: How) -> torch.Tensor:
         for number, prefix, first, end in row.kept:
             store.put(number, prefix, layer, key[0, :, first:end], value[0, :, first:end])
-        if flat is not None:
-            before = None if flat.prefix is None else store.get(flat.prefix, layer)
-            out = flat(query, key, value, before, how.scale, how.window, how.softcap)
+        if whole_row is not None:
+            before = None if whole_row.prefix is None else store.get(whole_row.prefix, layer)
+            out = whole_row(query, key, value, before, how.scale, how.window, how.softcap)
             if out is not None:
                 return out
         return in_buckets(layer, query, key, value, how)

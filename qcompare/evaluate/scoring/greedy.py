@@ -22,7 +22,7 @@ from .attention import PrefixStore, attend_row, packed_model, serving
 from .head import hidden_states, logits_of, split_model
 from .memory import Budget, is_out_of_memory, release_memory
 from .places import Places, SharedPrefix, Step
-from .plan import make_plan
+from .plan import make_plan, with_prefixes
 from .rows import make_row
 from .sequences import Tokens, unique_sequences
 from .threads import Workers, run_jobs
@@ -206,7 +206,7 @@ class _Run:
             return (longest // len(prompts[number].tokens)).bit_length(), self.block.get(number, 0)
 
         self.waiting = sorted(range(len(prompts)), key=order)
-        users = Counter(n for block in self.block.values() for n in self._prefixes(block)[:-1])
+        users = Counter(n for block in self.block.values() for n in with_prefixes(self.plan.blocks, block)[:-1])
         self.shared = {number: self._most_shared(block, users) for number, block in self.block.items()}
         own = [len(one.tokens) + one.most - self._shared(number).length for number, one in enumerate(prompts)]
         self.places = Places(places, max(own, default=0))
@@ -216,7 +216,10 @@ class _Run:
 
     def _most_shared(self, block: int, users: Mapping[int, int]) -> SharedPrefix:
         """Of what comes before a block, the part whose sharing saves most keys and values while its users answer."""
-        ends = {n: self.plan.blocks[n].depth + len(self.plan.blocks[n]) for n in self._prefixes(block)[:-1]}
+        ends = {
+            n: self.plan.blocks[n].depth + len(self.plan.blocks[n])
+            for n in with_prefixes(self.plan.blocks, block)[:-1]
+        }
         if not ends:
             return SharedPrefix()
         best = max(ends, key=lambda n: ends[n] * (min(users[n], self.count) - 1))
@@ -243,7 +246,7 @@ class _Run:
             self.active.append(_Answer(number, self.prompts[number], self._shared(number)))
         following = self.block.get(self.waiting[0]) if self.waiting else None
         needed = {answer.shared.block for answer in self.active if answer.shared.block is not None}
-        self.store.keep_only(needed | set([] if following is None else self._prefixes(following)))
+        self.store.keep_only(needed | set([] if following is None else with_prefixes(self.plan.blocks, following)))
 
     def _fill(self, place: int, number: int, shared: SharedPrefix) -> None:
         """Take over what a place does not share: the block, and what comes between it and the shared beginning."""
@@ -255,16 +258,11 @@ class _Run:
             self.places.fill(place, 0, self.store.layers(block.prefix), first=shared.length)
         self.places.fill(place, block.depth - shared.length, self.store.layers(number))
 
-    def _prefixes(self, block: int) -> list[int]:
-        """The block and what comes before it, the first part first."""
-        found = [block]
-        while (prefix := self.plan.blocks[found[0]].prefix) is not None:
-            found.insert(0, prefix)
-        return found
-
     def _read(self, blocks: list[int]) -> None:
         """Compute the keys and values of blocks, and of what comes before them where it is not kept."""
-        missing = dict.fromkeys(n for block in blocks for n in self._prefixes(block) if n not in self.store)
+        missing = dict.fromkeys(
+            n for block in blocks for n in with_prefixes(self.plan.blocks, block) if n not in self.store
+        )
         shared = [n for n in missing if self.plan.blocks[n].keep]
         own = [n for n in missing if not self.plan.blocks[n].keep]
         run_jobs(self._read_row, self._rows(shared), Workers.one())  # in order: one may be read on top of another

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from . import flat
+from . import whole_rows as whole_row_attention
 from .memory import Budget, is_out_of_memory
 from .packed import score_plan
 from .padded import score_padded
@@ -55,7 +55,7 @@ class ModeChoice:
     longest: int | None
     """Sequences longer than this are scored padded although the mode is packed; None: no limit."""
     whole_rows: bool = False
-    """Packed rows are attended to in one call (``flat``), not in buckets."""
+    """Packed rows are attended to in one call (``whole_rows``), not in buckets."""
 
 
 def choose_mode(model: Any, max_length: int, workers: Workers | None = None) -> ModeChoice:
@@ -69,13 +69,13 @@ def _choose(model: Any, max_length: int) -> ModeChoice:
     window = smallest_window(model.config)
     trial = _Trial.of(model, window)
     reasons = _reasons(model, max_length)
-    whole = flat.can_be_used(model.device) and not reasons[ScoringMode.PACKED]
+    whole = whole_row_attention.can_be_used(model.device) and not reasons[ScoringMode.PACKED]
     for mode, whole_rows in [(ScoringMode.PACKED, True)] * whole + [(mode, False) for mode in reasons]:
         reason = reasons[mode]
         try:
             difference = float("inf") if reason else trial.difference(mode, whole_rows)
-            if whole_rows and flat.failures():
-                reason = "; ".join(flat.failures())
+            if whole_rows and whole_row_attention.failures():
+                reason = "; ".join(whole_row_attention.failures())
         except (
             RuntimeError,
             TypeError,

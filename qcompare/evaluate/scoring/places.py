@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from .attention import How, PrefixStore
-from .flat import KeysValues
 from .shards import moved
+from .whole_rows import KeysValues
 
 ROUND_TO = 64
 """Keys and values are read up to a multiple of this many tokens: kernels that plan per shape see few shapes."""

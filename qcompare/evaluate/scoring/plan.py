@@ -197,6 +197,14 @@ def _in_prefix(plan: Plan, prefix: int | None, position: int) -> tuple[int, int]
     raise IndexError(f"position {position} is in no prefix")
 
 
+def with_prefixes(blocks: list[Block], number: int) -> list[int]:
+    """A block and all kept blocks before it, the first of them first."""
+    found = [number]
+    while (prefix := blocks[found[0]].prefix) is not None:
+        found.insert(0, prefix)
+    return found
+
+
 def _note_last_users(plan: Plan) -> None:
     for index, block in enumerate(plan.blocks):
         if block.prefix is not None:

@@ -2,7 +2,7 @@
 
 Linear layers run on the flat row. Attention runs on **buckets**: blocks of similar length under the same prefix,
 gathered into a padded batch with a tree mask each. A long unbranched block is a bucket of its own and needs no
-mask. On a GPU, where each bucket would be a dozen small kernels in every layer, it runs on the whole row (`flat`).
+mask. On a GPU, where a bucket is a dozen small kernels in every layer, it runs on the whole row (`whole_rows`).
 """
 
 from collections.abc import Iterator

@@ -8,14 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcompare.evaluate.scoring import attention, flat
-from qcompare.evaluate.scoring.flat import Sight, block_mask, sight_of
+from qcompare.evaluate.scoring import attention, whole_rows
 from qcompare.evaluate.scoring.memory import Budget
 from qcompare.evaluate.scoring.modes import ScoringMode, choose_mode
 from qcompare.evaluate.scoring.packed import score_plan
 from qcompare.evaluate.scoring.plan import Block, make_plan
 from qcompare.evaluate.scoring.rows import make_row
 from qcompare.evaluate.scoring.sequences import unique_sequences
+from qcompare.evaluate.scoring.whole_rows import Visibility, block_mask, visibility_of
 
 from .conftest import tiny_model
 
@@ -35,12 +35,12 @@ def way(blocks: list[Block], number: int, local: int) -> list[tuple[int, int]]:
     return before + found[::-1]
 
 
-def seen(sight: Sight, window: int | None) -> np.ndarray:
+def seen(visibility: Visibility, window: int | None) -> np.ndarray:
     """Bool [queries, keys]."""
-    queries, keys = np.arange(sight.queries)[:, None], np.arange(len(sight.last))
-    visible = (keys <= queries + sight.depth) & (queries <= sight.last)
+    queries, keys = np.arange(visibility.queries)[:, None], np.arange(len(visibility.last))
+    visible = (keys <= queries + visibility.depth) & (queries <= visibility.last)
     if window is not None:
-        visible &= sight.places[sight.depth :, None] - sight.places < window
+        visible &= visibility.positions[visibility.depth :, None] - visibility.positions < window
     return visible
 
 
@@ -51,23 +51,25 @@ def test_every_query_sees_its_own_way_and_nothing_else(
     blocks = make_plan(unique_sequences(asked, 24), block, saved_tokens=1).blocks
     first = data.draw(st.integers(0, len(blocks) - 1))
     numbers = list(range(first, data.draw(st.integers(first, len(blocks) - 1)) + 1))
-    sight = sight_of(make_row(blocks, numbers, CPU))
-    assert sight is not None
+    visibility = visibility_of(make_row(blocks, numbers, CPU))
+    assert visibility is not None
     own = [(number, local) for number in numbers for local in range(len(blocks[number]))]
-    stored = [] if sight.prefix is None else way(blocks, sight.prefix, len(blocks[sight.prefix]) - 1)
-    assert len(stored) == sight.depth
+    stored = [] if visibility.prefix is None else way(blocks, visibility.prefix, len(blocks[visibility.prefix]) - 1)
+    assert len(stored) == visibility.depth
     expected = [[key in way(blocks, *query) for key in stored + own] for query in own]
-    assert np.array_equal(seen(sight, None), np.array(expected))
-    assert [sight.places[n] for n in range(len(stored + own))] == [len(way(blocks, *key)) - 1 for key in stored + own]
+    assert np.array_equal(seen(visibility, None), np.array(expected))
+    assert [visibility.positions[n] for n in range(len(stored + own))] == [
+        len(way(blocks, *key)) - 1 for key in stored + own
+    ]
 
 
 def test_blocks_of_two_kept_prefixes_side_by_side_are_no_tree() -> None:
     kept = [Block([0] * 3, [0, 1, 2], [-1, 0, 1], keep=True) for _ in range(2)]
     under = [Block([0], [3], [-1], prefix=prefix, depth=3) for prefix in (0, 1, 0)]
     blocks = [*kept, *under]
-    assert sight_of(make_row(blocks, [2, 3], CPU)) is None
-    assert sight_of(make_row(blocks, [0, 1, 2], CPU)) is None  # the first prefix is used after the second
-    assert sight_of(make_row(blocks, [0, 2, 4], CPU)) is not None
+    assert visibility_of(make_row(blocks, [2, 3], CPU)) is None
+    assert visibility_of(make_row(blocks, [0, 1, 2], CPU)) is None  # the first prefix is used after the second
+    assert visibility_of(make_row(blocks, [0, 2, 4], CPU)) is not None
 
 
 @pytest.mark.parametrize("window", [None, 3, 40, 200])
@@ -76,18 +78,18 @@ def test_tiles_hold_every_visible_pair_and_whole_ones_nothing_else(window: int |
     text = [[tuple([n, *range(150)])] for n in range(2)]
     asked = [(c, tuple(range(n, n + 100 + 30 * n))) for part in text for c in part for n in range(4)]
     blocks = make_plan(unique_sequences(asked, 400), 320, saved_tokens=24).blocks
-    sight = sight_of(make_row(blocks, list(range(first, len(blocks))), CPU))
-    assert sight is not None
-    some, every = sight.tiles(window)
-    visible = seen(sight, window)
-    padded = np.pad(visible, [(0, -size % flat.TILE) for size in visible.shape])
-    parts = padded.reshape(len(some), flat.TILE, -1, flat.TILE).swapaxes(1, 2)
+    visibility = visibility_of(make_row(blocks, list(range(first, len(blocks))), CPU))
+    assert visibility is not None
+    some, every = visibility.tiles(window)
+    visible = seen(visibility, window)
+    padded = np.pad(visible, [(0, -size % whole_rows.TILE) for size in visible.shape])
+    parts = padded.reshape(len(some), whole_rows.TILE, -1, whole_rows.TILE).swapaxes(1, 2)
     assert (some | ~parts.any((2, 3))).all()
     assert some.sum() < some.size
-    counts = np.pad(np.ones_like(visible), [(0, -size % flat.TILE) for size in visible.shape])
-    inside = counts.reshape(parts.shape[0], flat.TILE, -1, flat.TILE).swapaxes(1, 2)
+    counts = np.pad(np.ones_like(visible), [(0, -size % whole_rows.TILE) for size in visible.shape])
+    inside = counts.reshape(parts.shape[0], whole_rows.TILE, -1, whole_rows.TILE).swapaxes(1, 2)
     assert not (every & (parts != inside).any((2, 3))).any()
-    mask = block_mask(sight, window, CPU)
+    mask = block_mask(visibility, window, CPU)
     listed = np.zeros_like(some)
     for numbers, indices in ((mask.kv_num_blocks, mask.kv_indices), (mask.full_kv_num_blocks, mask.full_kv_indices)):
         for line, (count, columns) in enumerate(zip(numbers[0, 0], indices[0, 0], strict=True)):
@@ -118,16 +120,16 @@ def test_scores_are_those_of_buckets(name: str, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("name", ["llama", "gemma3"])
 def test_the_models_trial_decides(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not choose_mode(tiny_model(name), 64).whole_rows
-    monkeypatch.setattr(flat, "can_be_used", lambda device: True)
+    monkeypatch.setattr(whole_rows, "can_be_used", lambda device: True)
     assert choose_mode(tiny_model(name), 64).whole_rows
 
 
 def test_attention_that_differs_is_not_used(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kernel = flat._kernel(CPU)
-    monkeypatch.setattr(flat, "can_be_used", lambda device: True)
-    monkeypatch.setattr(flat, "_kernel", lambda device: lambda *args, **kwargs: kernel(*args, **kwargs) * 1.5)
+    kernel = whole_rows._kernel(CPU)
+    monkeypatch.setattr(whole_rows, "can_be_used", lambda device: True)
+    monkeypatch.setattr(whole_rows, "_kernel", lambda device: lambda *args, **kwargs: kernel(*args, **kwargs) * 1.5)
     choice = choose_mode(tiny_model("llama"), 64)
     assert (choice.mode, choice.whole_rows, choice.refused) == (ScoringMode.PACKED, False, {})
     assert "are attended to in buckets: attention in one call differs from plain passes" in capsys.readouterr().out
@@ -142,12 +144,12 @@ def test_a_kernel_that_fails_leaves_rows_to_buckets(
 ) -> None:
     model = tiny_model("llama")
     plan = make_plan(unique_sequences([((3, 4, 5), (6, 7)), ((3, 4, 5), (8,))], 64))
-    monkeypatch.setattr(flat, "_kernel", lambda device: fails)
-    monkeypatch.setattr(flat, "_failed", {})
+    monkeypatch.setattr(whole_rows, "_kernel", lambda device: fails)
+    monkeypatch.setattr(whole_rows, "_failed", {})
     with torch.no_grad():
         assert score_plan(model, plan, 2, Budget(40), whole_rows=True) == score_plan(model, plan, 2, Budget(40))
     assert capsys.readouterr().out.count("flex_attention is not used for heads of 16: ValueError: no such head") == 1
-    monkeypatch.setattr(flat, "can_be_used", lambda device: True)
+    monkeypatch.setattr(whole_rows, "can_be_used", lambda device: True)
     assert not choose_mode(model, 64).whole_rows
 
 
@@ -155,8 +157,8 @@ def test_too_little_memory_is_no_failure_of_the_kernel(monkeypatch: pytest.Monke
     def none_left(*args: Any, **kwargs: Any) -> torch.Tensor:
         raise torch.OutOfMemoryError("none left")
 
-    monkeypatch.setattr(flat, "_kernel", lambda device: none_left)
+    monkeypatch.setattr(whole_rows, "_kernel", lambda device: none_left)
     plan = make_plan(unique_sequences([((3, 4, 5), (6, 7))], 64))
     with torch.no_grad(), pytest.raises(torch.OutOfMemoryError):
         score_plan(tiny_model("llama"), plan, 1, Budget(40), whole_rows=True)
-    assert flat.failures() == []
+    assert whole_rows.failures() == []

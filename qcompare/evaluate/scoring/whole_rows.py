@@ -20,7 +20,7 @@ import torch
 from qcompare.formats.compiling import can_compile
 
 from .memory import is_out_of_memory, on_device
-from .plan import Block
+from .plan import Block, with_prefixes
 from .rows import Row
 
 KeysValues = tuple[torch.Tensor, torch.Tensor]
@@ -32,7 +32,7 @@ _failed: dict[tuple[torch.device, int], str] = {}
 
 
 @dataclass(frozen=True)
-class Sight:
+class Visibility:
     """Which queries of a row see which keys; keys are those of a kept prefix, then the row's own."""
 
     prefix: int | None
@@ -41,7 +41,7 @@ class Sight:
     """How many they are."""
     last: np.ndarray
     """The last query that sees each key, int32 [depth + tokens]; the first is the key itself, or query 0."""
-    places: np.ndarray
+    positions: np.ndarray
     """Position of each key in its sequence, int32 [depth + tokens]."""
 
     @property
@@ -54,33 +54,34 @@ class Sight:
         Args:
             window: keys are seen by queries less than so many positions after them.
         """
-        first_query, end_query, low_place, high_place = _tiles(self.places[self.depth :])
-        first_key, end_key, low_key, high_key = _tiles(self.places)
+        first_query, end_query, low_query, high_query = _tiles(self.positions[self.depth :])
+        first_key, end_key, low_key, high_key = _tiles(self.positions)
         edges = np.arange(0, len(self.last), TILE)
         soonest, latest = np.minimum.reduceat(self.last, edges), np.maximum.reduceat(self.last, edges)
         some = (first_key <= end_query[:, None] - 1 + self.depth) & (first_query[:, None] <= latest)
         every = (end_key - 1 <= first_query[:, None] + self.depth) & (end_query[:, None] - 1 <= soonest)
         if window is not None:
-            some &= low_place[:, None] - high_key < window
-            every &= high_place[:, None] - low_key < window
+            some &= low_query[:, None] - high_key < window
+            every &= high_query[:, None] - low_key < window
         return some, some & every
 
 
-def _tiles(places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _tiles(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """First token, one past the last, and lowest and highest position of each tile."""
-    first = np.arange(0, len(places), TILE)
-    end = np.minimum(first + TILE, len(places))
-    return first, end, np.minimum.reduceat(places, first), np.maximum.reduceat(places, first)
+    first = np.arange(0, len(positions), TILE)
+    end = np.minimum(first + TILE, len(positions))
+    return first, end, np.minimum.reduceat(positions, first), np.maximum.reduceat(positions, first)
 
 
-def sight_of(row: Row) -> Sight | None:
+def visibility_of(row: Row) -> Visibility | None:
     """Who sees whom in a row; None where it is not one run a key: blocks of several kept prefixes side by side."""
     blocks, starts = row.blocks, row.starts
     size = {number: len(blocks[number]) for number in row.numbers}  # of a block and all below it in the row
+    end = {number: starts[number] + len(blocks[number]) for number in row.numbers}
     for number in reversed(row.numbers):
         if (prefix := blocks[number].prefix) in starts:
             size[prefix] += size[number]
-    end = {number: starts[number] + len(blocks[number]) for number in row.numbers}
+            end[prefix] = max(end[prefix], end[number])
     stored: dict[int, int] = {}  # block → how many tokens of kept prefixes it sees
     outside: set[int] = set()
     for number in row.numbers:
@@ -88,14 +89,11 @@ def sight_of(row: Row) -> Sight | None:
         if prefix is not None and prefix not in starts:
             outside.add(prefix)
         stored[number] = stored[prefix] if prefix in starts else blocks[number].depth
-    for number in reversed(row.numbers):
-        if (prefix := blocks[number].prefix) in starts:
-            end[prefix] = max(end[prefix], end[number])
     deepest = max(outside, key=lambda number: blocks[number].depth, default=None)
-    chain = list(_chain(blocks, deepest))
+    chain = set() if deepest is None else set(with_prefixes(blocks, deepest))
     is_tree = all(starts[number] + size[number] == end[number] for number in row.numbers)
     depths = [stored[number] for number in row.numbers]
-    if not is_tree or depths != sorted(depths, reverse=True) or not outside <= set(chain):
+    if not is_tree or depths != sorted(depths, reverse=True) or not outside <= chain:
         return None
     depth = max(depths)
     seen = np.repeat(np.array(depths), [len(blocks[number]) for number in row.numbers])
@@ -105,13 +103,7 @@ def sight_of(row: Row) -> Sight | None:
         here = slice(depth + starts[number], depth + starts[number] + len(blocks[number]))
         last[here] = end[number] - 1 if blocks[number].keep else starts[number] + _last_below(blocks[number])
     own = [np.array(blocks[number].positions, dtype=np.int32) for number in row.numbers]
-    return Sight(deepest, depth, last, np.concatenate([np.arange(depth, dtype=np.int32), *own]))
-
-
-def _chain(blocks: list[Block], number: int | None) -> Any:
-    while number is not None:
-        yield number
-        number = blocks[number].prefix
+    return Visibility(deepest, depth, last, np.concatenate([np.arange(depth, dtype=np.int32), *own]))
 
 
 def _last_below(block: Block) -> np.ndarray:
@@ -124,21 +116,21 @@ def _last_below(block: Block) -> np.ndarray:
 
 
 @dataclass
-class FlatAttention:
+class WholeRowAttention:
     """Attention of one row; its masks are made once for each device and window."""
 
-    sight: Sight
+    visibility: Visibility
     _masks: dict[tuple[torch.device, int | None], Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, row: Row) -> "FlatAttention | None":
+    def of(cls, row: Row) -> "WholeRowAttention | None":
         """None where a key is not seen by one run of queries: buckets are used."""
-        sight = sight_of(row)
-        return cls(sight) if sight is not None else None
+        visibility = visibility_of(row)
+        return cls(visibility) if visibility is not None else None
 
     @property
     def prefix(self) -> int | None:
-        return self.sight.prefix
+        return self.visibility.prefix
 
     def __call__(
         self,
@@ -175,30 +167,35 @@ class FlatAttention:
         return out.transpose(1, 2)
 
     def _mask(self, device: torch.device, window: int | None) -> Any:
-        if window is not None and window > int(self.sight.places.max()):
+        if window is not None and window > int(self.visibility.positions.max()):
             window = None
         if (device, window) not in self._masks:
-            self._masks[device, window] = block_mask(self.sight, window, device)
+            self._masks[device, window] = block_mask(self.visibility, window, device)
         return self._masks[device, window]
 
 
-def block_mask(sight: Sight, window: int | None, device: torch.device) -> Any:
+def block_mask(visibility: Visibility, window: int | None, device: torch.device) -> Any:
     """What ``flex_attention`` reads: which tiles to compute, and in mixed ones which pairs."""
     from torch.nn.attention.flex_attention import BlockMask
 
-    keys, depth = len(sight.last), sight.depth
-    padding = TILE + -keys % TILE  # padded queries look up places too
-    last = on_device(np.pad(sight.last, (0, padding), constant_values=-1), device)
-    places = on_device(np.pad(sight.places, (0, padding)), device)
+    keys, depth = len(visibility.last), visibility.depth
+    padding = TILE + -keys % TILE  # padded queries look up positions too
+    last = on_device(np.pad(visibility.last, (0, padding), constant_values=-1), device)
+    positions = on_device(np.pad(visibility.positions, (0, padding)), device)
 
     def visible(batch: Any, head: Any, query: Any, key: Any) -> Any:
         seen = (key <= query + depth) & (query <= last[key])
-        return seen if window is None else seen & (places[query + depth] - places[key] < window)
+        return seen if window is None else seen & (positions[query + depth] - positions[key] < window)
 
-    some, every = sight.tiles(window)
+    some, every = visibility.tiles(window)
     mixed, full = (_indices(tiles, device) for tiles in (some & ~every, every))
     return BlockMask.from_kv_blocks(
-        *mixed, *full, BLOCK_SIZE=TILE, mask_mod=visible, seq_lengths=(sight.queries, keys), compute_q_blocks=False
+        *mixed,
+        *full,
+        BLOCK_SIZE=TILE,
+        mask_mod=visible,
+        seq_lengths=(visibility.queries, keys),
+        compute_q_blocks=False,
     )
 
 
