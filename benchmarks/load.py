@@ -8,14 +8,15 @@ requests are those of `tests/ui/server/test_abuse.py`; a tick is a second of a p
 """
 
 import argparse
+import functools
 import statistics
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -23,7 +24,7 @@ from filelock import FileLock
 
 from benchmarks.load_parts import asked_turns, malformed_requests, memory_of_ticks, serve
 from benchmarks.report import Cell, report
-from benchmarks.watchers import _clocks
+from benchmarks.watchers import Page
 from qcompare.store import Store
 from tests.synthetic import add_study, finished_study, run_job
 
@@ -106,54 +107,37 @@ def _read(
     """A browser that follows a running study and opens results now and then."""
     with httpx.Client(base_url=address, timeout=60) as client:
 
-        def timed(what: str, send: Callable[[], httpx.Response]) -> Any:
+        def timed(what: str, send: Callable[[], object]) -> None:
             began = time.monotonic()
-            answer = send()
-            answer.raise_for_status()
+            send()
             waits.setdefault(what, []).append(time.monotonic() - began)
-            return answer
 
-        config = timed("open the page", lambda: client.get("/config")).json()
-        clocks = _clocks(config)
-        follows = _after_look(config, [handler for handler, _ in clocks])
-        actions: list[tuple[str, float]] = [(f"tick {handler}", pace) for handler, pace in clocks]
-        actions += [("log", 1.0), ("open results", PAUSE), ("results as JSON", PAUSE)]
+        def get(path: str, **params: str) -> None:
+            client.get(path, params=params).raise_for_status()
+
+        timed("open the page", lambda: get("/config"))
+        page, opened = Page(client, job_id.partition(".")[0], f"reader{number}"), Page(client, study)
+        openings = count()
+
+        def open_results() -> None:
+            opened.session = f"reader{number}-{next(openings)}"  # a page that shows nothing yet
+            for handler, inputs in opened.handlers:
+                asked = ["results", study, "", None][-inputs:]
+                timed("open results", functools.partial(opened.call, handler, asked))
+
+        actions: list[tuple[float, Callable[[], None]]] = [
+            (1.0, lambda: timed("updates", page.look)),
+            (1.0, lambda: timed("log", lambda: get(f"/log/{job_id}", **{"from": "0"}))),
+            (PAUSE, open_results),
+            (PAUSE, lambda: timed("results as JSON", lambda: get(f"/api/v1/studies/{study}/results"))),
+        ]
         start = time.monotonic()
-        due = [start + pace * number / 50 for _, pace in actions]  # readers are not in step
-        stamp = ""
+        due = [start + pace * number / 50 for pace, _ in actions]  # readers are not in step
         while not stop.wait(max(0.0, min(due) - time.monotonic())):
             place = due.index(min(due))
-            what, pace = actions[place]
+            pace, act = actions[place]
             due[place] = max(due[place] + pace, time.monotonic())
-            if what == "log":
-                timed(what, lambda: client.get(f"/log/{job_id}", params={"from": 0}))
-            elif what == "results as JSON":
-                timed(what, lambda: client.get(f"/api/v1/studies/{study}/results"))
-            elif what == "open results":
-                for follow, inputs in follows:
-                    asked = ["results", study, "", None][-inputs:]
-                    body = _call(follow, asked, f"reader{number}-opens")
-                    timed(what, lambda body=body: client.post("/gradio_api/run/predict", json=body))  # type: ignore[misc]
-            else:
-                body = _call(int(what.split()[1]), [job_id.partition(".")[0], "", stamp], f"reader{number}")
-                answer = timed("tick", lambda body=body: client.post("/gradio_api/run/predict", json=body))  # type: ignore[misc]
-                shown = answer.json()["data"]
-                stamp = shown[0] if len(shown) == 1 and isinstance(shown[0], str) else stamp
-
-
-def _after_look(config: dict[str, Any], clocks: list[int]) -> list[tuple[int, int]]:
-    """(handler, how many inputs it has) of what draws the page anew when a clock has seen a change."""
-    handlers = [each for each in config["dependencies"] if each["backend_fn"]]
-    stamps = {each["outputs"][0] for each in handlers if each["id"] in clocks and len(each["outputs"]) == 1}
-    return [
-        (int(each["id"]), len(each["inputs"]))
-        for each in handlers
-        if any(component in stamps and event == "change" for component, event in each["targets"])
-    ]
-
-
-def _call(handler: int, data: list[Any], page: str) -> dict[str, Any]:
-    return {"fn_index": handler, "data": data, "session_hash": page, "trigger_id": None}
+            act()
 
 
 def _high(found: list[float]) -> float:

@@ -23,12 +23,11 @@ from benchmarks.report import Cell, report
 from benchmarks.serving import serve
 from qcompare.store import Store
 from qcompare.study.records import Progress
-from qcompare.ui.app import POLL_SECONDS
 from tests.synthetic import add_study, run_job
 
 WARM_SECONDS = 6.0
-LOG, LOG_SECONDS = -1, 1.0
-"""The page's own clock for the log, beside gradio's handlers; its pace is that of `assets/log.js`."""
+SECONDS = 1.0
+"""The pace of `assets/updates.js` and `assets/log.js`."""
 STAMP = re.compile(r"written at (\d+\.\d+)")
 
 
@@ -68,7 +67,7 @@ def main() -> None:
         {"what": "log lag, median s", "found": statistics.median(lags), "at most": 1.5},
         {"what": "log lag, 95th percentile s", "found": lags[int(0.95 * len(lags))], "at most": 1.5},
     ]
-    report("watchers", "An open app", rows, [f"{len(lags)} lines seen; news are asked for every {POLL_SECONDS:g} s"])
+    report("watchers", "An open app", rows, [f"{len(lags)} lines seen; news are asked for every {SECONDS:g} s"])
 
 
 def _share(app: psutil.Popen, seconds: float) -> float:
@@ -90,39 +89,52 @@ def _write(store: Store, job_id: str, stop: threading.Event) -> None:
 
 
 def _watch(address: str, job_id: str, number: int, stop: threading.Event, lags: list[float]) -> None:
-    """A browser: it calls the handlers of the page's clocks, each at its pace, and asks what is new in the log."""
-    study_id = job_id.partition(".")[0]
+    """A browser: it asks for updates and for what is new in the log, each second."""
     with httpx.Client(base_url=address, timeout=30) as client:
-        clocks = [*_clocks(client.get("/config").json()), (LOG, LOG_SECONDS)]
-        due = [time.monotonic() + number / 25 for _ in clocks]  # browsers are not in step
-        newest, stamp, offset = time.time(), "", 0
-        while not stop.wait(max(0.0, min(due) - time.monotonic())):
-            first = due.index(min(due))
-            handler, seconds = clocks[first]
-            due[first] += seconds
-            if handler == LOG:
-                piece = client.get(f"/log/{job_id}", params={"from": offset}).json()
-                offset = piece["next"]
-                new = [moment for found in STAMP.findall(piece["lines"]) if (moment := float(found)) > newest]
-                lags += [time.time() - moment for moment in new]
-                newest = max(new, default=newest)
-                continue
-            data = [study_id, "", stamp]
-            request = {"fn_index": handler, "data": data, "session_hash": f"watcher{number}", "trigger_id": None}
-            answer = client.post("/gradio_api/run/predict", json=request)
-            answer.raise_for_status()
-            shown = answer.json()["data"]
-            stamp = shown[0] if len(shown) == 1 and isinstance(shown[0], str) else stamp
+        page = Page(client, job_id.partition(".")[0], f"watcher{number}")
+        newest, offset = time.time(), 0
+        due = time.monotonic() + number / 25  # browsers are not in step
+        while not stop.wait(max(0.0, due - time.monotonic())):
+            due += SECONDS
+            page.look()
+            piece = client.get(f"/log/{job_id}", params={"from": offset}).json()
+            offset = piece["next"]
+            new = [moment for found in STAMP.findall(piece["lines"]) if (moment := float(found)) > newest]
+            lags += [time.time() - moment for moment in new]
+            newest = max(new, default=newest)
 
 
-def _clocks(config: dict[str, Any]) -> list[tuple[int, float]]:
-    """(handler, seconds) of the page's clocks."""
-    paces = {each["id"]: each["props"]["value"] for each in config["components"] if each["type"] == "timer"}
+class Page:
+    """What `updates.js` and gradio's page do: updates are asked for, and handlers called when the stamp changes."""
+
+    def __init__(self, client: httpx.Client, study: str, session: str = "") -> None:
+        self._client, self._study, self.session = client, study, session
+        self._versions, self._stamp = {"rows": "", "log": "", "devices": ""}, ""
+        self.handlers = _after_stamp(client.get("/config").raise_for_status().json())
+
+    def look(self) -> None:
+        """One second of the page."""
+        asked = {"study": self._study, "job": "", **self._versions}
+        found = self._client.get("/updates", params=asked).raise_for_status().json()
+        self._versions |= {name: drawn["version"] for name, drawn in found["live"].items()}
+        if found["stamp"] not in ("", self._stamp):
+            self._stamp = found["stamp"]
+            for handler, inputs in self.handlers:
+                self.call(handler, ["progress", self._study, "", None][-inputs:])
+
+    def call(self, handler: int, data: list[Any]) -> None:
+        """One of gradio's handlers."""
+        body = {"fn_index": handler, "data": data, "session_hash": self.session, "trigger_id": None}
+        self._client.post("/gradio_api/run/predict", json=body).raise_for_status()
+
+
+def _after_stamp(config: dict[str, Any]) -> list[tuple[int, int]]:
+    """(handler, how many inputs it has) of what brings the page up to date when the stamp changes."""
+    [stamp] = [each["outputs"][0] for each in config["dependencies"] if each["targets"][0][1] == "updated"]
     return [
-        (int(dependency["id"]), float(paces[target]))
-        for dependency in config["dependencies"]
-        for target, _ in dependency["targets"]
-        if target in paces
+        (int(each["id"]), len(each["inputs"]))
+        for each in config["dependencies"]
+        if each["backend_fn"] and [stamp, "change"] in each["targets"]
     ]
 
 

@@ -1,6 +1,6 @@
 """The page: header, tabs, and what keeps them current."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,8 +33,8 @@ UPLOADS_KEPT = (3600, 24 * 3600)
 """Seconds between two looks for old uploads, and until one is old: what is used is moved into the home at once."""
 WAITING = 200
 """Calls of all pages that may wait in gradio's queue."""
-POLL_SECONDS = 1.0
-LOOK_SECONDS = 1.5
+SEES_UPDATES = "window.qcompare.updates.tell = () => trigger('updated');"
+STAMP = "() => window.qcompare.updates.stamp"
 
 
 def build_app(settings: Settings) -> SpeakingBlocks:
@@ -47,9 +47,9 @@ def build_app(settings: Settings) -> SpeakingBlocks:
     return in_all_languages(lambda: _build(settings, store, role))
 
 
-def _build(settings: Settings, store: Store, role: Role) -> SpeakingBlocks:
+def _build(settings: Settings, store: SharedStore, role: Role) -> SpeakingBlocks:
     app = SpeakingBlocks(title=PRODUCT, analytics_enabled=False, delete_cache=UPLOADS_KEPT)
-    app.role = role
+    app.role, app.store = role, store
     app.queue(max_size=WAITING)
     with app:
         study_id, job_id, seen_tab, acted = (gr.Textbox(value, visible=False) for value in (OPENING, "", "", ""))
@@ -62,8 +62,8 @@ def _build(settings: Settings, store: Store, role: Role) -> SpeakingBlocks:
                     built = tab.build(context)
                 panels += [replace(panel, group=panel.group or name, tab=name) for panel in built]
                 opened.select(None, None, seen_tab, js=SELECTED.format(name=name), **QUIET)
-        _live(context, [panel for panel in panels if panel.live])
-        _when_changed(context, [panel for panel in panels if not panel.live])
+        app.panels = panels
+        _follow_updates(context, [panel for panel in panels if not panel.live])
         _open_address(context)
         build_tour(tabs)
         header.picker.input(lambda chosen: chosen or "", header.picker, study_id, **QUIET)
@@ -71,56 +71,26 @@ def _build(settings: Settings, store: Store, role: Role) -> SpeakingBlocks:
     return app
 
 
-Handler = tuple[Callable[..., Any], list[Any], list[Any]]
-"""A function, its inputs, its outputs."""
+def _follow_updates(context: TabContext, panels: Sequence[Panel]) -> None:
+    """Keep panels current, when `updates.js` has seen that one of them would show something else.
 
-
-def _live(context: TabContext, panels: Sequence[Panel]) -> None:
-    """Keep panels current that change all the time while jobs run."""
-    events = [gr.Timer(POLL_SECONDS).tick, context.study_id.change, context.job_id.change, context.acted.change]
-    gr.on(events, *_refresher(context, panels), **QUIET)
-
-
-def _when_changed(context: TabContext, panels: Sequence[Panel]) -> None:
-    """Keep panels current that seldom change.
-
-    The clock only asks whether: Gradio takes a millisecond for every output of a handler, also for a skipped one.
-    Then each group is brought up to date by a handler of its own, so that what is quick does not wait for figures.
+    Each group is brought up to date by a handler of its own, so that what is quick does not wait for figures.
     """
-    stamp = gr.Textbox(visible=False)
-
-    def look(study: str, job: str, known: str) -> Any:
-        state = page_state(context.store, study, job)
-        if state is None:
-            return gr.skip()
-        now = str(hash(tuple(panel.token(state) for panel in panels)))
-        return gr.skip() if now == known else now
-
-    events = [gr.Timer(LOOK_SECONDS).tick, context.study_id.change, context.acted.change]
-    gr.on(events, look, [context.study_id, context.job_id, stamp], stamp, **QUIET)
-    after = gr.Textbox(visible=False)
+    stamp, after = gr.Textbox(visible=False), gr.Textbox(visible=False)
+    updates = markup("", elem_id="qc-updates", js_on_load=SEES_UPDATES)
+    updates.updated(None, None, stamp, js=STAMP, **QUIET)
     stamp.change(None, stamp, after, js=AFTER, **QUIET)
+    for key, component in (("study", context.study_id), ("job", context.job_id)):
+        component.change(None, component, None, js=f"({key}) => window.qcompare.updates.look({{ {key} }})", **QUIET)
+    context.acted.change(None, None, None, js="() => window.qcompare.updates.look()", **QUIET)
     for group in dict.fromkeys(panel.group for panel in panels):
         _follow(context, [panel for panel in panels if panel.group == group], stamp, after)
 
 
 def _follow(context: TabContext, panels: Sequence[Panel], stamp: gr.Textbox, after: gr.Textbox) -> None:
     """Bring a group up to date: at once, or where it takes long and is not seen, when it is or a little later."""
-    follow, inputs, outputs = _refresher(context, panels)
-    if not any(panel.later for panel in panels):
-        stamp.change(follow, inputs, outputs, **QUIET)
-        return
-    tabs = {panel.tab for panel in panels}
-
-    def follow_if_seen(tab: str, *asked: Any) -> list[Any]:
-        return follow(*asked) if tab in tabs else [gr.skip()] * len(outputs)
-
-    gr.on([stamp.change, context.tab.change], follow_if_seen, [context.tab, *inputs], outputs, **QUIET)
-    after.change(follow, inputs, outputs, **QUIET)
-
-
-def _refresher(context: TabContext, panels: Sequence[Panel]) -> Handler:
     seen = gr.State({})
+    inputs, outputs = [context.study_id, context.job_id, seen], [c for panel in panels for c in panel.outputs]
 
     def follow(study: str, job: str, known: dict[str, Any]) -> list[Any]:
         state = page_state(context.store, study, job)
@@ -129,8 +99,16 @@ def _refresher(context: TabContext, panels: Sequence[Panel]) -> Handler:
         now, values = refresh(panels, state, known)
         return [gr.skip() if now == known else now, *values]
 
-    outputs = [component for panel in panels for component in panel.outputs]
-    return follow, [context.study_id, context.job_id, seen], [seen, *outputs]
+    if not any(panel.later for panel in panels):
+        stamp.change(follow, inputs, [seen, *outputs], **QUIET)
+        return
+    tabs = {panel.tab for panel in panels}
+
+    def follow_if_seen(tab: str, study: str, job: str, known: dict[str, Any]) -> list[Any]:
+        return follow(study, job, known) if tab in tabs else [gr.skip()] * (1 + len(outputs))
+
+    gr.on([stamp.change, context.tab.change], follow_if_seen, [context.tab, *inputs], [seen, *outputs], **QUIET)
+    after.change(follow, inputs, [seen, *outputs], **QUIET)
 
 
 def _open_address(context: TabContext) -> None:

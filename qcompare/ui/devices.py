@@ -13,7 +13,7 @@ from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Status
 from qcompare.ui.pages import page
-from qcompare.ui.parts import PageState, Panel, markup
+from qcompare.ui.parts import PageState, Panel, live_markup
 from qcompare.ui.server.roles import visitor
 from qcompare.ui.shared import Memory
 from qcompare.words import translate
@@ -57,7 +57,7 @@ def build_devices(settings: Settings) -> Panel:
     def show(state: PageState) -> list[Any]:
         return [page("devices", gpus=look(state), named=NAMED)]
 
-    return Panel("devices", [markup(elem_id="qc-devices")], look, show, live=True)
+    return Panel("devices", [live_markup("devices", elem_id="qc-devices")], look, show, live=True)
 
 
 def read_gpus(store: Store, settings: Settings) -> tuple[Gpu, ...]:

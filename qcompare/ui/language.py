@@ -3,7 +3,7 @@
 Widgets are built once in every language, with the same numbers, so that one set of handlers serves them all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -13,9 +13,11 @@ from jinja2 import ChoiceLoader, DictLoader
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from qcompare.ui.parts import Panel
 from qcompare.ui.server.gate import visitor_of
 from qcompare.ui.server.handlers import InvalidInput, checked_input, refused
 from qcompare.ui.server.roles import NOBODY, OWNER, Role, require, use_visitor, visitor
+from qcompare.ui.shared import SharedStore
 from qcompare.words import ENGLISH, LANGUAGES, language, preferred, use_language
 
 PAGE = "frontend/index.html"
@@ -31,6 +33,9 @@ class SpeakingBlocks(gr.Blocks):  # type: ignore[misc]
     """Blocks that are served in the language of each request, and whose handlers check the visitor's rights."""
 
     role: Role = Role.LOCAL
+    store: SharedStore
+    panels: Sequence[Panel] = ()
+    """What follows the store, for `updates_routes`."""
 
     components_in: dict[str, list[Any]] = {}  # noqa: RUF012  filled by `in_all_languages`, for one object
     """The widgets in other languages than English."""

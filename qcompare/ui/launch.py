@@ -31,14 +31,14 @@ from qcompare.ui.server.mcp import mcp_routes
 from qcompare.ui.server.ports import free_ports, why_not
 from qcompare.ui.server.pwa import pwa_head, pwa_routes
 from qcompare.ui.server.rest import rest_routes
-from qcompare.ui.server.roles import OF_SPACE, Role, on_space, role_of
+from qcompare.ui.server.roles import OF_SPACE, on_space, role_of
 from qcompare.ui.server.tools import make_tools
-from qcompare.ui.shared import SharedStore
 from qcompare.ui.theme import make_theme
+from qcompare.ui.updates import updates_routes
 
 OWN_SCRIPTS = (
     *("page.js", "log.js", "blind.js", "table.js", "path.js", "tour.js", "explorer.js", "present.js"),
-    *("share_card.js", "busy.js"),
+    *("share_card.js", "busy.js", "updates.js"),
 )
 QUEUE_SECONDS = 0.05
 """Between two looks of gradio's queue for a new event: short for a person, long for a processor."""
@@ -57,10 +57,12 @@ def _scripts() -> str:
     return "".join([*map(read_asset, OWN_SCRIPTS), *(path.read_text(encoding="utf-8") for path in SCRIPTS)])
 
 
-def server_kwargs(settings: Settings, role: Role, store: Store) -> dict[str, Any]:
+def server_kwargs(settings: Settings, app: SpeakingBlocks) -> dict[str, Any]:
     """What gradio's web application is made with: what stands before its addresses, and addresses of our own."""
-    identity, tools = Identity(settings, role), make_tools(settings, store)
-    own = [*login_routes(identity), *log_routes(store), *slides_routes(store), *pwa_routes()]
+    store = app.store
+    identity, tools = Identity(settings, app.role), make_tools(settings, store)
+    own = [*login_routes(identity), *log_routes(store), *updates_routes(store, app.panels)]
+    own += [*slides_routes(store), *pwa_routes()]
     return {
         "middleware": [Middleware(Gate, settings=settings, identity=identity), Middleware(Listening)],
         "routes": [*own, *rest_routes(tools), *mcp_routes(tools)],
@@ -76,7 +78,7 @@ def launch(settings: Settings, opened: Callable[[str, int], None] = lambda addre
     Raises:
         QCompareError: the port is taken, or others could reach the app and no role says what they may do.
     """
-    role = role_of(settings)
+    role_of(settings)  # refuses before anything is done
     if settings.results_dir:
         import_results(Store(settings.home), settings.results_dir)
         export_continually(Store(settings.home), settings.results_dir)
@@ -87,7 +89,7 @@ def launch(settings: Settings, opened: Callable[[str, int], None] = lambda addre
     name_language_in_page()
     watch_over(settings)
     close_silent_connections()
-    address, port = _listen(app, settings, server_kwargs(settings, role, SharedStore(settings.home)))
+    address, port = _listen(app, settings, server_kwargs(settings, app))
     for pace in ("sleep_when_free", "progress_update_sleep_when_free"):  # a thousand looks a second otherwise
         setattr(app._queue, pace, QUEUE_SECONDS)
     app._queue.pending_messages_per_session.max_size = SESSIONS

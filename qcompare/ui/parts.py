@@ -66,7 +66,7 @@ class Panel:
     later: bool = False
     """It takes long: while its tab is hidden, its group waits until what is seen has been drawn."""
     live: bool = False
-    """Changes all the time while jobs run; the others are looked at only when something in the store has changed."""
+    """Changes all the time while jobs run: the page itself asks for it, see `updates.py`. Its one output is HTML."""
 
 
 DRAWN = Memory(64)
@@ -76,21 +76,33 @@ Seen = dict[str, Hashable]
 """The token of each part as last shown to this visitor."""
 
 
-def refresh(parts: Sequence[Panel], state: PageState, seen: Seen) -> tuple[Seen, list[Any]]:
-    """Values for the outputs of all parts; what has not changed is skipped, so that nothing moves on screen."""
+def refresh(panels: Sequence[Panel], state: PageState, seen: Seen) -> tuple[Seen, list[Any]]:
+    """Values for the outputs of all panels; what has not changed is skipped, so that nothing moves on screen."""
     now: Seen = dict(seen)
     values: list[Any] = []
-    for part in parts:
-        token = part.token(state)
-        if seen.get(part.name) == token:
-            values += [gr.skip()] * len(part.outputs)
+    for panel in panels:
+        try:
+            token = panel.token(state)
+            shown = None if seen.get(panel.name) == token else shown_by(panel, state, token)
+        except NotFound:  # deleted in this moment: the next look shows it
+            shown = None
+        if shown is None:
+            values += [gr.skip()] * len(panel.outputs)
             continue
-        now[part.name] = token
-        view = state.store.view() if isinstance(state.store, SharedStore) else ()
-        key = (language(), view, state.store.home, part.name, token)
-        shown = DRAWN.answer(key, lambda part=part: list(part.show(state)))  # type: ignore[misc]
+        now[panel.name] = token
         values += [dict(value) if isinstance(value, dict) else value for value in shown]
     return now, values
+
+
+def shown_by(panel: Panel, state: PageState, token: Hashable) -> list[Any]:
+    """Values of a panel's outputs, drawn once for all visitors who see the same.
+
+    Args:
+        token: the panel's, for that state.
+    """
+    view = state.store.view() if isinstance(state.store, SharedStore) else ()
+    key = (language(), view, state.store.home, panel.name, token)
+    return DRAWN.answer(key, lambda: list(panel.show(state)))
 
 
 def warn(error: QCompareError) -> None:
@@ -159,3 +171,9 @@ def shown_version(state: PageState) -> Hashable:
 def markup(html: str = "", **options: Any) -> gr.HTML:
     """An HTML component that brings no style of its own; the look is all in `assets/style.css`."""
     return gr.HTML(html, apply_default_css=False, padding=False, **options)
+
+
+def live_markup(panel: str, html: str = "", js_on_load: str = "", **options: Any) -> gr.HTML:
+    """The HTML component of a live panel, which `updates.js` draws."""
+    draws = f"window.qcompare.updates.draws('{panel}', (html) => (props.value = html));"
+    return markup(html, js_on_load=draws + js_on_load, **options)

@@ -19,13 +19,13 @@ from qcompare.store import Store
 from qcompare.store.logs import find_lines, in_pieces, read_since
 from qcompare.study.records import Status
 from qcompare.ui.pages import page
-from qcompare.ui.parts import PageState, Panel, markup
+from qcompare.ui.parts import PageState, Panel, live_markup
 from qcompare.words import translate
 
 
 def build_log() -> Panel:
     """Lay out the log in the current page."""
-    log = markup(elem_id="qc-log")
+    log = live_markup("log", elem_id="qc-log")
     return Panel("log", [log], _token, _show, live=True)
 
 

@@ -13,7 +13,7 @@ from qcompare.present.job_progress import overview, read_job_progress
 from qcompare.study.records import Status
 from qcompare.ui.devices import build_devices
 from qcompare.ui.pages import opening, page
-from qcompare.ui.parts import QUIET, PageState, Panel, markup, nothing_open
+from qcompare.ui.parts import QUIET, PageState, Panel, live_markup, nothing_open
 from qcompare.ui.progress.actions import PRESSES, connect, job_actions, study_actions
 from qcompare.ui.progress.logs import build_log, chosen_job
 from qcompare.ui.progress.queue import build_queue
@@ -26,7 +26,7 @@ ROWS_A_SECOND = 40
 
 def build_progress(context: TabContext) -> list[Panel]:
     """Lay out the tab in the current page. Each panel is sent only when it has changed itself."""
-    rows = markup(opening(), js_on_load=PRESSES, elem_id="qc-rows")
+    rows = live_markup("rows", opening(), PRESSES, elem_id="qc-rows")
     rows.pick(_picked, None, context.job_id, **QUIET)
     connect(rows, context)
     live = Panel("rows", [rows], _rows_token, _show_rows, live=True)

@@ -13,9 +13,8 @@ from gradio.routes import App
 from qcompare.settings import Settings
 from qcompare.ui.app import build_app
 from qcompare.ui.launch import server_kwargs
-from qcompare.ui.server.roles import Right, role_of
+from qcompare.ui.server.roles import Right
 from qcompare.ui.server.users import write_user
-from qcompare.ui.shared import SharedStore
 from qcompare.ui.theme import make_theme
 
 with warnings.catch_warnings():  # it wants another version of httpx
@@ -43,7 +42,7 @@ class Served:
         self.blocks._set_html_css_theme_variables()
         self.blocks.config = self.blocks.get_config_file()
         self.blocks.max_file_size = self.settings.upload_mb * 1_000_000  # as `launch` sets it
-        kwargs = server_kwargs(self.settings, role_of(self.settings), SharedStore(self.settings.home))
+        kwargs = server_kwargs(self.settings, self.blocks)
         self.app = App.create_app(self.blocks, app_kwargs=kwargs)
 
     def client(self, name: str = "", **options: Any) -> TestClient:

@@ -155,5 +155,5 @@ def test_a_handler_s_own_fault_still_is_one(target: tuple[Served, str], monkeypa
         raise RuntimeError("a fault of ours, in /secret/path")
 
     monkeypatch.setattr("qcompare.ui.app.refresh", broken)
-    answer = served.press(client(served), "_refresher", "", "", None)
+    answer = served.press(client(served), "_follow.<locals>.follow", "", "", None)
     assert answer.status_code == 500 and "secret" not in answer.text

@@ -18,10 +18,11 @@ def test_no_panel_says_that_no_study_is_open_before_the_address_is_read(local: S
     finished_study(local.settings.home)
     page = next(each for each in local.blocks.fns.values() if getattr(each.fn, "__name__", "") == "open_page")
     assert page.outputs[0].value == OPENING
-    (look,) = handlers(local, "_when_changed.<locals>.look")
-    assert look(OPENING, "", "") == NOTHING
-    assert look("", "", "") != NOTHING
-    follows = handlers(local, "_refresher.<locals>.follow")
+    follows = [fn for fn in handlers(local, "_follow.<locals>.follow") if fn.__name__ == "follow"]
     assert all(value == NOTHING for follow in follows for value in follow(OPENING, "", {}))
     said = [str(value) for follow in dict.fromkeys(follows) for value in follow("", "", {})]
-    assert sum("No study is open" in value for value in said) == 4  # Progress, Results, Generations, Explorer
+    assert sum("No study is open" in value for value in said) == 3  # Results, Generations, Explorer
+    client = local.client()
+    assert client.get("/updates", params={"study": OPENING, "rows": ""}).json() == {"stamp": "", "live": {}}
+    found = client.get("/updates", params={"study": "", "rows": ""}).json()
+    assert found["stamp"] and "No study is open" in found["live"]["rows"]["html"]

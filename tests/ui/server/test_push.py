@@ -39,7 +39,8 @@ def drawn(served: Served, client: TestClient, study_id: str) -> tuple[list[Any],
     """What a page is told of a study, and the components that it is told."""
     follow = next(
         each for each in served.blocks.fns.values()
-        if getattr(each.fn, "__qualname__", "").startswith("_refresher")
+        if getattr(each.fn, "__qualname__", "").startswith("_follow.<locals>.follow")
+        and each.fn.__name__ == "follow"
         and any(output.elem_id == "qc-push" for output in each.outputs)
     )  # fmt: skip
     body = {"fn_index": follow._id, "data": [study_id, "", None], "session_hash": f"s{id(client)}"}

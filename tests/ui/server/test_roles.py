@@ -32,7 +32,7 @@ HANDLERS = {
     "performer.<locals>.perform": None,  # by button: see `ACTS`
 }
 READING = re.compile(
-    r"(_(live|when_changed|follow|refresher|open_address|build)\b.*|build_(take_away|questions|history|model_search|new|tour"
+    r"(_(follow|open_address|build)\b.*|build_(take_away|questions|history|model_search|new|tour"
     r"|compare_with|task_picker)\.<locals>.*|_picked.*|_opened|_read_index|_list|_listed|_typed|_name_field|_size_values"
     r"|picked_model"
     r"|comparer\.<locals>\.compare|size_of|budget_within|_follow_changes\.<locals>\.follow_up)"
@@ -86,7 +86,8 @@ def test_every_handler_of_the_screen_is_private_and_has_a_known_right(local: Ser
 
 def test_a_team_s_server_shows_nothing_without_a_login(team: Served) -> None:
     stranger = team.client()
-    for path in ("/config", "/gradio_api/info", "/log/x", "/gradio_api/heartbeat/s", "/api/v1/studies", "/theme.css"):
+    gradio = ("/config", "/gradio_api/info", "/gradio_api/heartbeat/s", "/theme.css")
+    for path in (*gradio, "/log/x", "/updates", "/api/v1/studies"):
         assert stranger.get(path).status_code == 401, path
     for path in ("/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/upload", "/mcp"):
         assert stranger.post(path, json={}).status_code == 401, path

@@ -1,14 +1,18 @@
 """The clocks of an open page, driven without waiting: each tick is a second of a study that runs."""
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from starlette.requests import Request
 
 from qcompare.store import Store
 from qcompare.study.records import Progress
 from qcompare.ui import shared
+from qcompare.ui.updates import updates_routes
 from tests.ui.server.conftest import Served
 
 
@@ -23,12 +27,20 @@ class Clock:
         return self.now
 
 
-def handlers(served: Served) -> tuple[list[Callable[..., Any]], Callable[..., Any]]:
-    """Those that bring a page up to date, and the one that asks whether something has changed."""
-    named = [(getattr(each.fn, "__qualname__", ""), each.fn) for each in served.blocks.fns.values()]
-    follow = [fn for name, fn in named if name.startswith("_refresher.")]
-    look = next(fn for name, fn in named if name.startswith("_when_changed.<locals>.look"))
-    return follow, look
+def page_of(served: Served) -> tuple[list[Callable[..., Any]], Callable[[dict[str, str]], Any]]:
+    """The handlers that bring a page up to date, and what asks for updates."""
+    follow = [each.fn for each in served.blocks.fns.values() if _name(each) == "_follow.<locals>.follow"]
+    [route] = updates_routes(served.blocks.store, served.blocks.panels)
+
+    def updates(asked: dict[str, str]) -> Any:
+        scope = {"type": "http", "headers": [], "query_string": urlencode(asked).encode()}
+        return json.loads(route.endpoint(Request(scope)).body)
+
+    return follow, updates
+
+
+def _name(handler: Any) -> str:
+    return str(getattr(handler.fn, "__qualname__", ""))
 
 
 def tick_through(
@@ -40,8 +52,9 @@ def tick_through(
         note: told before each tick.
     """
     study, clock = job_id.partition(".")[0], Clock()
-    follow, look = handlers(served)
+    follow, updates = page_of(served)
     seen: list[dict[str, Any]] = [{} for _ in follow]
+    versions = {panel.name: "" for panel in served.blocks.panels if panel.live}
     stamp = ""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shared, "time", clock)
@@ -54,10 +67,11 @@ def tick_through(
                 )
             if tick % 50 == 0:
                 store.note(study, name=f"seen for {tick} seconds")
-            now = look(study, job_id, stamp)
-            changed = isinstance(now, str)
-            stamp = now if changed else stamp
+            found = updates({"study": study, "job": job_id, **versions})
+            versions |= {name: drawn["version"] for name, drawn in found["live"].items()}
+            if found["stamp"] == stamp:
+                continue
+            stamp = found["stamp"]
             for number, each in enumerate(follow):
-                if number == 0 or changed:  # the live parts each second, the others when something has changed
-                    state = each(study, job_id, seen[number])[0]
-                    seen[number] = state if "__type__" not in state else seen[number]
+                state = each(study, job_id, seen[number])[0]
+                seen[number] = state if "__type__" not in state else seen[number]
