@@ -214,6 +214,10 @@ def unsettled(choice: Choice) -> str:
     said = {"asked": questions(choice.questions), "recipe": name_of(choice, choice.rows[0])}
     if needed is not None:
         text = gettext_noop("With {asked} the gaps could be luck; about {needed} should settle it.")
+        if choice.all_worse:  # so the gaps to the original are none
+            text = gettext_noop(
+                "With {asked} the gaps between smaller versions could be luck; about {needed} should settle it."
+            )
         return gettext(text, needed=questions(needed), **said)
     if not choice.differences:
         return gettext("The recipes' answers cannot be compared question by question.")
