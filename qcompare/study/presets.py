@@ -28,6 +28,9 @@ SIZES: tuple[Size, ...] = (
     Size(gettext_noop("Full"), PUBLISHED_TASKS, None, "every question of the five published tasks"),
 )
 
+DEFAULT_SIZE = SIZES[1]
+"""Of a study that says nothing of it, the demo among them."""
+
 DEFAULT_PROMPTS: tuple[str, ...] = (
     "What is the capital of France, and what is it famous for?",
     "Explain to a child why the sky is blue.",

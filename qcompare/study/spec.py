@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from qcompare.errors import InvalidStudy, InvalidValue
 from qcompare.study.frozen import Frozen
-from qcompare.study.presets import DEFAULT_PROMPTS, SIZES
+from qcompare.study.presets import DEFAULT_PROMPTS, DEFAULT_SIZE
 from qcompare.study.prompts import Prompt
 from qcompare.study.recipe import AvgBits, Iters, Recipe, RoundingKind, check_mix, check_patterns, default_recipes
 from qcompare.study.size import Sizes
@@ -73,9 +73,9 @@ class Study(Frozen):
     """Scales that AWQ tries for each mapping; its time grows with it."""
     recipes: tuple[Recipe, ...] = Field(default_factory=default_recipes)
     """Names, or names with parameters that replace those of the study: `{recipe: mixed, avg_bits: 4.5}`."""
-    tasks: tuple[str, ...] = SIZES[0].tasks
+    tasks: tuple[str, ...] = DEFAULT_SIZE.tasks
     """Tasks, groups and tags of lm-eval; YAML files of its kind; CSV, JSONL and XLSX files of questions; folders."""
-    limit: Annotated[int, Field(ge=1)] | None = 25
+    limit: Annotated[int, Field(ge=1)] | None = DEFAULT_SIZE.limit
     """Questions per task (mmlu: per subject); null takes all."""
     num_fewshot: Annotated[int, Field(ge=0, le=32)] | None = None
     """Worked examples before each question; null takes each task's own number (gsm8k 5, most others 0)."""

@@ -32,7 +32,7 @@ def test_only_settings_that_differ_are_given_as_a_study_file_has_them(home: Path
     )
     assert values(store, ours, ours) == {}
     assert values(store, ours, theirs) == {
-        "limit": ("25", "null"),
+        "limit": ("100", "null"),
         "calibration.num_samples": ("16", "8"),
         "divergence": ("{max_seq_length: 256, num_samples: 16, text: auto}", "null"),
         "dtype": ("float32", "bfloat16"),

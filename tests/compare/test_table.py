@@ -114,7 +114,7 @@ def test_unknown_study_is_not_found(home: Path) -> None:
 def test_caveats_name_simulation_and_demo_data(home: Path) -> None:
     finished_study(home)
     text = " ".join(caveats(read(home)))
-    assert "100 questions per recipe" in text
+    assert "400 questions per recipe" in text
     assert "Accuracy is true to the format; speed was not measured." in text
     assert "demo bundle" in text
 
@@ -142,7 +142,7 @@ def test_results_of_other_conditions_stand_apart_with_the_difference_named(home:
         ({"version": "2"}, "piqa: task version 2 instead of 1"),
         ({"num_fewshot": 5}, "piqa: few-shot examples 5 instead of 0"),
         ({"data": "hub"}, "piqa: data hub instead of demo bundle"),
-        ({"n": 7}, "piqa: questions 7 instead of 25"),
+        ({"n": 7}, "piqa: questions 7 instead of 100"),
     ],
 )
 def test_every_condition_of_a_task_keeps_tables_apart(home: Path, change: dict[str, object], words: str) -> None:

@@ -110,7 +110,9 @@ def test_a_sample_is_computed_again_in_another_dtype_and_its_scores_are_kept(
         found.append(store.folder(job.id).result())
     bf16, uniform = (result.noise for result in found)
     assert bf16 and uniform
-    assert (bf16.dtype, bf16.other_dtype, bf16.questions) == ("float32", "bfloat16", 48)
+    assert bf16.dtype == found[0].environment.dtype  # bfloat16 on CPUs with units for it
+    assert bf16.dtype == found[0].environment.dtype  # bfloat16 on CPUs with units for it
+    assert {bf16.dtype, bf16.other_dtype} == {"float32", "bfloat16"} and bf16.questions == 48
     assert bf16.changed < uniform.changed
     assert bf16.kl and uniform.kl and bf16.kl < uniform.kl
     assert bf16.tokens == 3 * 15

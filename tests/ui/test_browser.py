@@ -23,7 +23,7 @@ NASTY = "<script>document.title='taken'</script> <b>bold</b> {{constructor}} ${1
 
 def test_first_open_is_ready_to_start_the_demo(app: str, open_page: Open) -> None:
     page = open_page(app)
-    expect(page.locator("#qc-estimate")).to_contain_text("5 recipes × 100 questions")
+    expect(page.locator("#qc-estimate")).to_contain_text("5 recipes × 400 questions")
     expect(page.locator("#qc-go")).to_be_enabled()
     expect(page.locator("#qc-facts")).to_contain_text("SmolLM2-135M-Instruct")
 
@@ -505,7 +505,7 @@ def test_an_address_of_no_study_opens_none(app: str, shared_home: Path, open_pag
 
 def test_arrow_keys_move_between_choices_and_what_has_the_focus_is_seen(app: str, open_page: Open) -> None:
     page = open_page(f"{app}?tab=new")
-    expect(page.locator("#qc-estimate")).to_contain_text("5 recipes × 100 questions")
+    expect(page.locator("#qc-estimate")).to_contain_text("5 recipes × 400 questions")
     page.wait_for_timeout(1000)
     page.get_by_role("radio", name="Demo", exact=True).press("ArrowRight")
     expect(page.get_by_role("radio", name="Hub")).to_be_checked()

@@ -13,7 +13,7 @@ from qcompare.errors import InvalidStudy
 from qcompare.present.job_progress import read_job_progress
 from qcompare.settings import Settings
 from qcompare.store import Store
-from qcompare.study.presets import SIZES
+from qcompare.study.presets import DEFAULT_SIZE, SIZES
 from qcompare.study.prompts import as_prompt, from_lines, to_lines
 from qcompare.study.reading import parse_study, read_study
 from qcompare.study.recipe import RECIPES, default_recipes, recipe_from_text
@@ -33,8 +33,8 @@ DEFAULT = form.StudyForm(
     schemes=form.DEFAULT_SCHEMES,
     budget=5.0,
     recipes=[recipe.name for recipe in default_recipes()],
-    tasks=list(SIZES[0].tasks),
-    limit=25,
+    tasks=list(DEFAULT_SIZE.tasks),
+    limit=DEFAULT_SIZE.limit,
     prompts=to_lines(Study().prompts),
 )
 
