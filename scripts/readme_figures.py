@@ -1,10 +1,12 @@
-"""Write the figures of the README from the recorded study: `python -m scripts.readme_figures`.
+"""Write the figures of the README from the recorded studies: `python -m scripts.readme_figures`.
 
 Whatever stands between the two marks is replaced. Run it after `record_demo.py`, and when the table changes.
 """
 
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import fill
@@ -14,12 +16,13 @@ from qcompare.present import numbers
 from qcompare.present.render import render
 from qcompare.store import Store
 from qcompare.store.packing import unpack
-from qcompare.ui.recording import RECORDINGS
+from qcompare.ui.recording import RECORDINGS, STORIES
 from qcompare.words import thousands
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- measured: assets/recording, by scripts/readme_figures.py -->", "<!-- end -->"
-STUDY = "assets/studies/recorded_winner.yaml"
+ESSENCE = ("Recipe", "Average", "vs BF16, points (95 %)", "KL", "Size")
+"""Columns of the table of a further story."""
 WIDTH = 118
 THOUSANDS = re.compile(r"(?<=\d) (?=\d{3}\b)")
 LIBRARIES = ("torch", "transformers", "auto-round", "lm-eval")
@@ -38,17 +41,32 @@ def rewritten(readme: str) -> str:
 
 
 def figures() -> str:
-    """What was asked, the table, what the app says of it, and how it was run."""
+    """What was asked, the table, what the app says of it, and how it was run; of the other studies, the essence."""
+    first, *others = RECORDINGS
+    with _recorded(first) as (comparison, store):
+        _, table, *notes = render(comparison, "md").split("\n\n")
+        texts = [_asked(comparison), table, *notes, _run(first, comparison, store)]
+    texts = [text if text == table else _filled(text) for text in texts]
+    for story in others:
+        with _recorded(story) as (comparison, store):
+            _, table, answer, *_ = render(comparison, "md").split("\n\n")
+            texts += [_filled(f"Also recorded, {STORIES[story]}. {answer}"), _essence(table)]
+            texts.append(_filled(_run(story, comparison, store)))
+    return "\n\n".join(texts)
+
+
+@contextmanager
+def _recorded(story: str) -> Iterator[tuple[Comparison, Store]]:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
-        study_id = unpack(store, next(iter(RECORDINGS.values())))
-        comparison = read_comparison(store, (study_id,))
-        jobs = store.jobs(study_id)
-        remark = store.study(study_id).notes
-        seconds = max(job.finished or 0 for job in jobs) - min(job.started or 0 for job in jobs)
-        _, table, *notes = render(comparison, "md").split("\n\n")
-    texts = [_asked(comparison), table, *notes, _run(comparison, seconds, remark)]
-    return "\n\n".join(text if text == table else _filled(text) for text in texts)
+        yield read_comparison(store, (unpack(store, RECORDINGS[story]),)), store
+
+
+def _essence(table: str) -> str:
+    """Size against damage: some columns of a table."""
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
+    places = [rows[0].index(column) for column in ESSENCE]
+    return "\n".join(f"| {' | '.join(row[place] for place in places)} |" for row in rows)
 
 
 def _filled(text: str) -> str:
@@ -66,15 +84,18 @@ def _asked(comparison: Comparison) -> str:
     )
 
 
-def _run(comparison: Comparison, seconds: float, notes: str) -> str:
+def _run(story: str, comparison: Comparison, store: Store) -> str:
+    [study] = store.studies()
+    jobs = store.jobs(study.id)
+    seconds = max(job.finished or 0 for job in jobs) - min(job.started or 0 for job in jobs)
     machine = next(row.environment for row in comparison.rows if row.environment)
     peak = max(row.peak_memory_bytes or 0 for row in comparison.rows)
     day = f"{datetime.fromtimestamp(comparison.created, UTC):%Y-%m-%d}"
     versions = ", ".join(f"{name} {machine.libraries[name].partition('+')[0]}" for name in LIBRARIES)
     return (
-        f"`qcompare run {STUDY}` on {machine.threads} cores of {machine.device_name} ({machine.dtype}), {day}, "
-        f"{versions}: {_duration(seconds)} with the demo model at hand; no job held more than {numbers.size(peak)}. "
-        f"{notes}"
+        f"`qcompare run assets/studies/recorded_{story}.yaml` on {machine.threads} cores of {machine.device_name} "
+        f"({machine.dtype}), {day}, {versions}: {_duration(seconds)} with the demo model at hand; "
+        f"no job held more than {numbers.size(peak)}. {study.notes}"
     ).strip()
 
 

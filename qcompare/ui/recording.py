@@ -12,7 +12,7 @@ from qcompare.words import gettext_noop
 STORIES = {
     "winner": gettext_noop("every recipe at equal bits"),
     "families": gettext_noop("number formats side by side"),
-    "tie": gettext_noop("formats of 8 bits"),
+    "tie": gettext_noop("weight-only formats of 8 bits"),
 }
 """What the recorded studies compare. A key is a tag of its study too; the app opens on the first."""
 RECORDINGS = {story: ASSETS / "recording" / f"{story}.qcompare.zip" for story in STORIES}
