@@ -13,9 +13,9 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
+from itertools import cycle
 from pathlib import Path
 
 import httpx
@@ -28,7 +28,7 @@ from benchmarks.watchers import Page
 from qcompare.store import Store
 from tests.synthetic import add_study, finished_study, run_job
 
-WARM_SECONDS = 30.0
+WARM_SECONDS = 15.0
 PAUSE = 12.0
 """Seconds between two results that a reader opens."""
 PARTS = ("readers", "askers", "malformed", "ticks")
@@ -57,13 +57,15 @@ def main() -> None:
 def read_at_once(readers: int, seconds: float) -> list[dict[str, Cell]]:
     """How long readers of one app wait for what their pages ask for."""
     waits: dict[str, list[float]] = {}
-    with _running_study() as (home, study, job_id), serve(home) as (address, app):
-        stop = threading.Event()
+    with _running_study() as (home, finished, job_id), serve(home) as (address, app):
+        stop, opened = threading.Event(), threading.Barrier(readers + 1)
         threads = [
-            threading.Thread(target=_read, args=[address, study, job_id, n, stop, waits]) for n in range(readers)
+            threading.Thread(target=_read, args=[address, finished, job_id, n, stop, opened, waits])
+            for n in range(readers)
         ]
         for thread in threads:
             thread.start()
+        opened.wait()
         time.sleep(WARM_SECONDS)
         waits.clear()
         before = sum(app.cpu_times()[:2])
@@ -89,22 +91,28 @@ def read_at_once(readers: int, seconds: float) -> list[dict[str, Cell]]:
 
 
 @contextmanager
-def _running_study() -> Iterator[tuple[Path, str, str]]:
-    """A home with a finished study, whose results are read, and one that runs, with the job whose log grows."""
+def _running_study() -> Iterator[tuple[Path, list[str], str]]:
+    """A home with two finished studies, whose results are read, and one that runs, with the job whose log grows."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         store = Store(home)
-        study = finished_study(home)
+        finished = [finished_study(home).id for _ in range(2)]
         job_id = store.jobs(add_study(store).id)[0].id
         run_job(store, job_id)
         with FileLock(home / "supervisor.lock"):  # nobody ends the made-up job
-            yield home, study.id, job_id
+            yield home, finished, job_id
 
 
 def _read(
-    address: str, study: str, job_id: str, number: int, stop: threading.Event, waits: dict[str, list[float]]
+    address: str,
+    finished: Sequence[str],
+    job_id: str,
+    number: int,
+    stop: threading.Event,
+    opened: threading.Barrier,
+    waits: dict[str, list[float]],
 ) -> None:
-    """A browser that follows a running study and opens results now and then."""
+    """A browser that follows a running study and opens results now and then, of one study and of the other."""
     with httpx.Client(base_url=address, timeout=60) as client:
 
         def timed(what: str, send: Callable[[], object]) -> None:
@@ -116,20 +124,23 @@ def _read(
             client.get(path, params=params).raise_for_status()
 
         timed("open the page", lambda: get("/config"))
-        page, opened = Page(client, job_id.partition(".")[0], f"reader{number}"), Page(client, study)
-        openings = count()
+        page = Page(client, job_id.partition(".")[0], f"reader{number}")
+        reading, studies = Page(client, "", f"reader{number}-reads"), cycle(finished)
 
         def open_results() -> None:
-            opened.session = f"reader{number}-{next(openings)}"  # a page that shows nothing yet
-            for handler, inputs in opened.handlers:
+            study = next(studies)
+            for handler, inputs in reading.handlers:
                 asked = ["results", study, "", None][-inputs:]
-                timed("open results", functools.partial(opened.call, handler, asked))
+                timed("open results", functools.partial(reading.call, handler, asked))
 
+        page.look()
+        open_results()
+        opened.wait()
         actions: list[tuple[float, Callable[[], None]]] = [
             (1.0, lambda: timed("updates", page.look)),
             (1.0, lambda: timed("log", lambda: get(f"/log/{job_id}", **{"from": "0"}))),
             (PAUSE, open_results),
-            (PAUSE, lambda: timed("results as JSON", lambda: get(f"/api/v1/studies/{study}/results"))),
+            (PAUSE, lambda: timed("results as JSON", lambda: get(f"/api/v1/studies/{finished[0]}/results"))),
         ]
         start = time.monotonic()
         due = [start + pace * number / 50 for pace, _ in actions]  # readers are not in step

@@ -107,8 +107,8 @@ def _watch(address: str, job_id: str, number: int, stop: threading.Event, lags: 
 class Page:
     """What `updates.js` and gradio's page do: updates are asked for, and handlers called when the stamp changes."""
 
-    def __init__(self, client: httpx.Client, study: str, session: str = "") -> None:
-        self._client, self._study, self.session = client, study, session
+    def __init__(self, client: httpx.Client, study: str, session: str) -> None:
+        self._client, self._study, self._session = client, study, session
         self._versions, self._stamp = {"rows": "", "log": "", "devices": ""}, ""
         self.handlers = _after_stamp(client.get("/config").raise_for_status().json())
 
@@ -124,7 +124,7 @@ class Page:
 
     def call(self, handler: int, data: list[Any]) -> None:
         """One of gradio's handlers."""
-        body = {"fn_index": handler, "data": data, "session_hash": self.session, "trigger_id": None}
+        body = {"fn_index": handler, "data": data, "session_hash": self._session, "trigger_id": None}
         self._client.post("/gradio_api/run/predict", json=body).raise_for_status()
 
 
