@@ -29,12 +29,15 @@ window.qcompare = {
     window.history[how](null, "", address);
     if (["study", "cell", "question"].includes(key)) this.showCell();
   },
+  select(name) {
+    const tab = document.querySelector(`#qc-tabs [data-tab-id="${CSS.escape(name)}"]`);
+    if (tab?.getAttribute("aria-selected") === "false") tab.click();
+  },
   // After Back and Forward: the screen as the address says.
   study: "",
   follow() {
     const asked = new URL(window.location.href).searchParams;
-    const tab = document.querySelector(`#qc-tabs [data-tab-id="${CSS.escape(asked.get("tab") ?? "new")}"]`);
-    if (tab?.getAttribute("aria-selected") === "false") tab.click();
+    this.select(asked.get("tab") ?? "new");
     if (asked.get("study") && asked.get("study") !== this.study) this.goTo?.({ study: asked.get("study") });
     this.showCell();
   },

@@ -14,7 +14,7 @@ window.qcompare.tour = {
     this.card().querySelector("[data-tour=end]").textContent = last ? this.card().dataset.done : this.card().dataset.skip;
     this.mark(stops[this.at].dataset.about);
     document.documentElement.dataset.touring = "yes";
-    this.card().dispatchEvent(new CustomEvent("qc-stop", { bubbles: true, detail: stops[this.at].dataset.tab }));
+    window.qcompare.select(stops[this.at].dataset.tab);
   },
   mark(selector) {
     document.querySelectorAll(".qc-told").forEach((each) => each.classList.remove("qc-told"));

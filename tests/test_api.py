@@ -110,7 +110,7 @@ def test_a_verdict_names_the_choice_of_each_budget(tmp_path: Path) -> None:
     found = verdict_document(read_comparison(Store(tmp_path / "budgets"), (study.id,)))
     assert [each.avg_bits for each in found.budgets] == [4.5, 6.0]
     assert all(each.ship is None or each.ship.startswith(study.id) for each in found.budgets)
-    assert {each.questions for each in found.budgets} == {100}
+    assert {each.questions for each in found.budgets} == {400}
 
 
 def test_the_command_line_gives_the_same_documents(study: StudyRecord, home: Path) -> None:

@@ -65,7 +65,7 @@ def _build(settings: Settings, store: SharedStore, role: Role) -> SpeakingBlocks
         app.panels = panels
         _follow_updates(context, [panel for panel in panels if not panel.live])
         _open_address(context)
-        build_tour(tabs)
+        build_tour()
         header.picker.input(lambda chosen: chosen or "", header.picker, study_id, **QUIET)
         study_id.change(None, study_id, None, js="(id) => window.qcompare.note('study', id)", **QUIET)
     return app

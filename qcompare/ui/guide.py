@@ -1,7 +1,6 @@
 """For newcomers: New one card at a time, and a short tour. Shown and hidden in the browser (`path.js`, `tour.js`)."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
@@ -79,16 +78,7 @@ def build_walk() -> None:
     markup(page("walk"), elem_id="qc-walk", scale=0, min_width=0)
 
 
-def build_tour(tabs: gr.Tabs) -> None:
-    """Lay out the tour in the current page; its stops open the tab they talk about."""
+def build_tour() -> None:
+    """Lay out the tour in the current page; `tour.js` opens the tabs that its stops talk about."""
     said = [Stop(stop.tab, stop.about, gettext(stop.title), gettext(stop.text)) for stop in STOPS]
-    tour = markup(
-        page("tour", stops=said),
-        elem_id="qc-tour",
-        js_on_load="element.addEventListener('qc-stop', (event) => trigger('visit', {tab: event.detail}));",
-    )
-    tour.visit(_opened, None, tabs, queue=False, show_progress="hidden", api_visibility="private")
-
-
-def _opened(event: gr.EventData) -> Any:
-    return gr.Tabs(selected=str(event.tab))
+    markup(page("tour", stops=said), elem_id="qc-tour")

@@ -1,4 +1,4 @@
-"""The pieces of the screen that follow the store, and the one handler that keeps them current.
+"""The pieces of the screen that follow the store, and how they are brought up to date.
 
 Each tab hands over a `Panel`: what to look at (cheap), and what to show (only when that has changed). Nothing of a
 study is kept in the browser or the session but its id, so a reload, a second window and a closed one see the same.

@@ -42,7 +42,9 @@ def test_logits_equal_those_of_auto_rounds_model(
         disable_model_free=True, device_map="cpu", dataset=str(text), nsamples=4, seqlen=32,
     )  # fmt: skip
     theirs, _ = rounder.quantize()
-    ours = load().to(theirs.dtype)
+    ours = load()
+    if ours.dtype != theirs.dtype:  # a cast for nothing would still round the positions' frequencies
+        ours.to(theirs.dtype)
     simulate(ours, config)
     tokens = tokenizer("The capital of France is Paris.", return_tensors="pt")
     with torch.inference_mode():

@@ -116,6 +116,7 @@ def test_logits_equal_those_of_auto_rounds_model(
     )  # fmt: skip
     theirs, _ = rounder.quantize()
     ours, _ = loaded(folder, settings, "bfloat16")
-    ours.to(theirs.dtype)
+    if ours.dtype != theirs.dtype:  # a cast for nothing would still round the positions' frequencies
+        ours.to(theirs.dtype)
     simulate(ours, {layer.name: "MXFP4" for layer in layers})
     assert torch.equal(logits(ours), logits(theirs))

@@ -13,7 +13,7 @@ from tests.ui.test_form import DEFAULT
 
 def test_a_ready_size_names_the_same_time_as_the_bar_below_the_cards(settings: Settings) -> None:
     found = estimate(DEFAULT, settings)
-    assert found.plan and found.sizes[0].seconds == found.plan.seconds.likely
+    assert found.plan and found.sizes[1].seconds == found.plan.seconds.likely
     finished(Store(settings.home), spec(25), SECONDS | {"quantizing layers": 8.0})
     quick, standard, full = estimate(replace(DEFAULT, recipes=["bf16", "uniform"]), settings).sizes
     assert quick.seconds and standard.seconds and quick.seconds < standard.seconds

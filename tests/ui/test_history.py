@@ -59,7 +59,7 @@ def test_ticks_of_deleted_studies_are_not_counted(store: Store) -> None:
 def test_two_ticked_studies_show_the_settings_that_differ(store: Store) -> None:
     ours, other = add_study(store), add_study(store, Study(limit=77))
     html = history_rows(store, View(ticked=(ours.id, other.id)), "", ANY, "")
-    assert re.search(r"<code>limit</code></th><td>25</td><td>77</td>", html)
+    assert re.search(r"<code>limit</code></th><td>100</td><td>77</td>", html)
     assert "qc-diff" not in history_rows(store, View(ticked=(ours.id,)), "", ANY, "")
 
 

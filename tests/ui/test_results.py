@@ -56,11 +56,11 @@ def test_a_second_study_of_the_same_settings_has_a_name_of_its_own(home: Path) -
 @pytest.mark.parametrize(
     ("asked", "name"),
     [
-        ({}, "X · MXFP4/MXFP8 · 5 bits · 4 tasks × 25"),
-        ({"avg_bits": (4.5, 6)}, "X · MXFP4/MXFP8 · 4.5, 6 bits · 4 tasks × 25"),
+        ({}, "X · MXFP4/MXFP8 · 5 bits · 4 tasks × 100"),
+        ({"avg_bits": (4.5, 6)}, "X · MXFP4/MXFP8 · 4.5, 6 bits · 4 tasks × 100"),
         ({"tasks": ("mmlu",), "limit": None}, "X · MXFP4/MXFP8 · 5 bits · mmlu, all questions"),
         ({"recipes": ("bf16", "uniform"), "tasks": ()}, "X · MXFP4/MXFP8 · 2 prompts"),
-        ({"recipes": ("bf16", "awq_w4a16")}, "X · bf16, awq_w4a16 · 4 tasks × 25"),
+        ({"recipes": ("bf16", "awq_w4a16")}, "X · bf16, awq_w4a16 · 4 tasks × 100"),
     ],
 )
 def test_studies_of_different_questions_recipes_or_budgets_have_different_names(asked: Any, name: str) -> None:

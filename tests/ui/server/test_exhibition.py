@@ -54,6 +54,8 @@ def test_a_prompt_is_seen_by_its_visitor_alone(served: Served, ask: Callable[...
         rows = served.press(client, "build_history.<locals>.show", None, "", "any state", "").text
         assert (mine in rows) is sees and public(served).id in rows
         assert (client.get(f"/log/{mine}.bf16").status_code == 200) is sees
+        updates = client.get("/updates", params={"study": mine, "rows": ""}).json()
+        assert ("qc-job" in updates["live"]["rows"]["html"]) is sees
         taken = served.press(client, "build_take_away.<locals>.<lambda>", mine).json()["data"][0]
         assert bool(taken) is sees, taken
     owner = SharedStore(served.settings.home)

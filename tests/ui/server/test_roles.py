@@ -32,8 +32,8 @@ HANDLERS = {
     "performer.<locals>.perform": None,  # by button: see `ACTS`
 }
 READING = re.compile(
-    r"(_(follow|open_address|build)\b.*|build_(take_away|questions|history|model_search|new|tour"
-    r"|compare_with|task_picker)\.<locals>.*|_picked.*|_opened|_read_index|_list|_listed|_typed|_name_field|_size_values"
+    r"(_(follow|open_address|build)\b.*|build_(take_away|questions|history|model_search|new"
+    r"|compare_with|task_picker)\.<locals>.*|_picked.*|_read_index|_list|_listed|_typed|_name_field|_size_values"
     r"|picked_model"
     r"|comparer\.<locals>\.compare|size_of|budget_within|_follow_changes\.<locals>\.follow_up)"
 )
