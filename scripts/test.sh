@@ -5,6 +5,6 @@ APT_PACKAGES=(chromium)
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-# three processes with one compute thread each: on two cores most tests wait for a browser, a process or one core
+# two processes with one compute thread each: most tests wait for a browser, a process or a single core
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-exec .venv/bin/python -m pytest -n 3 --dist loadfile "$@"
+exec .venv/bin/python -m pytest -n 2 --dist loadfile "$@"

@@ -91,6 +91,7 @@ def test_the_main_job_runs_on_the_demo_bundle(demo_settings: Settings, tmp_path:
     prompts: ["What is the capital of France?"]
     max_new_tokens: 8
     calibration: {num_samples: 2, max_seq_length: 32}
+    divergence: {num_samples: 2, max_seq_length: 64}
     """
     path = study_file(tmp_path, text)
     assert "after scoring" in qcompare("plan", path).stdout
