@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from benchmarks.report import Cell
 from benchmarks.serving import serve
+from benchmarks.watchers import Page
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.records import Job, Progress
@@ -70,14 +71,14 @@ def _visitor(address: str) -> httpx.Client:
     config = client.get("/config").json()
     found = [each for each in config["dependencies"] if each["api_name"].startswith("start")]
     client.headers["x-handler"] = str(next(each["id"] for each in found if len(each["inputs"]) == 4))
-    client.headers["x-opens"] = str(max(config["dependencies"], key=lambda each: len(each["outputs"]))["id"])
     return client
 
 
 def _ask(client: httpx.Client, study: str) -> None:
     page = f"asks{id(client)}"
-    opened = {"fn_index": int(client.headers["x-opens"]), "data": [study, "", None], "session_hash": page}
-    client.post("/gradio_api/run/predict", json=opened).raise_for_status()  # what can be chosen from
+    opened = Page(client, study, page)
+    for handler, inputs in opened.handlers:  # what can be chosen from
+        opened.call(handler, ["generations", study, "", None][-inputs:])
     data = [study, "What is the capital of France?", "", ["0", "1"]]
     body = {"fn_index": int(client.headers["x-handler"]), "data": data, "session_hash": page}
     client.post("/gradio_api/queue/join", json=body).raise_for_status()

@@ -92,6 +92,7 @@ def _watch(address: str, job_id: str, number: int, stop: threading.Event, lags: 
     """A browser: it asks for updates and for what is new in the log, each second."""
     with httpx.Client(base_url=address, timeout=30) as client:
         page = Page(client, job_id.partition(".")[0], f"watcher{number}")
+        page.look()
         newest, offset = time.time(), 0
         due = time.monotonic() + number / 25  # browsers are not in step
         while not stop.wait(max(0.0, due - time.monotonic())):
