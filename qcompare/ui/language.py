@@ -34,6 +34,7 @@ class SpeakingBlocks(gr.Blocks):  # type: ignore[misc]
 
     role: Role = Role.LOCAL
     store: SharedStore
+    """What all browsers of this app look at."""
     panels: Sequence[Panel] = ()
     """What follows the store, for `updates_routes`."""
 
