@@ -46,8 +46,11 @@ def checked_input(block: Any, value: Any) -> Any:
     match block:
         case _ if many:
             fits = isinstance(value, list) and all(isinstance(each, str) for each in value)
+        case gr.UploadButton():
+            fits = value is not None  # its event comes with a file
         case gr.Dropdown() | gr.Radio():
-            fits = value is None or isinstance(value, str) or value in [choice for _, choice in block.choices]
+            chosen = isinstance(value, str) or value in [choice for _, choice in block.choices]
+            fits = chosen or (value is None and not _always_chosen(block))
         case gr.Number() | gr.Slider():
             fits = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
         case gr.Checkbox():
@@ -57,6 +60,11 @@ def checked_input(block: Any, value: Any) -> Any:
     if not fits:
         raise InvalidInput()
     return value
+
+
+def _always_chosen(block: Any) -> bool:
+    """Radio buttons that begin with a choice cannot be left without one."""
+    return isinstance(block, gr.Radio) and block.value is not None
 
 
 def refused(error: Exception, request: Any) -> Exception:

@@ -142,6 +142,18 @@ def test_a_call_names_no_file_but_an_upload(target: tuple[Served, str], name: ob
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")  # gradio shows a message only through its queue
+def test_a_call_without_any_value_is_no_fault_of_the_server(target: tuple[Served, str]) -> None:
+    served, _ = target
+    faults = []
+    for each in served.blocks.fns.values():
+        if each.fn is not None:
+            body = {"fn_index": each._id, "data": [None] * len(each.inputs), "session_hash": "empty"}
+            answer = client(served).post("/gradio_api/run/predict", json=body)
+            faults += [each.fn.__qualname__] if answer.status_code >= 500 else []
+    assert faults == []
+
+
 def test_what_a_handler_refuses_is_no_fault_of_the_server(target: tuple[Served, str]) -> None:
     served, _ = target
     answer = served.press(client(served), "performer", event={"act": "cancel"})
