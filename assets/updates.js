@@ -10,6 +10,10 @@ window.qcompare.updates = {
   draws(name, draw) {
     this.live[name] = { draw, version: "" };
   },
+  tells(tell) {
+    this.tell = tell;
+    this.ask();
+  },
   // At once, for another study or job where one is given.
   look(chosen = {}) {
     Object.assign(this, chosen);

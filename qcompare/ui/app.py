@@ -33,7 +33,7 @@ UPLOADS_KEPT = (3600, 24 * 3600)
 """Seconds between two looks for old uploads, and until one is old: what is used is moved into the home at once."""
 WAITING = 200
 """Calls of all pages that may wait in gradio's queue."""
-SEES_UPDATES = "window.qcompare.updates.tell = () => trigger('updated');"
+SEES_UPDATES = "window.qcompare.updates.tells(() => trigger('updated'));"
 STAMP = "() => window.qcompare.updates.stamp"
 
 
