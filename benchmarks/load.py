@@ -8,7 +8,6 @@ requests are those of `tests/ui/server/test_abuse.py`; a tick is a second of a p
 """
 
 import argparse
-import functools
 import statistics
 import tempfile
 import threading
@@ -128,10 +127,8 @@ def _read(
         reading, studies = Page(client, "", f"reader{number}-reads"), cycle(finished)
 
         def open_results() -> None:
-            study = next(studies)
-            for handler, inputs in reading.handlers:
-                asked = ["results", study, "", None][-inputs:]
-                timed("open results", functools.partial(reading.call, handler, asked))
+            for call in reading.calls("results", next(studies)):
+                timed("open results", call)
 
         page.look()
         open_results()

@@ -76,9 +76,8 @@ def _visitor(address: str) -> httpx.Client:
 
 def _ask(client: httpx.Client, study: str) -> None:
     page = f"asks{id(client)}"
-    opened = Page(client, study, page)
-    for handler, inputs in opened.handlers:  # what can be chosen from
-        opened.call(handler, ["generations", study, "", None][-inputs:])
+    for call in Page(client, study, page).calls("generations", study):  # what can be chosen from
+        call()
     data = [study, "What is the capital of France?", "", ["0", "1"]]
     body = {"fn_index": int(client.headers["x-handler"]), "data": data, "session_hash": page}
     client.post("/gradio_api/queue/join", json=body).raise_for_status()

@@ -12,6 +12,8 @@ import statistics
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +113,7 @@ class Page:
     def __init__(self, client: httpx.Client, study: str, session: str) -> None:
         self._client, self._study, self._session = client, study, session
         self._versions, self._stamp = {"rows": "", "log": "", "devices": ""}, ""
-        self.handlers = _after_stamp(client.get("/config").raise_for_status().json())
+        self._handlers = _after_stamp(client.get("/config").raise_for_status().json())
 
     def look(self) -> None:
         """One second of the page."""
@@ -120,12 +122,17 @@ class Page:
         self._versions |= {name: drawn["version"] for name, drawn in found["live"].items()}
         if found["stamp"] not in ("", self._stamp):
             self._stamp = found["stamp"]
-            for handler, inputs in self.handlers:
-                self.call(handler, ["progress", self._study, "", None][-inputs:])
+            for call in self.calls("progress", self._study):
+                call()
 
-    def call(self, handler: int, data: list[Any]) -> None:
-        """One of gradio's handlers."""
-        body = {"fn_index": handler, "data": data, "session_hash": self._session, "trigger_id": None}
+    def calls(self, tab: str, study: str) -> Iterator[Callable[[], object]]:
+        """What brings the page up to date, one call for each group of panels, with that tab seen and study open."""
+        for handler, inputs in self._handlers:
+            data = [tab, study, "", None][-inputs:]
+            body = {"fn_index": handler, "data": data, "session_hash": self._session, "trigger_id": None}
+            yield partial(self._post, body)
+
+    def _post(self, body: dict[str, Any]) -> None:
         self._client.post("/gradio_api/run/predict", json=body).raise_for_status()
 
 
