@@ -34,7 +34,14 @@
   document.addEventListener("focusout", hide);
   document.addEventListener("click", (event) => near(event) && show(near(event)));
   document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
-  // focus brings a term into view, which scrolls
-  const follow = () => (shown && shown === document.activeElement ? place(shown) : hide());
+  // Scrolling moves terms under a pointer that rests, and focus brings a term into view, which scrolls.
+  let pointer = null;
+  document.addEventListener("pointermove", (event) => (pointer = [event.clientX, event.clientY]), { passive: true });
+  const follow = () => {
+    if (!shown) return;
+    const under = pointer && document.elementFromPoint(...pointer)?.closest("[data-term]");
+    if (shown === under || shown === document.activeElement) place(shown);
+    else hide();
+  };
   document.addEventListener("scroll", follow, { capture: true, passive: true });
 })();
