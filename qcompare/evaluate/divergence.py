@@ -122,11 +122,16 @@ def divergence(
 
     def read(number: int) -> None:
         tokens = torch.tensor([passages.tokens[number]], device=model.device)
-        states = (own[number] if own else hidden_states(model, tokens)[0]).to(model.device)
-        rows[number] = _passage(model, reference[number].to(model.device), states, tokens[0])
+        original = reference[number].to(model.device)
+        if own and own[number] is reference[number] and not rounded_head:
+            states = original  # and its logits are computed once
+        else:
+            states = (own[number] if own else hidden_states(model, tokens)[0]).to(model.device)
+        rows[number] = _passage(model, original, states, tokens[0])
 
     # a rounded head is exchanged for the original's within the one model: not while another thread uses it
-    workers = Workers.one() if ORIGINAL_HEAD in model.__dict__ else Workers.for_model(model)
+    rounded_head = ORIGINAL_HEAD in model.__dict__
+    workers = Workers.one() if rounded_head else Workers.for_model(model)
     with split_model(model), float32_head(*_heads(model)):
         _side_by_side(read, passages, workers, report)
     return _summary([rows[number] for number in sorted(rows)], passages)
@@ -159,7 +164,7 @@ def _passage(model: Any, original: "torch.Tensor", quantized: "torch.Tensor", id
         target = ids[span.start + 1 : span.stop + 1].unsqueeze(1)
         with original_head(model):
             p = F.log_softmax(logits_of(model, original[span]).float(), dim=-1)
-        q = F.log_softmax(logits_of(model, quantized[span]).float(), dim=-1)
+        q = p.clone() if quantized is original else F.log_softmax(logits_of(model, quantized[span]).float(), dim=-1)
         same = (p.argmax(dim=-1) == q.argmax(dim=-1)).float()
         nll, reference_nll = (-each.gather(1, target).squeeze(1) for each in (q, p))
         kl = torch.sub(p, q, out=q).mul_(p.exp_()).sum(dim=-1)

@@ -60,7 +60,7 @@ class Bench:
     @cached_property
     def _loaded(self) -> tuple[SwitchableModel, tuple[tuple[Passage, ...], tuple[Passage, ...]]]:
         lab = self.lab
-        model, tokenizer = lab.load()
+        model, tokenizer = lab.load_to_score()
         texts = split_rows(lab.calibration(ULTRACHAT), lab.study.calibration, tokenizer)
         names = [layer.name for layer in lab.facts.layers]
         calibrated = [s for s in lab.study.schemes if (format := format_of(s)) and format.calibrates_inputs]

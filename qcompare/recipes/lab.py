@@ -123,12 +123,20 @@ class Lab:
         with turn_to_load(self.settings.home, self.whole.size_bytes):
             return load(self.local, self.device, self.dtype, self.settings, self.study.hub_kernels)
 
+    def load_to_score(self) -> tuple[Any, Any]:
+        """As `load`, for passes over text next: on a CPU, tensors on new pages take 1.5 × the time."""
+        from qcompare.evaluate.scoring.memory import reuse_freed_memory  # loads torch
+
+        loaded = self.load()
+        reuse_freed_memory()
+        return loaded
+
     def autoscheme_scores(self) -> LayerLosses:
         """auto-round's sensitivity of each layer at each scheme of the study, computed once per model and text."""
         dataset, has_head = self.calibration(), self.facts.lm_head in self.facts.layers
 
         def load_checked() -> tuple[Any, Any]:
-            model, tokenizer = self.load()
+            model, tokenizer = self.load_to_score()
             if has_head:
                 keep_original_head(model, [model.get_output_embeddings()])
             check_local(dataset, self.study.calibration, tokenizer)

@@ -24,7 +24,7 @@ ACCELERATOR_LOGITS_BYTES = 1 << 30
 """The same on a GPU; less where little memory is free: a step holds about four times as much."""
 LEAST_LOGITS_BYTES = 1 << 26
 HEAD_BYTES = 1 << 28
-"""Weights of an output head that are held in float32 at a time."""
+"""Weights of an output head that are held in float32 at a time; a head of at most this size is converted once."""
 
 _answer = threading.local()
 
@@ -67,7 +67,8 @@ def float32_head(*heads: Any) -> Iterator[None]:
     names = ["_old_forward" if hasattr(head, "_hf_hook") else "forward" for head in heads]
     before = [head.__dict__.get(name) for head, name in zip(heads, names, strict=True)]
     for head, name in zip(heads, names, strict=True):
-        setattr(head, name, partial(_float32_linear, head))
+        small = head.weight.float() if 4 * head.weight.numel() <= HEAD_BYTES else None
+        setattr(head, name, partial(_float32_linear, head, small))
     try:
         yield
     finally:
@@ -77,12 +78,16 @@ def float32_head(*heads: Any) -> Iterator[None]:
                 setattr(head, name, own)
 
 
-def _float32_linear(head: Any, x: torch.Tensor) -> torch.Tensor:
-    """The layer's output in float32, shape (..., out_features); its weights are converted in pieces."""
-    weight, bias = head.weight, getattr(head, "bias", None)
+def _float32_linear(head: Any, converted: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:
+    """The layer's output in float32, shape (..., out_features).
+
+    Args:
+        converted: its weights in float32; without them they are converted in pieces.
+    """
+    weight, bias = head.weight if converted is None else converted, getattr(head, "bias", None)
     x = x.to(weight.device)
     if weight.dtype is torch.float32:
-        return F.linear(x, weight, bias)
+        return F.linear(x.float(), weight, None if bias is None else bias.float())
     x, out = x.float(), torch.empty(*x.shape[:-1], len(weight), device=x.device)
     rows = max(1, HEAD_BYTES // (4 * weight.shape[1]))
     for first in range(0, len(weight), rows):
