@@ -100,7 +100,7 @@ def rows(
                 right[name] = answers(config, limit)
                 answered = accuracy(right[name], right.get("mixed", right[name]))
             predicted = lab.choice.predicted_kl if lab.choice else None
-            yield {
+            row: dict[str, Cell] = {
                 "schemes": "/".join(schemes),
                 "bits": f"{count(lab.facts.layers, config, budget).achieved:.3f}",
                 "allocator": name,
@@ -110,7 +110,8 @@ def rows(
                 "predicted KL": None if predicted is None else f"{predicted:.4f}",
                 "CPU s": seconds,
                 "tokens forward": lab.tokens,
-            } | answered
+            }
+            yield row | answered
 
 
 def answers(config: LayerConfig, limit: int) -> list[float]:

@@ -99,6 +99,12 @@ JOBS = (
     Click("cancel", ".qc-overview [data-act=cancel]",
           f"{OVERVIEW}')?.textContent.includes('cancelled')", ACT),
 )  # fmt: skip
+OPENINGS = (
+    ("the first page of a new app, results", "results", ("table", "charts")),
+    ("a later page, generations", "generations", ("answers",)),
+    ("a later page, results", "results", ("table", "charts")),
+)
+"""Addresses opened before the clicks, and what is waited for."""
 STANDIN_APP = (sys.executable, "-m", "tests.jobs.standin", "app")
 Times = dict[str, list[tuple[float, float]]]
 """By what was pressed: milliseconds until feedback, and until it was done."""
@@ -117,15 +123,13 @@ def press(page: Page, click: Click, found: Times) -> None:
 
 def once(page: Page, address: str, home: Path, study_id: str, found: Times) -> None:
     """All clicks once."""
-    for tab, ends in (("results", ("table", "charts")), ("generations", ("answers",))):
+    for what, tab, ends in OPENINGS:
         page.goto(f"{address}/?study={study_id}&tab={tab}")
         page.wait_for_function(f"{list(ends)}.every(name => name in window.opened)", timeout=WAIT_MS)
         for name in ends:
             taken = float(page.evaluate("window.opened")[name])
-            found.setdefault(f"opening the address of {tab}: {name}", []).append((taken, taken))
-            print(f"{tab}: {name}", taken, flush=True)
-    page.goto(f"{address}/?study={study_id}&tab=results")
-    page.wait_for_function("'charts' in window.opened", timeout=WAIT_MS)
+            found.setdefault(f"{what}: {name}", []).append((taken, taken))
+            print(f"{what}: {name}", taken, flush=True)
     page.evaluate("window.saved = 0; const save = qcompare.save.bind(qcompare);"
                   "qcompare.save = async (file) => { await save(file); window.saved += 1; }")  # fmt: skip
     for click in RESULTS:

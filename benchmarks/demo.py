@@ -25,13 +25,13 @@ def bundle() -> Bundle:
     return ensure_bundle(Settings(), print)
 
 
-def load() -> tuple[Any, Any]:
-    """The demo model in float32 on the CPU, and its tokenizer."""
+def load(dtype: str = "float32") -> tuple[Any, Any]:
+    """The demo model on the CPU, and its tokenizer."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = bundle().model
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
     return model, AutoTokenizer.from_pretrained(folder)
 
 

@@ -70,7 +70,7 @@ def scoring(bench: Bench) -> Figures:
     for task in SHAPES:
         begun = time.perf_counter()
         asked = requests_of(bench, task, questions)
-        own = bench.seconds(lambda asked=asked: lm._loglikelihood_tokens(asked, disable_tqdm=True), 1)
+        own = bench.seconds(partial(lm._loglikelihood_tokens, asked, disable_tqdm=True), 1)
         before = lm.computed
         scores = lm._loglikelihood_tokens(asked, disable_tqdm=True)
         tokens = lm.computed - before
@@ -183,8 +183,8 @@ def simulation(bench: Bench) -> Figures:
         linear = [layer for block in blocks for layer in block.modules() if isinstance(layer, torch.nn.Linear)]
         shared, handles = SharedInput(), [set(layer._forward_pre_hooks) for layer in linear]
         try:
-            own = [weight_rounding(scheme), [m for m in blocks[0].modules() if isinstance(m, torch.nn.Linear)]]
-            weights = bench.seconds(lambda own=own: [own[0](m.weight.data) for m in own[1]], 1) * len(blocks)
+            own = [module.weight.data for module in blocks[0].modules() if isinstance(module, torch.nn.Linear)]
+            weights = bench.seconds(partial(_each, weight_rounding(scheme), own), 1) * len(blocks)
             if inputs := activation_rounding(scheme):
                 for layer in linear:
                     round_inputs(layer, shared, inputs)
@@ -197,6 +197,11 @@ def simulation(bench: Bench) -> Figures:
                 for key in set(layer._forward_pre_hooks) - before:
                     del layer._forward_pre_hooks[key]
     return {"BF16 tokens per second": tokens.shape[1] / plain, "schemes": rows}
+
+
+def _each(act: Callable[[Any], object], values: Sequence[Any]) -> None:
+    for value in values:
+        act(value)
 
 
 def kl(bench: Bench) -> Figures:
@@ -301,6 +306,7 @@ def demo(bench: Bench) -> Figures:
     tokenizer = AutoTokenizer.from_pretrained(folder / "model", local_files_only=True)
     lines = (folder / "held_out.jsonl").read_text(encoding="utf-8").splitlines()[: 2 if bench.small else 64]
     texts = [tokenizer(json.loads(line)["text"])["input_ids"][: 32 if bench.small else 128] for line in lines]
+    asked: list[tuple[tuple[str, str] | None, list[int], list[int]]]
     asked = [(None, ids[: len(ids) // 2], ids[len(ids) // 2 :]) for ids in texts if len(ids) > 8]
 
     def scores(device: str, dtype: Any) -> Sequence[tuple[float, bool]]:

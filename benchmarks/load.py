@@ -21,8 +21,9 @@ import httpx
 import psutil
 from filelock import FileLock
 
-from benchmarks.load_parts import asked_turns, malformed_requests, memory_of_ticks, serve
+from benchmarks.load_parts import asked_turns, malformed_requests, memory_of_ticks
 from benchmarks.report import Cell, report
+from benchmarks.serving import serve
 from benchmarks.watchers import Page
 from qcompare.store import Store
 from tests.synthetic import add_study, finished_study, run_job

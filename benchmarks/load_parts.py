@@ -45,7 +45,7 @@ def asked_turns(askers: int) -> list[dict[str, Cell]]:
         study = finished_study(home, Study(model=model, recipes=("bf16", "uniform"), prompts=("Hello",)))
         settings = {"QCOMPARE_ROLE": "exhibition", "QCOMPARE_ASK_WAITING": "100", "QCOMPARE_RECORDING": "false"}
         settings |= {"QCOMPARE_BUNDLE_DIR": str(demo), "QCOMPARE_ASK_PER_HOUR": "100"}
-        with serve(home, **settings) as (address, _):
+        with serve(home, root=None, **settings) as (address, _):
             visitors = [_visitor(address) for _ in range(askers)]
             for visitor in [visitors[0], visitors[0], *visitors]:
                 _ask(visitor, study.id)

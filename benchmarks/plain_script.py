@@ -1,6 +1,6 @@
 """What a user would write without qcompare: auto-round and lm-eval, one recipe after another. The peer of `study`.
 
-    python -m benchmarks.plain_script [--limit 25]
+    python -m benchmarks.plain_script [--limit 25] [--dtype bfloat16]
 
 The recipes, calibration text, questions and prompts of the demo study; one line of JSON a recipe.
 """
@@ -19,11 +19,11 @@ BATCH_SIZE = 8
 PLAIN = {"iters": 0, "disable_opt_rtn": True, "disable_model_free": True, "device_map": "cpu", "seed": STUDY.seed}
 
 
-def quantized(recipe: str) -> tuple[Any, Any]:
+def quantized(recipe: str, dtype: str) -> tuple[Any, Any]:
     """The model of a recipe, by auto-round's own orchestration."""
     from auto_round import AutoRound, AutoScheme
 
-    model, tokenizer = demo.load()
+    model, tokenizer = demo.load(dtype)
     if recipe == "bf16":
         return model, tokenizer
     low, high = STUDY.schemes
@@ -66,17 +66,18 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--limit", type=int, default=STUDY.limit, help="questions per task")
-    limit = parser.parse_args().limit
+    parser.add_argument("--dtype", default="float32")
+    args = parser.parse_args()
     demo.quiet()
     tasks = demo.tasks()
     for recipe in [recipe.name for recipe in STUDY.recipes]:
         started = time.perf_counter()
-        model, tokenizer = quantized(recipe)
+        model, tokenizer = quantized(recipe, args.dtype)
         ready = time.perf_counter()
         found = simple_evaluate(
             model=HFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH_SIZE),
             tasks=list(STUDY.tasks),
-            limit=limit,
+            limit=args.limit,
             task_manager=tasks.manager,
         )
         answers(model, tokenizer)

@@ -13,11 +13,12 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks import demo
-from benchmarks.report import report
+from benchmarks.report import Cell, report
 from benchmarks.scoring import ours, run
 
 FORMATS = ("llm_compressor", "auto_round")
@@ -92,8 +93,8 @@ def main() -> None:
         "MXFP4, simulated": lambda: simulated("MXFP4"),
     }
     for format, folder in zip(FORMATS, args.checkpoints or map(written, FORMATS), strict=True):
-        made[f"{format} checkpoint, as reloaded"] = lambda folder=folder: reloaded(folder, fast=False)
-        made[f"{format} checkpoint, as a job"] = lambda folder=folder: reloaded(folder, fast=True)
+        made[f"{format} checkpoint, as reloaded"] = partial(reloaded, folder, fast=False)
+        made[f"{format} checkpoint, as a job"] = partial(reloaded, folder, fast=True)
     models = {name: make() for name, make in made.items()}
 
     def seconds(model: Any) -> float:
@@ -102,7 +103,7 @@ def main() -> None:
         return time.process_time() - started
 
     turns = [{name: seconds(model) for name, model in models.items()} for _ in range(args.repeat)]
-    rows = [
+    rows: list[dict[str, Cell]] = [
         {
             "model": name,
             "seconds": statistics.median(turn[name] for turn in turns),

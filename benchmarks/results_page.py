@@ -34,7 +34,7 @@ REPEAT = 3
 def fill(home: Path, questions: int) -> str:
     """A home with one study of so many questions a recipe; gives its id."""
     store = Store(home)
-    share = questions / sum(TASKS[task].questions for task in PUBLISHED_TASKS)
+    share = questions / sum(TASKS[task].questions or 0 for task in PUBLISHED_TASKS)
     study = add_study(store, Study(recipes=RECIPES, avg_bits=BUDGETS, tasks=PUBLISHED_TASKS, limit=None))
     for job in store.jobs(study.id):
         finish_job(store, study, job.id, answered(job.recipe, many(study.spec, share), STORY))
@@ -80,10 +80,10 @@ def drill_down(home: Path, study_id: str) -> dict[str, float]:
 
 def whole_report(home: Path, study_id: str) -> dict[str, float]:
     """The report as a file."""
-    from qcompare.present.report import report as make
+    from qcompare.present.report import report as make_report
 
     pages: list[str] = []
-    seconds = _seconds(lambda: pages.append(make(Store(home), study_id)))
+    seconds = _seconds(lambda: pages.append(make_report(Store(home), (study_id,))))
     return {"report": seconds, "megabytes": len(pages[0].encode()) / 1e6}
 
 

@@ -94,7 +94,7 @@ def arithmetic(model: Any, lm: Any, requests: Sequence[Any]) -> float:
     body = sum(
         p.numel() for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n
     )
-    return 2.0 * (lm.computed * body + len({(one.block, one.local) for one in plan.scored}) * head)
+    return float(2 * (lm.computed * body + len({(one.block, one.local) for one in plan.scored}) * head))
 
 
 def compare(model: Any, tokenizer: Any, requests: Sequence[Any], repeat: int) -> tuple[int, list[Run], list[Run]]:

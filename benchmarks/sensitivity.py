@@ -1,4 +1,4 @@
-"""Sensitivity scores for the mixed recipe: auto-round's scoring as it is against the same with our roundings.
+"""Sensitivity scores for the mixed recipe: auto-round's scoring alone against the same in a job of ours.
 
     python -m benchmarks.sensitivity
 
@@ -8,18 +8,23 @@ The demo study's schemes and calibration text; each way in a process of its own,
 import resource
 import tempfile
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 from benchmarks import demo
 from benchmarks.report import Cell, report
-from qcompare.models.sources import describe
+from qcompare.models import sources
 from qcompare.recipes import autoscheme
 from qcompare.recipes.allocate import allocate
 from qcompare.recipes.groups import layer_groups
+from qcompare.recipes.lab import Lab
+from qcompare.recipes.mixed import Mixed
 from qcompare.settings import Settings
+from qcompare.study.layers import LayerLosses
 from qcompare.study.spec import Study
 
 
@@ -27,29 +32,39 @@ from qcompare.study.spec import Study
 class Scored:
     """One way's losses and what they took."""
 
-    losses: autoscheme.LayerLosses
+    losses: LayerLosses
     seconds: float
     peak_bytes: int
 
 
+class AsShipped(Lab):
+    """A lab that leaves memory to the C library, as auto-round does."""
+
+    def load(self) -> tuple[Any, Any]:
+        """As a script loads a model."""
+        return sources.load(self.local, self.device, self.dtype, self.settings, self.study.hub_kernels)
+
+    load_to_score = load
+
+
 def score(ours: bool) -> Scored:
-    """Score the demo model's layers, in a fresh process."""
-    study, folder = Study(), Path(tempfile.mkdtemp())
-    if not ours:
-        autoscheme._our_roundings = nullcontext
-    scoring = autoscheme.Scoring(
-        str(demo.bundle().calibration), study.calibration.num_samples, study.calibration.max_seq_length, study.seed
-    )
-    started = time.perf_counter()
-    losses = autoscheme.layer_losses(demo.load, study.schemes, scoring, "cpu", folder)
-    seconds = time.perf_counter() - started
+    """Score the demo model's layers in float32, in a fresh process: as a job does, or as auto-round alone."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        settings = Settings(home=Path(folder), bundle_dir=Settings().demo_dir, offline=True)
+        lab = (Lab if ours else AsShipped)(*(Study(), Mixed(), 5.0, settings, "cpu", "float32", settings.home))
+        lab.fetch()
+        if not ours:
+            stack.enter_context(patch.object(autoscheme, "our_roundings", nullcontext))
+        started = time.perf_counter()
+        losses = lab.autoscheme_scores()
+        seconds = time.perf_counter() - started
     return Scored(losses, seconds, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
-def another_budget(losses: autoscheme.LayerLosses) -> float:
+def another_budget(losses: LayerLosses) -> float:
     """Seconds to choose layers for one more budget from scores that are there."""
     study = Study()
-    groups = layer_groups(describe(study.model, Settings()).layers, study.shared_layers)
+    groups = layer_groups(sources.describe(study.model, Settings()).layers, study.shared_layers)
     started = time.perf_counter()
     allocate(groups, study.schemes, losses, 6.0, study.ignore_scale_zp_bits)
     return time.perf_counter() - started
@@ -68,7 +83,7 @@ def main() -> None:
     row: dict[str, Cell] = {
         "layers × schemes": len(differ),
         "auto-round s": theirs.seconds,
-        "with our roundings s": ours.seconds,
+        "as a job of ours s": ours.seconds,
         "ratio": theirs.seconds / ours.seconds,
         "a second budget s": another_budget(ours.losses),
         "peak GB": theirs.peak_bytes / 1e9,

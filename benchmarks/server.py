@@ -83,11 +83,9 @@ def rows(comparison: Comparison, results: list[Result]) -> list[dict[str, Cell]]
         cells["answers to prompts as loaded"] = f"{sum(alike)} of {len(alike)}"
         for batch in (1, 8):
             speed = row.served.speed(batch) if row.served else None
-            cells |= {
-                f"prompt tokens/s at {batch}": speed and speed.prompt_tokens_per_second,
-                f"decode tokens/s at {batch}": speed and speed.decode_tokens_per_second,
-                f"first token s at {batch}": speed and speed.first_token_seconds,
-            }
+            cells[f"prompt tokens/s at {batch}"] = speed.prompt_tokens_per_second if speed else None
+            cells[f"decode tokens/s at {batch}"] = speed.decode_tokens_per_second if speed else None
+            cells[f"first token s at {batch}"] = speed.first_token_seconds if speed else None
         found.append(cells)
     return found
 

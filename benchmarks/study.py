@@ -1,9 +1,10 @@
 """The demo study from start to table against the plain script a user would write with auto-round and lm-eval.
 
-    python -m benchmarks.study [--limit 25]
+    python -m benchmarks.study [--limit 25] [--dtype float32]
 
-Both do five recipes, four tasks and two prompts; ours also measures the KL divergence, which the plain script does
-not. Both start from a fetched model and with no sensitivity scores kept. Runs a quarter of an hour on two cores.
+Both do five recipes, four tasks and two prompts, in the same dtype: the one that a study takes on this machine. Ours
+also measures the KL divergence, which the plain script does not. Both start from a fetched model and with no
+sensitivity scores kept. Runs a quarter of an hour on two cores.
 """
 
 import argparse
@@ -22,10 +23,10 @@ from qcompare.store import Store
 from qcompare.study.spec import Study
 
 
-def run_plain(folder: Path, limit: int) -> tuple[float, dict[str, dict[str, float]]]:
+def run_plain(folder: Path, limit: int, dtype: str) -> tuple[float, dict[str, dict[str, float]]]:
     """The script's seconds, and by recipe those it reports itself."""
     environment = os.environ | {"AR_AUTO_SCHEME_CACHE": str(folder / "scores"), "PYTHONPATH": os.getcwd()}
-    command = [sys.executable, "-m", "benchmarks.plain_script", "--limit", str(limit)]
+    command = [sys.executable, "-m", "benchmarks.plain_script", "--limit", str(limit), "--dtype", dtype]
     told = folder / "stdout"
     started = time.perf_counter()
     with told.open("w") as stdout:
@@ -35,33 +36,37 @@ def run_plain(folder: Path, limit: int) -> tuple[float, dict[str, dict[str, floa
     return seconds, {line["recipe"]: line["seconds"] for line in lines}
 
 
-def run_ours(folder: Path, limit: int) -> tuple[float, dict[str, float]]:
-    """Our seconds, and by recipe those of its job."""
-    settings, environment, spec = study_environment(folder, Study(limit=limit))
+def run_ours(folder: Path, limit: int, dtype: str) -> tuple[float, dict[str, float], str]:
+    """Our seconds, by recipe those of its job, and the dtype that it computed in."""
+    settings, environment, spec = study_environment(folder, Study(limit=limit), dtype)
     started = time.perf_counter()
     subprocess.run([sys.executable, "-m", "qcompare", "run", str(spec)], env=environment, check=True)
     seconds = time.perf_counter() - started
     store = Store(settings.home)
-    jobs = store.jobs(store.studies()[0].id)
-    return seconds, {job.recipe: job.finished - job.started for job in jobs if job.finished and job.started}
+    [study] = store.studies()
+    [found] = {result.environment.dtype for result in store.results(study.id)}
+    jobs = store.jobs(study.id)
+    return seconds, {job.recipe: job.finished - job.started for job in jobs if job.finished and job.started}, found
 
 
-def study_environment(folder: Path, study: Study) -> tuple[Settings, dict[str, str], Path]:
+def study_environment(folder: Path, study: Study, dtype: str = "auto") -> tuple[Settings, dict[str, str], Path]:
     """A home of its own with the shared bundle, the environment to run in it, and the study's file."""
     spec = folder / "study.yaml"
     spec.write_text(json.dumps(study.model_dump(mode="json")), encoding="utf-8")
-    settings = Settings(home=folder / "home", bundle_dir=Settings().demo_dir, offline=True)
+    settings = Settings(home=folder / "home", bundle_dir=Settings().demo_dir, offline=True, dtype=dtype)
     return settings, os.environ | settings.environment() | {"PYTHONPATH": os.getcwd()}, spec
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--limit", type=int, default=Study().limit, help="questions per task")
-    limit = parser.parse_args().limit
+    parser.add_argument("--dtype", default="auto")
+    args = parser.parse_args()
+    limit: int = args.limit
     demo.bundle()
     with tempfile.TemporaryDirectory() as ours, tempfile.TemporaryDirectory() as plain:
-        our_seconds, our_jobs = run_ours(Path(ours), limit)
-        plain_seconds, plain_jobs = run_plain(Path(plain), limit)
+        our_seconds, our_jobs, dtype = run_ours(Path(ours), limit, args.dtype)
+        plain_seconds, plain_jobs = run_plain(Path(plain), limit, dtype)
     rows: list[dict[str, Cell]] = [
         {
             "recipe": recipe,
@@ -82,7 +87,7 @@ def main() -> None:
         }
     )
     name = "study" if limit == Study().limit else f"study --limit {limit}"
-    report(name, f"The demo study against a plain script (5 recipes × 4 tasks × {limit} questions, 2 prompts)", rows)
+    report(name, f"The demo study against a plain script, {dtype} (5 recipes × 4 tasks × {limit} questions)", rows)
 
 
 if __name__ == "__main__":

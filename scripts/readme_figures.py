@@ -1,6 +1,7 @@
-"""Write the figures of the README from the recorded studies: `python -m scripts.readme_figures`.
+"""Write the figures of the README, from recorded studies and benchmarks: `python -m scripts.readme_figures`.
 
-Whatever stands between the two marks is replaced. Run it after `record_demo.py`, and when the table changes.
+Whatever stands between the two marks is replaced. Run it after `record_demo.py` and `benchmarks.study`, and when the
+table changes.
 """
 
 import re
@@ -19,7 +20,8 @@ from qcompare.store.packing import unpack
 from qcompare.ui.recording import RECORDINGS, STORIES
 from qcompare.words import thousands
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README, RESULTS = ROOT / "README.md", ROOT / "benchmarks" / "RESULTS.md"
 BEGIN, END = "<!-- measured: assets/recording, by scripts/readme_figures.py -->", "<!-- end -->"
 ESSENCE = ("Recipe", "Average", "vs BF16, points (95 %)", "KL", "Size")
 """Columns of the table of a further story."""
@@ -52,7 +54,22 @@ def figures() -> str:
             _, table, answer, *_ = render(comparison, "md").split("\n\n")
             texts += [_filled(f"Also recorded, {STORIES[story]}. {answer}"), _essence(table)]
             texts.append(_filled(_run(story, comparison, store)))
-    return "\n\n".join(texts)
+    return "\n\n".join([*texts, _filled(_against_plain_script(RESULTS.read_text(encoding="utf-8")))])
+
+
+def _against_plain_script(results: str) -> str:
+    """What `benchmarks.study` found, for each number of questions."""
+    found = []
+    for name in ("study --limit 25", "study"):
+        [section] = re.findall(f"<!-- {name} -->(.*?)<!-- /{name} -->", results, re.DOTALL)
+        [questions] = re.findall(r"^## .* (\d+) questions", section, re.MULTILINE)
+        *_, ratio = re.findall(r"\| \*\*whole study\*\* \|.*", section)[0].strip("| ").split(" | ")
+        [day] = re.findall(r"`python -m [^`]*`, ([\d-]+)", section)
+        found.append(f"{float(ratio):.1f} times as long at {questions} questions per task ({day})")
+    return (
+        f"A plain script with auto-round and lm-eval, which measures no KL, takes {' and '.join(found)}. Starting up "
+        "and scoring layers cost the same for any number: [benchmarks/RESULTS.md](benchmarks/RESULTS.md)."
+    )
 
 
 @contextmanager
