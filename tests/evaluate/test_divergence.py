@@ -73,12 +73,16 @@ def test_a_model_does_not_differ_from_itself(tiny_llama: Path, text: Path, setti
     assert divergence(model, states, passages, own=states) == found
 
 
+@pytest.mark.parametrize("at_a_time", [head.HEAD_BYTES, 4 * 64 * 100], ids=["once", "in pieces"])
 @pytest.mark.parametrize("folder", ["tiny_llama", "tiny_qwen3", "tiny_gemma"])
 def test_in_bfloat16_the_output_head_adds_no_rounding(
-    folder: str, text: Path, settings: Settings, request: Any, monkeypatch: pytest.MonkeyPatch
+    folder: str, at_a_time: int, text: Path, settings: Settings, request: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is left is a difference of hidden states; by the head's own rounding it would be tens of times as much."""
-    monkeypatch.setattr(head, "HEAD_BYTES", 4 * 64 * 100)  # several pieces of the weights
+    """What is left is a difference of hidden states; by the head's own rounding it would be tens of times as much.
+
+    A head in bfloat16 is converted to float32, once or, if it is large, in pieces.
+    """
+    monkeypatch.setattr(head, "HEAD_BYTES", at_a_time)
     model, tokenizer = loaded(request.getfixturevalue(folder), settings, "bfloat16")
     passages = read_passages(text, tokenizer, 5, 64, "a test")
     reference = reference_states(model, passages)

@@ -29,6 +29,9 @@ from .threads import Workers, run_jobs
 
 REFILL = 8
 """One in this many places must be free before prompts are read: several together are faster than one by one."""
+LEAST_SAVED = 0.25
+"""Of the keys and values of all places: a beginning whose sharing saves less is not shared. Answers of different
+beginnings attend one group after the other, which takes longer where examples are drawn for each question (gsm8k)."""
 LOOKUP = 3
 """Tokens by which a text is found to repeat itself."""
 PASS_TOKENS = 32
@@ -220,9 +223,11 @@ class _Run:
             n: self.plan.blocks[n].depth + len(self.plan.blocks[n])
             for n in with_prefixes(self.plan.blocks, block)[:-1]
         }
-        if not ends:
+        saved = {n: end * (min(users[n], self.count) - 1) for n, end in ends.items()}
+        best = max(saved, key=lambda n: saved[n], default=None)
+        prompt = self.plan.blocks[block].depth + len(self.plan.blocks[block])
+        if best is None or saved[best] < LEAST_SAVED * prompt * self.count:
             return SharedPrefix()
-        best = max(ends, key=lambda n: ends[n] * (min(users[n], self.count) - 1))
         return SharedPrefix(best, ends[best])
 
     def answers(self, progress: Callable[[int], None]) -> Iterator[tuple[int, Written]]:

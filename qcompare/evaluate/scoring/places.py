@@ -61,7 +61,8 @@ class PrefixGroup:
     """Answers of a pass whose prompts share the same beginning, or share none."""
 
     shared: SharedPrefix
-    places: torch.Tensor
+    places: torch.Tensor | slice
+    """A slice where they are neighbours, so that their keys and values are not copied."""
     slots: torch.Tensor
     """[places, longest]: where the tokens that are read stand behind what is shared."""
     width: int
@@ -168,15 +169,10 @@ class Step:
         # query heads that share keys stand one after the other, as if they were several tokens: no key is copied
         q = query[0].transpose(0, 1).index_select(0, self._index)
         q = q.view(self._count, self._longest, heads, groups, -1).transpose(1, 2).flatten(2, 3)
-        if len(self._groups) == 1:
-            (group,) = self._groups
-            own = held[0][: self._count, :, : group.width], held[1][: self._count, :, : group.width]
-            out = group.attend(q, own, self._shared(group, layer), groups, how)
-        else:
-            out = q.new_empty(*q.shape[:-1], value.shape[-1])
-            for group in self._groups:
-                own = held[0][group.places, :, : group.width], held[1][group.places, :, : group.width]
-                out[group.places] = group.attend(q[group.places], own, self._shared(group, layer), groups, how)
+        out = q.new_empty(*q.shape[:-1], value.shape[-1])
+        for group in self._groups:
+            own = held[0][group.places, :, : group.width], held[1][group.places, :, : group.width]
+            out[group.places] = group.attend(q[group.places], own, self._shared(group, layer), groups, how)
         out = out.unflatten(2, (self._longest, groups)).transpose(1, 2).flatten(0, 1).flatten(1, 2)
         return out.index_select(0, self._flat).unsqueeze(0)
 
@@ -190,4 +186,6 @@ def _prefix_group(
     places = torch.tensor([place for place, other in enumerate(shared) if other == one])
     own = slots[places]
     width = -(-(int(own.max()) + 1) // ROUND_TO) * ROUND_TO
-    return PrefixGroup(one, places.to(device), own.to(device), width)
+    first, last = int(places[0]), int(places[-1])
+    neighbours = last - first + 1 == len(places)
+    return PrefixGroup(one, slice(first, last + 1) if neighbours else places.to(device), own.to(device), width)

@@ -47,8 +47,12 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     return seen
 
 
+@pytest.mark.parametrize("least_saved", [greedy.LEAST_SAVED, 0.0], ids=["", "any beginning is shared"])
 @pytest.mark.parametrize("name", PACKED)
-def test_answers_are_lm_evals_own(name: str, tokenizer: Any, passes: list[int]) -> None:
+def test_answers_are_lm_evals_own(
+    name: str, least_saved: float, tokenizer: Any, passes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(greedy, "LEAST_SAVED", least_saved)
     asked = [*requests(UNTIL), *requests(LONG)]
     theirs = HFLM(pretrained=tiny_model(name), tokenizer=tokenizer, batch_size=1)
     assert make(tokenizer, name).generate_until(asked) == theirs.generate_until(asked, disable_tqdm=True)
