@@ -62,10 +62,10 @@ def _against_plain_script(results: str) -> str:
     found = []
     for name in ("study --limit 25", "study"):
         [section] = re.findall(f"<!-- {name} -->(.*?)<!-- /{name} -->", results, re.DOTALL)
-        [questions] = re.findall(r"^## .* (\d+) questions", section, re.MULTILINE)
+        [(dtype, questions)] = re.findall(r"^## .*, (\w+) \(.* (\d+) questions\)", section, re.MULTILINE)
         *_, ratio = re.findall(r"\| \*\*whole study\*\* \|.*", section)[0].strip("| ").split(" | ")
         [day] = re.findall(r"`python -m [^`]*`, ([\d-]+)", section)
-        found.append(f"{float(ratio):.1f} times as long at {questions} questions per task ({day})")
+        found.append(f"{float(ratio):.1f} times as long at {questions} questions per task ({dtype}, {day})")
     return (
         f"A plain script with auto-round and lm-eval, which measures no KL, takes {' and '.join(found)}. Starting up "
         "and scoring layers cost the same for any number: [benchmarks/RESULTS.md](benchmarks/RESULTS.md)."

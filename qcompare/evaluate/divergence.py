@@ -123,14 +123,12 @@ def divergence(
     def read(number: int) -> None:
         tokens = torch.tensor([passages.tokens[number]], device=model.device)
         original = reference[number].to(model.device)
-        if own and own[number] is reference[number] and not rounded_head:
-            states = original  # and its logits are computed once
-        else:
-            states = (own[number] if own else hidden_states(model, tokens)[0]).to(model.device)
-        rows[number] = _passage(model, original, states, tokens[0])
+        states = own[number] if own else hidden_states(model, tokens)[0]
+        rows[number] = _passage(model, original, original if is_original else states.to(model.device), tokens[0])
 
-    # a rounded head is exchanged for the original's within the one model: not while another thread uses it
     rounded_head = ORIGINAL_HEAD in model.__dict__
+    is_original = own is reference and not rounded_head  # its logits are computed once
+    # a rounded head is exchanged for the original's within the one model: not while another thread uses it
     workers = Workers.one() if rounded_head else Workers.for_model(model)
     with split_model(model), float32_head(*_heads(model)):
         _side_by_side(read, passages, workers, report)

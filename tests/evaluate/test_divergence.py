@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from accelerate import cpu_offload
 
 from qcompare.errors import InvalidStudy
 from qcompare.evaluate.divergence import Passages, divergence, read_passages, reference_states
@@ -93,6 +94,16 @@ def test_in_bfloat16_the_output_head_adds_no_rounding(
     found = divergence(model, reference, passages, own=others)
     assert [each.kl for each in found.passages] == pytest.approx(expected, rel=2e-2, abs=1e-7)
     assert model.lm_head.weight.dtype is torch.bfloat16 and "forward" not in model.lm_head.__dict__
+
+
+def test_a_head_whose_weights_are_offloaded_answers_in_float32() -> None:
+    layer = torch.nn.Linear(8, 16).bfloat16()
+    x = torch.randn(3, 8).bfloat16()
+    expected = F.linear(x.float(), layer.weight.float(), layer.bias.float())
+    cpu_offload(layer, execution_device="cpu")
+    assert layer.weight.device.type == "meta"
+    with torch.inference_mode(), head.float32_head(layer):
+        assert torch.equal(layer(x), expected)
 
 
 def in_one_batch(model: Any, passages: Passages) -> list[torch.Tensor]:

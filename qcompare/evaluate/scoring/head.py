@@ -67,8 +67,8 @@ def float32_head(*heads: Any) -> Iterator[None]:
     names = ["_old_forward" if hasattr(head, "_hf_hook") else "forward" for head in heads]
     before = [head.__dict__.get(name) for head, name in zip(heads, names, strict=True)]
     for head, name in zip(heads, names, strict=True):
-        small = head.weight.float() if 4 * head.weight.numel() <= HEAD_BYTES else None
-        setattr(head, name, partial(_float32_linear, head, small))
+        small = 4 * head.weight.numel() <= HEAD_BYTES and not head.weight.is_meta  # offloaded: loaded for each call
+        setattr(head, name, partial(_float32_linear, head, head.weight.float() if small else None))
     try:
         yield
     finally:
@@ -85,14 +85,14 @@ def _float32_linear(head: Any, converted: torch.Tensor | None, x: torch.Tensor) 
         converted: its weights in float32; without them they are converted in pieces.
     """
     weight, bias = head.weight if converted is None else converted, getattr(head, "bias", None)
-    x = x.to(weight.device)
+    x, bias = x.to(weight.device).float(), None if bias is None else bias.float()
     if weight.dtype is torch.float32:
-        return F.linear(x.float(), weight, None if bias is None else bias.float())
-    x, out = x.float(), torch.empty(*x.shape[:-1], len(weight), device=x.device)
+        return F.linear(x, weight, bias)
+    out = torch.empty(*x.shape[:-1], len(weight), device=x.device)
     rows = max(1, HEAD_BYTES // (4 * weight.shape[1]))
     for first in range(0, len(weight), rows):
         piece = slice(first, first + rows)
-        out[..., piece] = F.linear(x, weight[piece].float(), None if bias is None else bias[piece].float())
+        out[..., piece] = F.linear(x, weight[piece].float(), None if bias is None else bias[piece])
     return out
 
 

@@ -141,7 +141,6 @@ def test_a_call_names_no_file_but_an_upload(target: tuple[Served, str], name: ob
         break
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.filterwarnings("ignore::UserWarning")  # gradio shows a message only through its queue
 def test_a_call_without_any_value_is_no_fault_of_the_server(target: tuple[Served, str]) -> None:
     served, _ = target
@@ -154,6 +153,7 @@ def test_a_call_without_any_value_is_no_fault_of_the_server(target: tuple[Served
     assert faults == []
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_what_a_handler_refuses_is_no_fault_of_the_server(target: tuple[Served, str]) -> None:
     served, _ = target
     answer = served.press(client(served), "performer", event={"act": "cancel"})
