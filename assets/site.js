@@ -10,7 +10,7 @@ window.qcompareSite = (() => {
     return wanted.find((name) => languages.includes(name)) ?? site.fallback;
   };
   const state = { study: known(asked().get("study"), ids, ids[0]), tab: known(asked().get("tab"), tabs, tabs[0]), lang: preferred() };
-  let shown = null, plotly = null;
+  let plotly = null;
 
   function load(address) {
     const script = document.createElement("script");
@@ -50,11 +50,6 @@ window.qcompareSite = (() => {
     select.setAttribute("aria-label", texts.study);
     select.replaceChildren(...site.studies.map(([id, title]) => new Option(title, id, false, id === state.study)));
     for (const tab of tabs) at(`qc-${tab}`).hidden = tab !== state.tab;
-    draw();
-  }
-  function draw() {
-    if (!window.Plotly || !shown || state.tab !== "results") return;
-    window.qcomparePlots.draw(shown.figures);
   }
   at("qc-site-study").addEventListener("change", (event) => go({ study: event.target.value }));
   document.documentElement.classList.remove("qc-opening");
@@ -65,14 +60,11 @@ window.qcompareSite = (() => {
     async add(coded) {
       const pages = JSON.parse(await window.qcomparePlots.unpacked(coded));
       if (pages.id !== state.study || pages.lang !== state.lang) return; // another was chosen meanwhile
-      shown = pages;
       for (const tab of tabs) at(`qc-${tab}`).innerHTML = pages[tab]; // escaped where it was written
       frame();
+      window.qcomparePlots.show(at("qc-results"));
       if (!plotly) load((plotly = "plotly.js"));
     },
-    async plotly(coded) {
-      await window.qcomparePlots.start(coded);
-      draw();
-    },
+    plotly: (coded) => window.qcomparePlots.start(coded),
   };
 })();

@@ -44,18 +44,18 @@ def fill(home: Path, questions: int) -> str:
 def first_view(home: Path, study_id: str) -> dict[str, float]:
     """Verdict, table and figures, as the app's handler makes them."""
     from qcompare.ui.parts import PageState
-    from qcompare.ui.results.tab import _draw, _show
+    from qcompare.ui.results import figures, tab
     from qcompare.ui.shared import SharedStore
 
     state = PageState(SharedStore(home), (study_id,), "")
 
     def show() -> None:
-        _show(state)
-        _draw(state)
+        tab._show(state)
+        figures._show(state)
 
     return {
-        "words": _seconds(lambda: _show(state)),
-        "figures": _seconds(lambda: _draw(state)),
+        "words": _seconds(lambda: tab._show(state)),
+        "figures": _seconds(lambda: figures._show(state)),
         "again": _seconds(show),
     }
 

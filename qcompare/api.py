@@ -26,10 +26,11 @@ from qcompare.jobs.submit import submit as queue
 from qcompare.plan.plan import Plan, make_plan
 from qcompare.plan.preflight import notes, problems
 from qcompare.present.answer import answer
+from qcompare.present.figures import figures
 from qcompare.present.html import headline_html, table_html
 from qcompare.present.job_progress import JobProgress, read_job_progress
 from qcompare.present.render import render
-from qcompare.present.report import STYLE, figures
+from qcompare.present.report import STYLE
 from qcompare.settings import Settings
 from qcompare.store import Store
 from qcompare.study.frozen import Frozen

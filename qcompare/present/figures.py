@@ -1,13 +1,19 @@
 """All figures of a comparison, with their titles and words: one line a figure, shown by the screen and the report."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from qcompare.compare.selection import Selection
+from qcompare.compare.sensitivity import read_layer_scores
 from qcompare.compare.statistics import TaskDifference
 from qcompare.compare.table import Comparison, Row
 from qcompare.present import numbers, palette
+from qcompare.present.html import fragment
+from qcompare.present.layer_map import layer_map_figure, layer_maps
 from qcompare.present.plots import (
     accuracy_against_bits,
     accuracy_bars,
@@ -15,6 +21,7 @@ from qcompare.present.plots import (
     divergence_against_bits,
     style,
 )
+from qcompare.store import Store
 from qcompare.study.task import TASKS, short_name
 from qcompare.words import gettext, gettext_noop, translate
 
@@ -230,3 +237,50 @@ KINDS: tuple[FigureKind, ...] = (
     FigureKind(gettext_noop("Where the time went"), time_by_stage, describe_times),
 )
 """In the order of the page."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure of a study, with what stands around it."""
+
+    title: str
+    figure: "Figure"
+    words: str
+    """What it shows, for those who do not see it."""
+    more: str = ""
+    """HTML below it."""
+    wide: bool = False
+    """It takes the width of two."""
+
+    @cached_property
+    def plot(self) -> dict[str, Any]:
+        """As Plotly's script takes it: `data` and `layout`."""
+        found: dict[str, Any] = json.loads(self.figure.to_json())
+        return found
+
+
+def figures(store: Store, comparison: Comparison, selection: Selection, a_map_each: bool = False) -> list[Drawn]:
+    """All figures that there are.
+
+    Args:
+        a_map_each: a figure for each recipe's map of layers; default: one for all.
+    """
+    drawn = []
+    for kind in KINDS if comparison.best else ():
+        if words := kind.describe(comparison):
+            drawn.append(Drawn(gettext(kind.title), kind.draw(comparison), words))
+    maps = layer_maps(selection, read_layer_scores(store, selection))
+    for some in [[each] for each in maps] if a_map_each else filter(None, [maps]):
+        words, more = " ".join(each.text for each in some), fragment("layers", maps=some)
+        drawn.append(Drawn(gettext("Which layer got which scheme"), layer_map_figure(some), words, more, wide=True))
+    return drawn
+
+
+def plot_data(drawn: Sequence[Drawn]) -> str:
+    """What the figures show, in their order, as `plots.js` draws it: JSON, which may stand in a script of a page."""
+    return json.dumps([each.plot for each in drawn], ensure_ascii=False).replace("<", "\\u003c")
+
+
+def figures_html(drawn: Sequence[Drawn]) -> str:
+    """Figures of a screen, with their data."""
+    return fragment("figures", figures=drawn, plots=plot_data(drawn)) if drawn else ""

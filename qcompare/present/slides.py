@@ -9,15 +9,16 @@ from qcompare.compare.choice import choose
 from qcompare.compare.selection import read_selection
 from qcompare.compare.table import Comparison
 from qcompare.present.answer import answer
+from qcompare.present.figures import figures, plot_data
 from qcompare.present.html import fragment
-from qcompare.present.packed import packed_plotly
-from qcompare.present.report import PLOTS, STYLE, figures, packed_plots
+from qcompare.present.packed import packed, packed_plotly
+from qcompare.present.report import STYLE
 from qcompare.present.share_card import share_card
 from qcompare.present.side_by_side import PromptAnswers, side_by_side
 from qcompare.store import Store
 from qcompare.words import LANGUAGES, language, translate
 
-SCRIPT = Path(__file__).parent / "templates" / "slides.js"
+SCRIPTS = tuple(Path(__file__).parent / "templates" / name for name in ("plots.js", "slides.js"))
 COLUMNS = 3
 """Answers beside each other that can be read from the back of a room."""
 
@@ -41,10 +42,10 @@ def slides(store: Store, comparison: Comparison, theme: str = "") -> str:
         pick=choice.pick.job_id if choice and choice.pick and choice.not_worse else "",
         figures=drawn,
         prompts=list(_prompts(comparison, side_by_side(with_asked(store, selection)))),
-        plots=packed_plots(drawn),
+        plots=packed(plot_data(drawn)),
         plotly=packed_plotly(),
         style=STYLE.read_text(encoding="utf-8"),
-        script="".join(path.read_text(encoding="utf-8") for path in (PLOTS, SCRIPT)),
+        script="".join(path.read_text(encoding="utf-8") for path in SCRIPTS),
     )
 
 

@@ -26,7 +26,8 @@ WITHOUT_NEW = "results"
 """The tab that is opened for visitors who may start nothing: `style.css` hides New from them."""
 GO_TO = "window.qcompare.goTo = (asked) => trigger('pick', asked);"
 """For Back and Forward: opens the study of an address."""
-SELECTED = "() => {{ window.qcompare.note('tab', '{name}'); return '{name}'; }}"
+SELECTED = "(study) => {{ window.qcompare.note('tab', '{name}'); return study === '{opening}' ? '' : '{name}'; }}"
+"""The tab that is seen; while the page is opening, none: its panels have nothing to show yet."""
 AFTER = "async (stamp) => { await new Promise((go) => setTimeout(go, 2500)); return stamp; }"
 """Panels of hidden tabs are updated 2.5 s later, so that the visible tab has the processor to itself first."""
 UPLOADS_KEPT = (3600, 24 * 3600)
@@ -61,7 +62,8 @@ def _build(settings: Settings, store: SharedStore, role: Role) -> SpeakingBlocks
                 with gr.Tab(gettext(tab.title), id=name) as opened:
                     built = tab.build(context)
                 panels += [replace(panel, group=panel.group or name, tab=name) for panel in built]
-                opened.select(None, None, seen_tab, js=SELECTED.format(name=name), **QUIET)
+                js = SELECTED.format(name=name, opening=OPENING)
+                opened.select(None, study_id, seen_tab, js=js, **QUIET)
         app.panels = panels
         _follow_updates(context, [panel for panel in panels if not panel.live])
         _open_address(context)

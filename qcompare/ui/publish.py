@@ -22,9 +22,10 @@ from qcompare.compare.selection import read_selection
 from qcompare.compare.table import compare
 from qcompare.errors import InvalidStudy, QCompareError
 from qcompare.present import numbers
+from qcompare.present.figures import figures, figures_html
 from qcompare.present.html import fragment, headline_html, table_html
 from qcompare.present.packed import packed, packed_plotly
-from qcompare.present.report import PLOTS, SCRIPTS, STYLE, figures, lost_questions
+from qcompare.present.report import SCRIPTS, STYLE, lost_questions
 from qcompare.present.side_by_side import side_by_side
 from qcompare.store import Store
 from qcompare.study.records import StudyRecord
@@ -107,9 +108,7 @@ def _frame(studies: Sequence[StudyRecord]) -> str:
         title=studies[0].name,
         site=json.dumps(site, ensure_ascii=False).replace("<", "\\u003c"),
         style=STYLE.read_text(encoding="utf-8") + read_asset("style.css"),
-        script="".join(
-            [*map(read_asset, OWN_SCRIPTS), *(path.read_text(encoding="utf-8") for path in (PLOTS, *SCRIPTS))]
-        ),
+        script="".join([*map(read_asset, OWN_SCRIPTS), *(path.read_text(encoding="utf-8") for path in SCRIPTS)]),
     )
 
 
@@ -122,17 +121,14 @@ def _pages(store: Store, study: StudyRecord) -> dict[str, Any]:
     except QCompareError as error:
         explorer = f"<p>{escape(str(error))}</p>"
     lost = [(each.title, each.html) for each in lost_questions(store, comparison)]
-    shown = figures(store, comparison, selection)
     answered = with_asked(store, selection, public=True)
     prompts = side_by_side(answered, read_next_tokens(store, answered))
-    framed = [fragment("figure", figure=figure, number=number) for number, figure in enumerate(shown)]
     return {
         "id": study.id,
         "results": headline_html(comparison)
         + f'<div class="qc-scores">{table_html(comparison)}</div>'
-        + "".join(framed)
+        + figures_html(figures(store, comparison, selection))
         + page("site_lost", lost=lost, study_file=study.spec.to_yaml()),
-        "figures": [figure.plot for figure in shown],
         "generations": fragment("generations", prompts=prompts, waiting=()),
         "explorer": explorer,
     }

@@ -1,18 +1,23 @@
 """The screen in real Chromium, on records made up by the tests. Every test also checks: no error in the browser's
 console, and no request to another machine (see `open_page`)."""
 
+import gzip
 import re
 import threading
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from qcompare.present.packed import PLOTLY
 from qcompare.store import Store
 from qcompare.store.packing import pack
 from qcompare.study.records import Status
 from qcompare.study.spec import Study
+from qcompare.ui.parts import OPENING
 from tests.jobs.conftest import until
 from tests.synthetic import add_study, fail_job, finish_job, finished_study, run_job
 
@@ -96,6 +101,46 @@ def test_results_show_headline_table_and_plots(app: str, shared_home: Path, open
     expect(page.locator("#qc-table tr.qc-best")).to_contain_text("Mixed")
     expect(page.locator(".js-plotly-plot")).to_have_count(7)
     expect(page.locator("#qc-verdict")).to_contain_text("speed was not measured")
+
+
+def test_figures_are_as_wide_as_their_boxes_however_the_page_changes(
+    app: str, shared_home: Path, open_page: Open
+) -> None:
+    fit = """() => {
+      const boxes = [...document.querySelectorAll('#qc-plots .qc-plot')];
+      const width = (box) => box.querySelector('.main-svg')?.getBoundingClientRect().width ?? 0;
+      return boxes.length === 7 && boxes.every((box) => Math.abs(width(box) - box.clientWidth) <= 1);
+    }"""
+    study = finished_study(shared_home, Study(limit=100))
+    page = open_page(f"{app}?study={study.id}&tab=progress")
+    page.get_by_role("tab", name="Results").click()
+    page.wait_for_function(fit)
+    page.get_by_role("tab", name="Progress").click()
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.get_by_role("tab", name="Results").click()
+    page.wait_for_function(fit)
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.wait_for_function(fit)
+
+
+def test_plotly_is_sent_compressed_and_kept_by_the_browser(app: str) -> None:
+    with urllib.request.urlopen(urljoin(app, "plotly.js")) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert "immutable" in answer.headers["Cache-Control"]
+        assert gzip.decompress(answer.read()) == gzip.decompress(PLOTLY.read_bytes())
+
+
+def test_nothing_is_asked_for_while_a_page_does_not_know_its_study(
+    app: str, shared_home: Path, open_page: Open
+) -> None:
+    study = finished_study(shared_home, Study(limit=100))
+    page = open_page(f"{app}?study={study.id}&tab=results")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.post_data or ""))
+    page.reload()
+    expect(page.locator("#qc-plots .main-svg").first).to_be_visible()
+    calls = [text for text in asked if "fn_index" in text]
+    assert calls and not [text for text in calls if f'"{OPENING}"' in text]
 
 
 def test_a_cell_opens_its_questions_which_can_be_filtered_and_searched(

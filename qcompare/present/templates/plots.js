@@ -1,20 +1,49 @@
-// Draws the figures of a page that opens without a server: what they show and Plotly itself are carried compressed.
+// Draws figures with Plotly as wide as their boxes, once these are seen. A page brings Plotly's script by its address
+// (the app), or carries it in itself, compressed (reports, slides, sites).
 window.qcomparePlots = {
-  async unpacked(coded) {
-    const bytes = Uint8Array.from(atob(coded), (letter) => letter.charCodeAt(0));
-    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  plotly: null, // promised, once it is asked for
+  figures: new WeakMap(), // by box: data and layout
+  changed: new Set(), // boxes of another width than before
+  fitting: false,
+  load(address) {
+    this.plotly ??= new Promise((loaded, failed) => {
+      const script = document.createElement("script");
+      Object.assign(script, { src: address, onload: loaded, onerror: failed });
+      document.head.append(script);
+    }).then(() => this.fit(), () => (this.plotly = null)); // the next figures ask again
   },
   async start(coded) {
     const script = document.createElement("script");
     script.textContent = await this.unpacked(coded);
     document.head.append(script);
+    this.fit();
   },
-  draw(figures) {
-    document.querySelectorAll(".qc-plot:not(.js-plotly-plot)").forEach((box) => {
-      const { data, layout } = figures[Number(box.dataset.figure)];
-      box.replaceChildren();
-      window.Plotly.newPlot(box, data, layout, { displaylogo: false, responsive: true });
+  async unpacked(coded) {
+    const bytes = Uint8Array.from(atob(coded), (letter) => letter.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  },
+  draw(root, figures) {
+    root.querySelectorAll(".qc-plot:not([data-taken])").forEach((box) => {
+      box.dataset.taken = "";
+      this.figures.set(box, figures[Number(box.dataset.figure)]);
+      this.sizes.observe(box);
     });
+  },
+  // Figures that bring their data with them (`figures.html`).
+  show(root) {
+    const data = root.querySelector(".qc-plot:not([data-taken])") && root.querySelector(".qc-plot-data");
+    if (data) this.draw(root, JSON.parse(data.textContent));
+  },
+  // A part of the app's page, which gets other figures when a recipe finishes. Plotly is loaded as soon as the page
+  // has nothing else to do.
+  watch(element, address) {
+    const show = () => {
+      this.show(element);
+      if (element.querySelector(".qc-plot")) this.load(address);
+    };
+    new MutationObserver(show).observe(element, { subtree: true, childList: true });
+    show();
+    (window.requestIdleCallback ?? setTimeout)(() => this.load(address));
   },
   // A page that carries all of it in itself.
   async open() {
@@ -23,14 +52,38 @@ window.qcomparePlots = {
       return;
     }
     const text = (id) => document.getElementById(id).textContent;
+    this.draw(document, JSON.parse(await this.unpacked(text("qc-figures"))));
     await this.start(text("qc-plotly"));
-    this.draw(JSON.parse(await this.unpacked(text("qc-figures"))));
+  },
+  // One at a time: between them the page answers.
+  async fit() {
+    if (this.fitting || !window.Plotly) return;
+    this.fitting = true;
+    for (const box of this.changed) {
+      this.changed.delete(box);
+      const width = box.clientWidth; // 0: hidden, or gone
+      if (width && !box.layout) await this.plot(box, width);
+      else if (width && width !== box.layout.width) await window.Plotly.relayout(box, { width });
+    }
+    this.fitting = false;
+  },
+  async plot(box, width) {
+    const { data, layout } = this.figures.get(box);
+    box.replaceChildren();
+    await window.Plotly.newPlot(box, data, { ...layout, width }, { displaylogo: false });
+    await new Promise((go) => setTimeout(go));
   },
 };
+window.qcomparePlots.sizes = new ResizeObserver((entries) => {
+  entries.forEach(({ target }) => window.qcomparePlots.changed.add(target));
+  clearTimeout(window.qcomparePlots.timer);
+  window.qcomparePlots.timer = setTimeout(() => window.qcomparePlots.fit(), 50);
+});
 // On paper a figure is as wide as the page, whatever the window was.
 (() => {
   const PAPER = 640; // CSS pixels that an A4 page has beside margins and frames
   const plots = () => document.querySelectorAll(".qc-plot.js-plotly-plot");
-  window.addEventListener("beforeprint", () => plots().forEach((box) => window.Plotly.relayout(box, { width: PAPER })));
-  window.addEventListener("afterprint", () => plots().forEach((box) => window.Plotly.relayout(box, { width: null, autosize: true })));
+  const fit = (width) => plots().forEach((box) => window.Plotly.relayout(box, { width: width ?? box.clientWidth }));
+  window.addEventListener("beforeprint", () => fit(PAPER));
+  window.addEventListener("afterprint", () => fit());
 })();
