@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetch the part of Plotly's script that reports and sites carry (bars, scatters, heatmaps), in the version of our plotly.
+# Fetch the part of Plotly's script that figures are drawn with (bars, scatters, heatmaps), in the version of our plotly.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=$("${PYTHON:-python}" -c "from plotly.offline import get_plotlyjs_version; print(get_plotlyjs_version())")

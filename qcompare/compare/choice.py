@@ -190,6 +190,12 @@ def choose(comparison: Comparison) -> Choice | None:
     return _choice(comparison, [row for row in comparison.scored if not row.is_baseline])
 
 
+def recipe_to_ship(comparison: Comparison) -> str:
+    """The job id of the row that `choose` picks; empty where it picks none."""
+    choice = choose(comparison)
+    return choice.pick.job_id if choice and choice.pick else ""
+
+
 def choose_by_budget(comparison: Comparison) -> tuple[tuple[float, Choice], ...]:
     """What to ship of the rows of each budget, lowest first; empty unless there are several budgets."""
     rows = [row for row in comparison.scored if not row.is_baseline]

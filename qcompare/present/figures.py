@@ -14,6 +14,7 @@ from qcompare.compare.table import Comparison, Row
 from qcompare.present import numbers, palette
 from qcompare.present.html import fragment
 from qcompare.present.layer_map import layer_map_figure, layer_maps
+from qcompare.present.placing import Name, add_names, series_of
 from qcompare.present.plots import (
     accuracy_against_bits,
     accuracy_bars,
@@ -124,20 +125,30 @@ def size_bubbles(comparison: Comparison) -> "Figure":
     figure = go.Figure()
     rows = _sized(comparison)
     furthest = max((_distance(row) for row in rows), default=0.0) or 1.0
-    for position, row in enumerate(sorted(rows, key=lambda row: (row.size_bytes or 0, row.average or 0))):
+    names, joined = [], set()
+    for each in series_of(rows):
+        if len(each.rows) > 1:
+            joined |= {row.job_id for row in each.rows}
+            figure.add_scatter(
+                x=[_megabytes(row) for row in each.rows], y=[row.average for row in each.rows], name=each.name,
+                mode="lines", line={"color": palette.colour(each.rows[0].recipe), "width": 1.5}, hoverinfo="skip",
+            )  # fmt: skip
+        row = each.rows[-1]
+        radius = _bubble(row, furthest) / 2 + 3
+        names.append(Name(each.name, _megabytes(row), row.average or 0.0, row.recipe, radius))
+    for row in sorted(rows, key=lambda row: (row.size_bytes or 0, row.average or 0)):
         kl = numbers.divergence(row.divergence.kl if row.divergence else None)
         hover = (
             f"<b>{translate(row.title)}</b><br>{numbers.size(row.size_bytes)}, {numbers.score(row.average)}, KL {kl}"
         )
         figure.add_scatter(
-            x=[(row.size_bytes or 0) / 1e6],
+            x=[_megabytes(row)],
             y=[row.average],
             name=translate(row.title),
-            mode="markers+text",
-            text=[translate(row.title)],
-            textposition="middle right" if position % 2 else "middle left",
+            mode="markers",
+            showlegend=row.job_id not in joined,
             marker={
-                "size": [SMALLEST_BUBBLE + LARGEST_BUBBLE * sqrt(_distance(row) / furthest)],
+                "size": [_bubble(row, furthest)],
                 "color": palette.colour(row.recipe),
                 "symbol": palette.marker(row.recipe),
                 "opacity": 0.75,
@@ -148,10 +159,9 @@ def size_bubbles(comparison: Comparison) -> "Figure":
             cliponaxis=False,
         )
     style(figure, comparison)
-    sizes = [(row.size_bytes or 0) / 1e6 for row in rows]
-    scores = [row.average or 0.0 for row in rows]
-    figure.update_xaxes(title=gettext("size, MB"), range=_with_room(sizes, 0.35))
-    figure.update_yaxes(title=gettext("accuracy"), range=_with_room(scores, 0.2))
+    figure.update_xaxes(title=gettext("size, MB"), range=_with_room([_megabytes(row) for row in rows]))
+    figure.update_yaxes(title=gettext("accuracy"), range=_with_room([row.average or 0.0 for row in rows]))
+    add_names(figure, names)
     return figure
 
 
@@ -163,10 +173,20 @@ def _distance(row: Row) -> float:
     return row.divergence.kl if row.divergence else 0.0
 
 
-def _with_room(values: list[float], share: float) -> tuple[float, float]:
+def _megabytes(row: Row) -> float:
+    return (row.size_bytes or 0) / 1e6
+
+
+def _bubble(row: Row, furthest: float) -> float:
+    """Pixels across."""
+    return SMALLEST_BUBBLE + LARGEST_BUBBLE * sqrt(_distance(row) / furthest)
+
+
+def _with_room(values: list[float]) -> tuple[float, float]:
     """Axis range that cuts no bubble."""
-    margin = share * (max(values) - min(values)) or 0.1 * max(values) or 1.0
-    return min(values) - margin, max(values) + margin
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    margin = 0.2 * (high - low) or 0.1 * high or 1.0
+    return low - margin, high + margin
 
 
 def describe_sizes(comparison: Comparison) -> str:

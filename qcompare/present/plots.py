@@ -5,7 +5,7 @@ words beside it: `describe_accuracy`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qcompare.compare.beside import published_beside
@@ -14,6 +14,7 @@ from qcompare.compare.noise import half_width, kl_half_width
 from qcompare.compare.selection import title
 from qcompare.compare.table import Comparison, Row
 from qcompare.present import numbers, palette
+from qcompare.present.placing import Name, add_names, series_of
 from qcompare.words import Message, gettext, translate
 
 if TYPE_CHECKING:
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 NOISE = "rgba(134, 140, 150, 0.30)"
 """Bands of what another compute dtype makes by itself."""
+NOISE_WIDTH = 12
+"""Pixels."""
+LEAST_NOISE = 0.03
+"""Share of an axis below which a band has no room for its name."""
+BUDGET = "budget"
+"""What annotations are called that name a budget."""
+MARK = 13
+"""Pixels of a recipe's mark."""
+SIDE_BY_SIDE = 0.042
+"""Share of the axis from one point to the next of the same bits."""
 ROW_HEIGHT, MARGINS = 44, 76
 """Pixels of one bar, and of all that is not bars."""
 
@@ -67,12 +78,14 @@ def accuracy_bars(comparison: Comparison) -> "Figure":
 def accuracy_against_bits(comparison: Comparison) -> "Figure":
     """Average accuracy against average bits of the quantized weights; BF16, budgets, best trade-offs as lines."""
     points = [
-        Point(row, _counted_bits(row, comparison), row.average or 0.0, Z95 * (row.average_stderr or 0.0))
+        Point(row, _counted_bits(row, comparison), row.average or 0.0, Z95 * (row.average_stderr or 0.0),
+              half_width(row) or 0.0)
         for row in comparison.scored
         if row.bits and not row.is_baseline
-    ]
-    figure = _against_bits(comparison, points, rising=True)
-    _noise_bands(figure, [(point.bits, point.value, half_width(point.row)) for point in points], "y")
+    ]  # fmt: skip
+    seen = [end for point in points for end in point.ends] + [each.value for each in published_beside(comparison)]
+    seen += [comparison.baseline.average or 0.0] if comparison.baseline else []
+    figure = _against_bits(comparison, points, _with_room(seen), rising=True)
     _add_published(figure, comparison)
     _baseline_line(figure, comparison)
     figure.update_yaxes(title=gettext("accuracy"))
@@ -96,15 +109,15 @@ def _add_published(figure: "Figure", comparison: Comparison) -> None:
 def divergence_against_bits(comparison: Comparison) -> "Figure":
     """KL divergence to BF16 against average bits: lower is nearer to the original."""
     points = [
-        Point(row, _counted_bits(row, comparison), row.divergence.kl, Z95 * (row.divergence.kl_stderr or 0.0))
+        Point(row, _counted_bits(row, comparison), row.divergence.kl, Z95 * (row.divergence.kl_stderr or 0.0),
+              kl_half_width(row) or 0.0)
         for row in comparison.scored
         if row.bits and row.divergence and not row.is_baseline
-    ]
-    figure = _against_bits(comparison, points, rising=False)
-    moved = [(point.bits, point.value, kl_half_width(point.row)) for point in points]
-    _noise_bands(figure, moved, "y")
+    ]  # fmt: skip
+    _, highest = _with_room([0.0, *(end for point in points for end in point.ends)])
+    figure = _against_bits(comparison, points, (0.0, highest), rising=False)
     _baseline_noise(figure, comparison)
-    figure.update_yaxes(title=gettext("KL divergence, nats a token"), rangemode="tozero")
+    figure.update_yaxes(title=gettext("KL divergence, nats a token"))
     return figure
 
 
@@ -117,7 +130,13 @@ def _noise_bands(figure: "Figure", ends: Sequence[tuple[float, float | str, floa
     known = [end for end in ends if end[2]]
     if not known:
         return
-    bar = {"type": "data", "array": [half for _, _, half in known], "color": NOISE, "thickness": 16, "width": 0}
+    bar = {
+        "type": "data",
+        "array": [half for _, _, half in known],
+        "color": NOISE,
+        "thickness": NOISE_WIDTH,
+        "width": 0,
+    }
     figure.add_scatter(
         x=[x for x, _, _ in known], y=[y for _, y, _ in known], name=gettext("numerical noise"), mode="markers",
         marker={"size": 1, "color": NOISE}, hoverinfo="skip", **{f"error_{along}": bar},
@@ -128,10 +147,11 @@ def _baseline_noise(figure: "Figure", comparison: Comparison) -> None:
     """From zero to how far the original is from itself in another dtype: below that is as near as can be."""
     noise = comparison.baseline.noise if comparison.baseline else None
     if noise and noise.kl:
+        room = noise.kl > LEAST_NOISE * figure.layout.yaxis.range[1]
+        text = gettext("numerical noise of BF16") if room else ""
         figure.add_hrect(
             y0=0, y1=noise.kl, fillcolor=NOISE, line_width=0, layer="below",
-            annotation={"text": gettext("numerical noise of BF16"), "font": {"color": palette.TEXT}},
-            annotation_position="top left",
+            annotation={"text": text, "font": {"color": palette.TEXT}}, annotation_position="top left",
         )  # fmt: skip
 
 
@@ -144,47 +164,86 @@ class Point:
     value: float
     half: float
     """Half of its 95 % interval."""
+    noise: float = 0.0
+    """How far another compute dtype moves it."""
+    shift: float = 0.0
+    """Bits by which it is drawn beside its place, so that what has the same bits stands side by side."""
+
+    @property
+    def x(self) -> float:
+        """Where it is drawn."""
+        return self.bits + self.shift
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Of all that is drawn of it."""
+        half = max(self.half, self.noise)
+        return self.value - half, self.value + half
 
 
-def _against_bits(comparison: Comparison, points: Sequence[Point], rising: bool) -> "Figure":
+def _against_bits(
+    comparison: Comparison, points: Sequence[Point], span: tuple[float, float], rising: bool
+) -> "Figure":
+    """One colour a recipe; a line joins its budgets. Without several budgets, a line joins the best trade-offs."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    front = best_trade_offs(points, rising)
-    figure.add_trace(
-        go.Scatter(
-            x=[point.bits for point in front], y=[point.value for point in front],
-            mode="lines", name=gettext("best trade-offs"),
-            line={"color": palette.GREY, "width": 1.5, "shape": "hv"}, hoverinfo="skip",
-        )
-    )  # fmt: skip
-    for position, point in enumerate(sorted(points, key=lambda point: (point.bits, point.value))):
-        figure.add_trace(_mark(point, "top left" if position % 2 == 0 else "top right"))
+    first, last = _bit_span(comparison)
+    by_job = {point.row.job_id: point for point in _side_by_side(points, SIDE_BY_SIDE * (last - first))}
+    series = series_of([point.row for point in points])
+    if all(len(each.rows) == 1 for each in series):
+        front = best_trade_offs(points, rising)
+        figure.add_trace(
+            go.Scatter(
+                x=[point.bits for point in front], y=[point.value for point in front],
+                mode="lines", name=gettext("best trade-offs"),
+                line={"color": palette.GREY, "width": 1.5, "shape": "hv"}, hoverinfo="skip",
+            )
+        )  # fmt: skip
+    names = []
+    for each in series:
+        joined = [by_job[row.job_id] for row in each.rows]
+        figure.add_trace(_marks(each.name, joined))
+        names.append(Name(each.name, joined[-1].x, joined[-1].value, joined[-1].row.recipe, MARK / 2 + 3))
+    _noise_bands(figure, [(point.x, point.value, point.noise) for point in by_job.values()], "y")
     style(figure, comparison)
-    _budget_lines(figure, comparison)
     without = comparison.study.ignore_scale_zp_bits
     counted = gettext("average bits, without scales") if without else gettext("average bits, with scales")
-    figure.update_xaxes(title=counted, range=_bit_span(comparison))
+    figure.update_xaxes(title=counted, range=[first, last])
+    figure.update_yaxes(range=span)
+    add_names(figure, names)
+    _budget_lines(figure, comparison)
     return figure
 
 
-def _mark(point: Point, where: str) -> object:
+def _side_by_side(points: Sequence[Point], step: float) -> list[Point]:
+    """Points of about the same bits, beside each other in the order of the rows."""
+    placed: list[Point] = []
+    for point in points:
+        same = [other for other in points if abs(other.bits - point.bits) < step / 2]
+        placed.append(replace(point, shift=(same.index(point) - (len(same) - 1) / 2) * step))
+    return placed
+
+
+def _marks(name: str, points: Sequence[Point]) -> object:
     import plotly.graph_objects as go
 
-    colour, symbol = palette.colour(point.row.recipe), palette.marker(point.row.recipe)
+    recipe = points[0].row.recipe
+    colour, symbol = palette.colour(recipe), palette.marker(recipe)
     return go.Scatter(
-        x=[point.bits],
-        y=[point.value],
-        name=translate(point.row.title),
-        mode="markers+text",
-        text=[translate(point.row.title)],
-        textposition=where,
-        marker={"size": 13, "color": colour, "symbol": symbol, "line": {"width": 1, "color": palette.TEXT}},
-        error_y={"type": "data", "array": [point.half], "color": colour, "thickness": 2, "width": 6},
-        customdata=[_hover(point.row)],
+        x=[point.x for point in points],
+        y=[point.value for point in points],
+        name=name,
+        mode="lines+markers" if len(points) > 1 else "markers",
+        line={"color": colour, "width": 1.5},
+        marker={"size": MARK, "color": colour, "symbol": symbol, "line": {"width": 1, "color": palette.TEXT}},
+        error_y={
+            "type": "data", "array": [point.half for point in points], "color": colour, "thickness": 2, "width": 6
+        },
+        customdata=[_hover(point.row) for point in points],
         hovertemplate="%{customdata}<extra></extra>",
         cliponaxis=False,
-    )
+    )  # fmt: skip
 
 
 def best_trade_offs(points: Sequence[Point], rising: bool) -> list[Point]:
@@ -231,11 +290,18 @@ def _counted_bits(row: Row, comparison: Comparison) -> float:
 
 
 def _bit_span(comparison: Comparison) -> tuple[float, float]:
-    """Axis range with room for the names right of the points."""
+    """Axis range of the points and budgets."""
     seen = [_counted_bits(row, comparison) for row in comparison.scored if row.bits and not row.is_baseline]
     seen += comparison.study.avg_bits
     margin = max(1.0, max(seen) - min(seen))
-    return min(seen) - 0.35 * margin, max(seen) + 0.4 * margin
+    return min(seen) - 0.15 * margin, max(seen) + 0.15 * margin
+
+
+def _with_room(values: Sequence[float]) -> tuple[float, float]:
+    """Axis range that cuts nothing of these."""
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    margin = 0.06 * (high - low) or 0.1
+    return low - margin, high + margin
 
 
 def _baseline_line(figure: "Figure", comparison: Comparison) -> None:
@@ -244,15 +310,17 @@ def _baseline_line(figure: "Figure", comparison: Comparison) -> None:
         figure.add_hline(
             y=baseline.average, line={"dash": "dash", "color": palette.GREY, "width": 1.5},
             annotation={"text": f"BF16 {numbers.score(baseline.average)}", "font": {"color": palette.TEXT}},
-            annotation_position="top right",
+            annotation_position="top left",
         )  # fmt: skip
 
 
 def _budget_lines(figure: "Figure", comparison: Comparison) -> None:
-    for budget in comparison.study.avg_bits:
+    for budget in sorted({row.avg_bits for row in comparison.rows if row.avg_bits is not None}):
         figure.add_vline(
             x=budget, line={"dash": "dot", "color": palette.GREY, "width": 1.5},
-            annotation={"text": gettext("budget {bits}", bits=f"{budget:g}"), "font": {"color": palette.TEXT}},
+            annotation={
+                "name": BUDGET, "text": gettext("budget {bits}", bits=f"{budget:g}"), "font": {"color": palette.TEXT}
+            },
             annotation_position="bottom left",
         )  # fmt: skip
 

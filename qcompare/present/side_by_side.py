@@ -62,20 +62,24 @@ class PromptAnswers:
         return max((len(column.answers) for column in self.columns), default=0)
 
 
-def side_by_side(selection: Selection, tokens: TokensOfAnswers = MappingProxyType({})) -> list[PromptAnswers]:
-    """The answers of all results by prompt, in the order of the study.
+def side_by_side(
+    selection: Selection, tokens: TokensOfAnswers = MappingProxyType({}), first: str = ""
+) -> list[PromptAnswers]:
+    """The answers of all results by prompt: the original's, that of `first`, the others in the order of the study.
 
     Args:
         tokens: of the answers (`read_next_tokens`); without them no probabilities are shown.
+        first: id of a job, as that of the recipe to ship: of many columns, most cannot be seen at once.
     """
-    return [_of_prompt(selection, prompt, tokens) for prompt in selection.spec.prompts]
+    return [_of_prompt(selection, prompt, tokens, first) for prompt in selection.spec.prompts]
 
 
-def _of_prompt(selection: Selection, prompt: Prompt, tokens: TokensOfAnswers) -> PromptAnswers:
+def _of_prompt(selection: Selection, prompt: Prompt, tokens: TokensOfAnswers, first: str) -> PromptAnswers:
     steps = so_far(prompt)
     asked = [result for result in selection.results if _text(result, steps[-1]) is not None]
     names = {result.job_id for result in asked}
     shown = [result for result in asked if selection.repeats.get(result.job_id) not in names]
+    shown.sort(key=lambda result: (not is_baseline(result.recipe), result.job_id != first))
     baseline = next((result for result in shown if is_baseline(result.recipe)), None)
     columns = (
         Column(

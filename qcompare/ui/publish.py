@@ -17,6 +17,7 @@ from typing import Any
 
 from qcompare.compare.answers import read_all_answers
 from qcompare.compare.asked import with_asked
+from qcompare.compare.choice import recipe_to_ship
 from qcompare.compare.next_tokens import read_next_tokens
 from qcompare.compare.selection import read_selection
 from qcompare.compare.table import compare
@@ -122,7 +123,7 @@ def _pages(store: Store, study: StudyRecord) -> dict[str, Any]:
         explorer = f"<p>{escape(str(error))}</p>"
     lost = [(each.title, each.html) for each in lost_questions(store, comparison)]
     answered = with_asked(store, selection, public=True)
-    prompts = side_by_side(answered, read_next_tokens(store, answered))
+    prompts = side_by_side(answered, read_next_tokens(store, answered), recipe_to_ship(comparison))
     return {
         "id": study.id,
         "results": headline_html(comparison)

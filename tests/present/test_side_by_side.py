@@ -63,3 +63,15 @@ def test_probabilities_are_shown_only_where_both_models_had_read_the_same(home: 
     _, same_start, other_start = (column.answers for column in asked.columns)
     assert not same_start[0].likely and "here: “Asia” 0.61" in same_start[1].likely
     assert "here: “Nile” 0.61" in other_start[0].likely and not other_start[1].likely
+
+
+def test_the_original_comes_first_and_beside_it_the_recipe_to_ship(home: Path) -> None:
+    store = Store(home)
+    study = add_study(store, Study(prompts=("Hello",), recipes=("uniform", "bf16", "head")))
+    for job in store.jobs(study.id):
+        finish_job(store, study, job.id, generations=[said("Hello", "Hi")])
+    selection, (_, _, head) = read_selection(store, (study.id,)), store.jobs(study.id)
+    (found,) = side_by_side(selection, first=head.id)
+    assert [column.recipe for column in found.columns] == ["bf16", "head", "uniform"]
+    (found,) = side_by_side(selection)
+    assert [column.recipe for column in found.columns] == ["bf16", "uniform", "head"]

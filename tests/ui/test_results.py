@@ -15,20 +15,16 @@ from qcompare.store import Store
 from qcompare.study.records import Status
 from qcompare.study.spec import Study
 from qcompare.ui.parts import PageState, answer_states
-from qcompare.ui.results import export, more, tab, take_away
+from qcompare.ui.results import export, figures, more, tab, take_away
 from qcompare.ui.shared import SharedStore
 from tests.synthetic import add_study, finished_study
-
-
-def visible(values: list[Any]) -> list[bool]:
-    return [value["visible"] for value in values if isinstance(value, dict) and "visible" in value]
 
 
 def test_a_study_of_the_original_alone_draws_no_charts_and_says_the_next_step(home: Path) -> None:
     study = finished_study(home, Study(recipes=("bf16",)))
     state = PageState(Store(home), (study.id,), "")
     assert "add a recipe in New" in tab._show(state)[0]
-    assert not any(visible(tab._draw(state)))
+    assert figures._show(state) == [""]
 
 
 def test_a_cancelled_study_draws_no_charts_and_says_the_next_step(home: Path) -> None:
@@ -37,7 +33,7 @@ def test_a_cancelled_study_draws_no_charts_and_says_the_next_step(home: Path) ->
     store.ask_to_stop([job.id for job in store.jobs(study.id)], Status.CANCELLED)
     state = PageState(store, (study.id,), "")
     assert "Progress says why, and can resume it" in tab._show(state)[0]
-    assert not any(visible(tab._draw(state)))
+    assert figures._show(state) == [""]
 
 
 def test_the_recipe_to_ship_is_preselected_for_export(home: Path) -> None:

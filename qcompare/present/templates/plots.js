@@ -62,16 +62,27 @@ window.qcomparePlots = {
     for (const box of this.changed) {
       this.changed.delete(box);
       const width = box.clientWidth; // 0: hidden, or gone
-      if (width && !box.layout) await this.plot(box, width);
-      else if (width && width !== box.layout.width) await window.Plotly.relayout(box, { width });
+      if (!width || width === box.layout?.width) continue;
+      if (!box.layout) box.replaceChildren();
+      await window.Plotly.react(box, this.figures.get(box).data, this.layout(box, width), { displaylogo: false });
+      await new Promise((go) => setTimeout(go));
     }
     this.fitting = false;
   },
-  async plot(box, width) {
+  // Where there is no room for names beside the points, a legend below has them.
+  layout(box, width) {
     const { data, layout } = this.figures.get(box);
-    box.replaceChildren();
-    await window.Plotly.newPlot(box, data, { ...layout, width }, { displaylogo: false });
-    await new Promise((go) => setTimeout(go));
+    const notes = structuredClone(layout.annotations ?? []); // Plotly writes into what it is given
+    if (width >= 480 || !notes.some(({ name }) => name === "point")) return { ...layout, annotations: notes, width };
+    return {
+      ...layout,
+      width,
+      annotations: notes.filter(({ name }) => name !== "point" && name !== "budget"),
+      margin: { ...layout.margin, r: 16 },
+      showlegend: true,
+      legend: { orientation: "h", y: -0.2, yanchor: "top", itemsizing: "constant" },
+      height: layout.height + 24 * Math.ceil(data.length / 2),
+    };
   },
 };
 window.qcomparePlots.sizes = new ResizeObserver((entries) => {

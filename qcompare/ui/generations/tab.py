@@ -4,6 +4,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from qcompare.compare.asked import with_asked
+from qcompare.compare.choice import recipe_to_ship
 from qcompare.compare.next_tokens import read_next_tokens
 from qcompare.compare.selection import read_selection
 from qcompare.errors import QCompareError
@@ -14,7 +15,7 @@ from qcompare.study.records import Status, StudyRecord
 from qcompare.ui.generations.own_prompt import build_own_prompt
 from qcompare.ui.generations.votes import build_votes
 from qcompare.ui.pages import empty, opening, page
-from qcompare.ui.parts import PageState, Panel, job_states, markup, nothing_open
+from qcompare.ui.parts import PageState, Panel, answer_states, comparison_of, job_states, markup, nothing_open
 from qcompare.ui.tabs import Tab, TabContext
 from qcompare.words import gettext, gettext_noop, translate
 
@@ -37,7 +38,7 @@ def _asked(state: PageState) -> list[StudyRecord]:
 
 def _token(state: PageState) -> Hashable:
     later = PageState(state.store, tuple(study.id for study in _asked(state)), "")
-    return job_states(state), job_states(later)
+    return answer_states(state), job_states(later)
 
 
 def _show(state: PageState) -> list[Any]:
@@ -45,6 +46,7 @@ def _show(state: PageState) -> list[Any]:
         return [nothing_open(state)]
     try:
         selection = with_asked(state.store, read_selection(state.store, state.study_ids))
+        first = recipe_to_ship(comparison_of(state))
     except QCompareError as error:
         return [empty(translate(error.message))]
     if not selection.spec.prompts:
@@ -57,5 +59,5 @@ def _show(state: PageState) -> list[Any]:
         for study in _asked(state)
         if study.status is not Status.SUCCESS
     ]
-    prompts = side_by_side(selection, read_next_tokens(state.store, selection))
+    prompts = side_by_side(selection, read_next_tokens(state.store, selection), first)
     return [page("generations", prompts=prompts, waiting=waiting)]
