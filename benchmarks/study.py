@@ -60,7 +60,7 @@ def study_environment(folder: Path, study: Study, dtype: str = "auto") -> tuple[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--limit", type=int, default=Study().limit, help="questions per task")
-    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16"))
     args = parser.parse_args()
     limit: int = args.limit
     demo.bundle()

@@ -16,6 +16,8 @@ from qcompare.present.html import fragment
 from qcompare.present.layer_map import layer_map_figure, layer_maps
 from qcompare.present.placing import Name, add_names, series_of
 from qcompare.present.plots import (
+    ROW_HEIGHT,
+    SLIDE_ROW_HEIGHT,
     accuracy_against_bits,
     accuracy_bars,
     describe_accuracy,
@@ -40,12 +42,13 @@ class FigureKind:
     """A figure that a comparison may have."""
 
     title: str
-    draw: Callable[[Comparison], "Figure"]
+    draw: Callable[[Comparison, int], "Figure"]
+    """Takes the pixels of a row, too."""
     describe: Callable[[Comparison], str]
     """Its words, for those who do not see it; empty where there is nothing to draw."""
 
 
-def change_heatmap(comparison: Comparison) -> "Figure":
+def change_heatmap(comparison: Comparison, row_height: int = ROW_HEIGHT) -> "Figure":
     """Change against BF16 of every recipe on every task, in points, with the questions lost and gained."""
     import plotly.graph_objects as go
 
@@ -69,7 +72,7 @@ def change_heatmap(comparison: Comparison) -> "Figure":
             zmax=widest, showscale=False, xgap=3, ygap=3, hovertemplate="%{y}, %{x}: %{customdata}<extra></extra>",
         )
     )  # fmt: skip
-    style(figure, comparison)
+    style(figure, comparison, row_height)
     figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 14})
     figure.update_xaxes(showgrid=False)
     return figure
@@ -118,7 +121,7 @@ def describe_divergence(comparison: Comparison) -> str:
     )
 
 
-def size_bubbles(comparison: Comparison) -> "Figure":
+def size_bubbles(comparison: Comparison, row_height: int = ROW_HEIGHT) -> "Figure":
     """Accuracy against size; the larger a bubble, the further the recipe's predictions are from BF16's."""
     import plotly.graph_objects as go
 
@@ -158,7 +161,7 @@ def size_bubbles(comparison: Comparison) -> "Figure":
             hovertemplate="%{customdata}<extra></extra>",
             cliponaxis=False,
         )
-    style(figure, comparison)
+    style(figure, comparison, row_height)
     figure.update_xaxes(title=gettext("size, MB"), range=_with_room([_megabytes(row) for row in rows]))
     figure.update_yaxes(title=gettext("accuracy"), range=_with_room([row.average or 0.0 for row in rows]))
     add_names(figure, names)
@@ -202,7 +205,7 @@ def describe_sizes(comparison: Comparison) -> str:
     return " ".join((bubbles, gettext("{values}.", values=gettext("; ").join(parts))))
 
 
-def time_by_stage(comparison: Comparison) -> "Figure":
+def time_by_stage(comparison: Comparison, row_height: int = ROW_HEIGHT) -> "Figure":
     """Where the time went: one bar a recipe, one colour a stage."""
     import plotly.graph_objects as go
 
@@ -220,11 +223,11 @@ def time_by_stage(comparison: Comparison) -> "Figure":
             marker={"color": palette.STAGES[colour], "pattern": {"shape": "/" if again else ""}},
             hovertemplate=f"%{{y}}, {gettext(short_name(stage))}: %{{x:.0f}} s<extra></extra>",
         )
-    style(figure, comparison)
+    style(figure, comparison, row_height)
     legend = {"orientation": "h", "y": -0.35, "traceorder": "normal"}
     figure.update_layout(barmode="stack", showlegend=True, legend=legend)
     figure.update_layout(height=figure.layout.height + 90)
-    figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 14})
+    figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 14}, dtick=1)
     figure.update_xaxes(title=gettext("seconds"))
     return figure
 
@@ -279,18 +282,18 @@ class Drawn:
         return found
 
 
-def figures(store: Store, comparison: Comparison, selection: Selection, a_map_each: bool = False) -> list[Drawn]:
+def figures(store: Store, comparison: Comparison, selection: Selection, for_slides: bool = False) -> list[Drawn]:
     """All figures that there are.
 
     Args:
-        a_map_each: a figure for each recipe's map of layers; default: one for all.
+        for_slides: low enough to be enlarged, and a figure for each recipe's map of layers.
     """
-    drawn = []
+    drawn, height = [], SLIDE_ROW_HEIGHT if for_slides else ROW_HEIGHT
     for kind in KINDS if comparison.best else ():
         if words := kind.describe(comparison):
-            drawn.append(Drawn(gettext(kind.title), kind.draw(comparison), words))
+            drawn.append(Drawn(gettext(kind.title), kind.draw(comparison, height), words))
     maps = layer_maps(selection, read_layer_scores(store, selection))
-    for some in [[each] for each in maps] if a_map_each else filter(None, [maps]):
+    for some in [[each] for each in maps] if for_slides else filter(None, [maps]):
         words, more = " ".join(each.text for each in some), fragment("layers", maps=some)
         drawn.append(Drawn(gettext("Which layer got which scheme"), layer_map_figure(some), words, more, wide=True))
     return drawn

@@ -33,11 +33,11 @@ MARK = 13
 """Pixels of a recipe's mark."""
 SIDE_BY_SIDE = 0.042
 """Share of the axis from one point to the next of the same bits."""
-ROW_HEIGHT, MARGINS = 44, 76
-"""Pixels of one bar, and of all that is not bars."""
+ROW_HEIGHT, SLIDE_ROW_HEIGHT, MARGINS = 44, 20, 76
+"""Pixels of one bar, of one on a slide, which is enlarged, and of all that is not bars."""
 
 
-def accuracy_bars(comparison: Comparison) -> "Figure":
+def accuracy_bars(comparison: Comparison, row_height: int = ROW_HEIGHT) -> "Figure":
     """Average accuracy of every recipe with its 95 % interval, in the order of the table."""
     import plotly.graph_objects as go
 
@@ -64,7 +64,7 @@ def accuracy_bars(comparison: Comparison) -> "Figure":
             xanchor="left",
             xshift=10,
         )
-    style(figure, comparison)
+    style(figure, comparison, row_height)
     # A place for every recipe from the start, so that bars stay put while others finish.
     names = [translate(row.title) for row in comparison.rows]
     figure.update_yaxes(
@@ -75,7 +75,7 @@ def accuracy_bars(comparison: Comparison) -> "Figure":
     return figure
 
 
-def accuracy_against_bits(comparison: Comparison) -> "Figure":
+def accuracy_against_bits(comparison: Comparison, row_height: int = ROW_HEIGHT) -> "Figure":
     """Average accuracy against average bits of the quantized weights; BF16, budgets, best trade-offs as lines."""
     points = [
         Point(row, _counted_bits(row, comparison), row.average or 0.0, Z95 * (row.average_stderr or 0.0),
@@ -85,7 +85,7 @@ def accuracy_against_bits(comparison: Comparison) -> "Figure":
     ]  # fmt: skip
     seen = [end for point in points for end in point.ends] + [each.value for each in published_beside(comparison)]
     seen += [comparison.baseline.average or 0.0] if comparison.baseline else []
-    figure = _against_bits(comparison, points, _with_room(seen), rising=True)
+    figure = _against_bits(comparison, points, _with_room(seen), row_height, rising=True)
     _add_published(figure, comparison)
     _baseline_line(figure, comparison)
     figure.update_yaxes(title=gettext("accuracy"))
@@ -106,7 +106,7 @@ def _add_published(figure: "Figure", comparison: Comparison) -> None:
         )
 
 
-def divergence_against_bits(comparison: Comparison) -> "Figure":
+def divergence_against_bits(comparison: Comparison, row_height: int = ROW_HEIGHT) -> "Figure":
     """KL divergence to BF16 against average bits: lower is nearer to the original."""
     points = [
         Point(row, _counted_bits(row, comparison), row.divergence.kl, Z95 * (row.divergence.kl_stderr or 0.0),
@@ -115,7 +115,7 @@ def divergence_against_bits(comparison: Comparison) -> "Figure":
         if row.bits and row.divergence and not row.is_baseline
     ]  # fmt: skip
     _, highest = _with_room([0.0, *(end for point in points for end in point.ends)])
-    figure = _against_bits(comparison, points, (0.0, highest), rising=False)
+    figure = _against_bits(comparison, points, (0.0, highest), row_height, rising=False)
     _baseline_noise(figure, comparison)
     figure.update_yaxes(title=gettext("KL divergence, nats a token"))
     return figure
@@ -182,7 +182,7 @@ class Point:
 
 
 def _against_bits(
-    comparison: Comparison, points: Sequence[Point], span: tuple[float, float], rising: bool
+    comparison: Comparison, points: Sequence[Point], span: tuple[float, float], row_height: int, rising: bool
 ) -> "Figure":
     """One colour a recipe; a line joins its budgets. Without several budgets, a line joins the best trade-offs."""
     import plotly.graph_objects as go
@@ -206,7 +206,7 @@ def _against_bits(
         figure.add_trace(_marks(each.name, joined))
         names.append(Name(each.name, joined[-1].x, joined[-1].value, joined[-1].row.recipe, MARK / 2 + 3))
     _noise_bands(figure, [(point.x, point.value, point.noise) for point in by_job.values()], "y")
-    style(figure, comparison)
+    style(figure, comparison, row_height)
     without = comparison.study.ignore_scale_zp_bits
     counted = gettext("average bits, without scales") if without else gettext("average bits, with scales")
     figure.update_xaxes(title=counted, range=[first, last])
@@ -349,11 +349,11 @@ def _hover(row: Row) -> str:
     return "<br>".join(lines)
 
 
-def style(figure: "Figure", comparison: Comparison) -> None:
+def style(figure: "Figure", comparison: Comparison, row_height: int) -> None:
     """What the accuracy figures share, their height too: they stand side by side."""
     figure.update_layout(
         template="none",
-        height=max(340, MARGINS + ROW_HEIGHT * len(comparison.rows)),
+        height=max(340, MARGINS + row_height * len(comparison.rows)),
         margin={"l": 12, "r": 16, "t": 12, "b": 44},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",

@@ -30,7 +30,7 @@ def slides(store: Store, comparison: Comparison, theme: str = "") -> str:
         theme: `light` or `dark`; default: as the browser wants it.
     """
     selection = read_selection(store, comparison.study_ids)
-    drawn = figures(store, comparison, selection, a_map_each=True)
+    drawn = figures(store, comparison, selection, for_slides=True)
     choice = choose(comparison)
     return fragment(
         "slides",

@@ -8,7 +8,7 @@ from qcompare.compare.selection import read_selection
 from qcompare.compare.sensitivity import read_layer_scores
 from qcompare.compare.table import Comparison, read_comparison
 from qcompare.present import palette
-from qcompare.present.figures import KINDS, change_heatmap, size_bubbles
+from qcompare.present.figures import KINDS, change_heatmap, figures, size_bubbles
 from qcompare.present.layer_map import LayerMap, layer_map_figure, layer_maps, losses, reason
 from qcompare.present.plots import Point, accuracy_against_bits, accuracy_bars, best_trade_offs, describe_accuracy
 from qcompare.store import Store
@@ -143,7 +143,17 @@ def test_layer_map_figure_has_a_panel_a_recipe(home: Path) -> None:
 def test_every_figure_has_words_and_is_the_same_each_time(finished: Comparison) -> None:
     for kind in KINDS:
         assert kind.describe(finished)
-        assert kind.draw(finished).to_json() == kind.draw(finished).to_json()
+        assert kind.draw(finished, 44).to_json() == kind.draw(finished, 44).to_json()
+
+
+def test_on_a_slide_figures_of_many_rows_are_low_enough_to_be_enlarged(home: Path) -> None:
+    store, study = Store(home), finished_study(home, Study(avg_bits=(4.5, 5, 6)))
+    selection, found = read_selection(store, (study.id,)), read_comparison(store, (study.id,))
+    shown, presented = (figures(store, found, selection, for_slides=slides) for slides in (False, True))
+    heights = {each.title: each.plot["layout"]["height"] for each in presented if not each.wide}
+    assert len(found.rows) == 11 and heights.pop("Where the time went") == 430
+    assert set(heights.values()) == {340}
+    assert min(each.plot["layout"]["height"] for each in shown) > 500
 
 
 def test_no_point_of_the_front_is_beaten_with_fewer_bits(finished: Comparison) -> None:
