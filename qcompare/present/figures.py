@@ -14,7 +14,7 @@ from qcompare.compare.table import Comparison, Row
 from qcompare.present import numbers, palette
 from qcompare.present.html import fragment
 from qcompare.present.layer_map import layer_map_figure, layer_maps
-from qcompare.present.placing import Name, add_names, series_of
+from qcompare.present.placing import Name, add_names, series_of, with_room
 from qcompare.present.plots import (
     ROW_HEIGHT,
     SLIDE_ROW_HEIGHT,
@@ -162,8 +162,8 @@ def size_bubbles(comparison: Comparison, row_height: int = ROW_HEIGHT) -> "Figur
             cliponaxis=False,
         )
     style(figure, comparison, row_height)
-    figure.update_xaxes(title=gettext("size, MB"), range=_with_room([_megabytes(row) for row in rows]))
-    figure.update_yaxes(title=gettext("accuracy"), range=_with_room([row.average or 0.0 for row in rows]))
+    figure.update_xaxes(title=gettext("size, MB"), range=with_room([_megabytes(row) for row in rows], 0.2))
+    figure.update_yaxes(title=gettext("accuracy"), range=with_room([row.average or 0.0 for row in rows], 0.2))
     add_names(figure, names)
     return figure
 
@@ -183,13 +183,6 @@ def _megabytes(row: Row) -> float:
 def _bubble(row: Row, furthest: float) -> float:
     """Pixels across."""
     return SMALLEST_BUBBLE + LARGEST_BUBBLE * sqrt(_distance(row) / furthest)
-
-
-def _with_room(values: list[float]) -> tuple[float, float]:
-    """Axis range that cuts no bubble."""
-    low, high = min(values, default=0.0), max(values, default=0.0)
-    margin = 0.2 * (high - low) or 0.1 * high or 1.0
-    return low - margin, high + margin
 
 
 def describe_sizes(comparison: Comparison) -> str:

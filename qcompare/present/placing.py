@@ -120,5 +120,12 @@ def spread(values: Sequence[float], least: float) -> list[float]:
     return [mean + place * least for place, mean in enumerate(flat)]
 
 
+def with_room(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
+    """The range of an axis: that of the values, and such a share of it more at both ends."""
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    margin = share * (high - low) or 0.1 * abs(high) or 1.0
+    return low - margin, high + margin
+
+
 def _width(text: str) -> float:
     return sum(WIDE_LETTER if ord(letter) > 0x2E80 else LETTER for letter in text)

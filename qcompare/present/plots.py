@@ -14,7 +14,7 @@ from qcompare.compare.noise import half_width, kl_half_width
 from qcompare.compare.selection import title
 from qcompare.compare.table import Comparison, Row
 from qcompare.present import numbers, palette
-from qcompare.present.placing import Name, add_names, series_of
+from qcompare.present.placing import Name, add_names, series_of, with_room
 from qcompare.words import Message, gettext, translate
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def accuracy_against_bits(comparison: Comparison, row_height: int = ROW_HEIGHT) 
     ]  # fmt: skip
     seen = [end for point in points for end in point.ends] + [each.value for each in published_beside(comparison)]
     seen += [comparison.baseline.average or 0.0] if comparison.baseline else []
-    figure = _against_bits(comparison, points, _with_room(seen), row_height, rising=True)
+    figure = _against_bits(comparison, points, with_room(seen), row_height, rising=True)
     _add_published(figure, comparison)
     _baseline_line(figure, comparison)
     figure.update_yaxes(title=gettext("accuracy"))
@@ -114,7 +114,7 @@ def divergence_against_bits(comparison: Comparison, row_height: int = ROW_HEIGHT
         for row in comparison.scored
         if row.bits and row.divergence and not row.is_baseline
     ]  # fmt: skip
-    _, highest = _with_room([0.0, *(end for point in points for end in point.ends)])
+    _, highest = with_room([0.0, *(end for point in points for end in point.ends)])
     figure = _against_bits(comparison, points, (0.0, highest), row_height, rising=False)
     _baseline_noise(figure, comparison)
     figure.update_yaxes(title=gettext("KL divergence, nats a token"))
@@ -292,16 +292,9 @@ def _counted_bits(row: Row, comparison: Comparison) -> float:
 def _bit_span(comparison: Comparison) -> tuple[float, float]:
     """Axis range of the points and budgets."""
     seen = [_counted_bits(row, comparison) for row in comparison.scored if row.bits and not row.is_baseline]
-    seen += comparison.study.avg_bits
+    seen += _budgets(comparison)
     margin = max(1.0, max(seen) - min(seen))
     return min(seen) - 0.15 * margin, max(seen) + 0.15 * margin
-
-
-def _with_room(values: Sequence[float]) -> tuple[float, float]:
-    """Axis range that cuts nothing of these."""
-    low, high = min(values, default=0.0), max(values, default=0.0)
-    margin = 0.06 * (high - low) or 0.1
-    return low - margin, high + margin
 
 
 def _baseline_line(figure: "Figure", comparison: Comparison) -> None:
@@ -314,8 +307,13 @@ def _baseline_line(figure: "Figure", comparison: Comparison) -> None:
         )  # fmt: skip
 
 
+def _budgets(comparison: Comparison) -> list[float]:
+    """Those that rows were made for."""
+    return sorted({row.avg_bits for row in comparison.rows if row.avg_bits is not None})
+
+
 def _budget_lines(figure: "Figure", comparison: Comparison) -> None:
-    for budget in sorted({row.avg_bits for row in comparison.rows if row.avg_bits is not None}):
+    for budget in _budgets(comparison):
         figure.add_vline(
             x=budget, line={"dash": "dot", "color": palette.GREY, "width": 1.5},
             annotation={
