@@ -263,7 +263,7 @@ def _of_budget(bits: float, choice: Choice) -> OfBudget:
     if row is None:
         basis = gettext("no winner yet ({questions})", questions=questions(choice.questions))
         return OfBudget(f"{bits:g}", MISSING, MISSING, MISSING, basis)
-    basis = gettext("accuracy") if choice.not_worse else gettext("closest to the original")
+    basis = gettext("as accurate as any other") if choice.not_worse else gettext("closest to the original")
     asked = f"{basis} ({questions(choice.questions)})"
     return OfBudget(f"{bits:g}", translate(row.title), size(row.size_bytes), share_kept(row) or MISSING, asked)
 
