@@ -211,7 +211,14 @@ def _why(choice: Choice, row: Row) -> Iterator[str]:
 def unsettled(choice: Choice) -> str:
     """That the questions do not tell, and how many might."""
     needed, held = choice.questions_needed, choice.available
-    said = {"asked": questions(choice.questions), "recipe": name_of(choice, choice.rows[0])}
+    best, said = choice.pick or choice.highest, {"asked": questions(choice.questions)}
+    if needed is not None and (beaten := choice.worse_than(best)):
+        text = gettext_noop(
+            "{recipe} is clearly better than {recipes} ({asked}); its gaps to the rest could be luck, and about "
+            "{needed} should settle them."
+        )
+        rivals = {"recipe": name_of(choice, best), "recipes": _several(choice, beaten)}
+        return gettext(text, needed=questions(needed), **rivals, **said)
     if needed is not None:
         text = gettext_noop("With {asked} the gaps could be luck; about {needed} should settle it.")
         if choice.all_worse:  # so the gaps to the original are none

@@ -109,6 +109,24 @@ def test_no_winner_says_how_many_questions_would_settle_it(home: Path) -> None:
     )
 
 
+def test_gaps_that_are_clear_are_not_said_to_be_luck(home: Path) -> None:
+    found = measured(home, {"bf16": (0.6, None), "uniform": (0.4, paired(-20, 4, 0.001)),
+                            "tail": (0.585, paired(-1.5, 4, 0.5)), "mixed": (0.59, paired(-1, 4, 0.8))},
+                     p_of_pairs=0.5)  # fmt: skip
+    (uniform,) = (row.job_id for row in found.rows if row.recipe == "uniform")
+    pairs = [
+        pair.model_copy(update={"difference": pair.difference.model_copy(update={"p": 0.0001, "p_holm": 0.001})})
+        if uniform in (pair.job_id, pair.other_job_id)
+        else pair
+        for pair in found.pairs
+    ]
+    said = answer(found.model_copy(update={"pairs": tuple(pairs)})).plain
+    assert said.claim == "No winner yet."
+    assert said.details[0].startswith(
+        "Mixed, 5 bits is clearly better than Uniform (400 questions); its gaps to the rest could be luck, and about "
+    )
+
+
 def test_more_questions_than_there_are_are_not_promised_to_settle_it(home: Path) -> None:
     found = measured(home, {"bf16": (0.6, None), "tail": (0.5899, paired(-1, 4, 0.8)),
                             "mixed": (0.59, paired(-1, 4, 0.8))}, p_of_pairs=0.9)  # fmt: skip
