@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import fill
 
+from qcompare.compare.equal_bits import equal_bits
 from qcompare.compare.table import Comparison, read_comparison
 from qcompare.present import numbers
 from qcompare.present.render import render
@@ -47,7 +48,7 @@ def figures() -> str:
     first, *others = RECORDINGS
     with _recorded(first) as (comparison, store):
         _, table, *notes = render(comparison, "md").split("\n\n")
-        texts = [_asked(comparison), table, *notes, _run(first, comparison, store)]
+        texts = [_asked(comparison), table, *notes, _best_against_mixed(comparison), _run(first, comparison, store)]
     texts = [text if text == table else _filled(text) for text in texts]
     for story in others:
         with _recorded(story) as (comparison, store):
@@ -55,6 +56,24 @@ def figures() -> str:
             texts += [_filled(f"Also recorded, {STORIES[story]}. {answer}"), _essence(table)]
             texts.append(_filled(_run(story, comparison, store)))
     return "\n\n".join([*texts, _filled(_against_plain_script(RESULTS.read_text(encoding="utf-8")))])
+
+
+def _best_against_mixed(comparison: Comparison) -> str:
+    """At each budget: KL of our choice of layers as a share of AutoScheme's, and how many more answers are right."""
+    found = []
+    for bits in equal_bits(comparison):
+        for other in bits.others:
+            if (bits.chosen.recipe, other.row.recipe) != ("best", "mixed") or other.paired is None:
+                continue
+            assert bits.chosen.divergence and other.row.divergence
+            share, paired = bits.chosen.divergence.kl / other.row.divergence.kl, other.paired
+            points, low, high = map(numbers.points, (paired.difference, paired.low, paired.high))
+            p = f"p {numbers.equals(paired.p)}, after Holm {numbers.equals(paired.p_holm)}"
+            found.append(f"{share:.2f} and {points} [{low}, {high}] at {bits.avg_bits:g} bits ({p})")
+    return (
+        f"`best` against `mixed`, share of its KL and points of average accuracy: {'; '.join(found)}. Holm's "
+        f"correction is over all {len(comparison.pairs)} pairs of rows; the intervals go with it."
+    )
 
 
 def _against_plain_script(results: str) -> str:
