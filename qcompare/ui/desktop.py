@@ -6,6 +6,7 @@ standard input ends. Jobs that run go on.
 """
 
 import logging
+import signal
 import subprocess
 import sys
 import threading
@@ -127,6 +128,7 @@ def _end_with_input() -> None:
 
 def main() -> None:
     """The server of a window."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start what runs in the background without it
     threading.Thread(target=_end_with_input, daemon=True).start()
     try:
         start(Settings.read(), browser=False)

@@ -123,6 +123,43 @@ def test_figures_are_as_wide_as_their_boxes_however_the_page_changes(
     page.wait_for_function(fit)
 
 
+def test_figures_that_are_replaced_while_they_are_drawn_do_not_stop_the_next(
+    app: str, shared_home: Path, open_page: Open
+) -> None:
+    study = finished_study(shared_home, Study(limit=100))
+    page = open_page(f"{app}?study={study.id}&tab=results")
+    expect(page.locator("#qc-plots .js-plotly-plot")).to_have_count(7)
+    drawn = page.evaluate("""async () => {
+      const figures = document.querySelector('#qc-plots .qc-figures');
+      const again = () => {
+        const copy = figures.cloneNode(true);
+        copy.querySelectorAll('.qc-plot').forEach((box) => {
+          box.replaceChildren();
+          box.className = 'qc-plot';
+          delete box.dataset.taken;
+        });
+        document.body.append(copy);
+        window.qcomparePlots.show(copy);
+        return copy;
+      };
+      const react = window.Plotly.react; // one that hangs, as where its box has gone
+      const started = new Promise((go) => (window.Plotly.react = (...given) => {
+        window.Plotly.react = react;
+        react(...given);
+        go();
+        return new Promise(() => {});
+      }));
+      const first = again();
+      await started;
+      first.remove();
+      const second = again();
+      for (let tries = 0; tries < 100 && second.querySelectorAll('.js-plotly-plot').length < 7; tries++)
+        await new Promise((go) => setTimeout(go, 100));
+      return second.querySelectorAll('.js-plotly-plot').length;
+    }""")
+    assert drawn == 7
+
+
 def test_plotly_is_sent_compressed_and_kept_by_the_browser(app: str) -> None:
     with urllib.request.urlopen(urljoin(app, "plotly.js")) as answer:
         assert answer.headers["Content-Encoding"] == "gzip"

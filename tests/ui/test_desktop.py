@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -89,8 +90,12 @@ def store(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store
 
 @contextmanager
 def desktop_app(home: Path) -> Iterator["subprocess.Popen[str]"]:
+    """Started as shells start what runs in the background: with interrupts ignored."""
     command = [sys.executable, "-m", "qcompare", "--home", str(home), "app", "--desktop"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    ) as process:  # fmt: skip
         try:
             yield process
         finally:

@@ -55,7 +55,7 @@ window.qcomparePlots = {
     this.draw(document, JSON.parse(await this.unpacked(text("qc-figures"))));
     await this.start(text("qc-plotly"));
   },
-  // One at a time: between them the page answers.
+  // One at a time: between them the page answers. Plotly's promise is not waited for: it never ends where a box has gone.
   async fit() {
     if (this.fitting || !window.Plotly) return;
     this.fitting = true;
@@ -64,7 +64,7 @@ window.qcomparePlots = {
       const width = box.clientWidth; // 0: hidden, or gone
       if (!width || width === box.layout?.width) continue;
       if (!box.layout) box.replaceChildren();
-      await window.Plotly.react(box, this.figures.get(box).data, this.layout(box, width), { displaylogo: false });
+      (async () => window.Plotly.react(box, this.figures.get(box).data, this.layout(box, width), { displaylogo: false }))();
       await new Promise((go) => setTimeout(go));
     }
     this.fitting = false;
