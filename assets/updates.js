@@ -6,12 +6,14 @@ window.qcompare.updates = {
   stamp: "", // of the panels that gradio draws
   live: {}, // name of a panel → how it is drawn, and the version that is shown
   tell: null,
+  tellLater: null,
+  timer: null,
   request: null,
   draws(name, draw) {
     this.live[name] = { draw, version: "" };
   },
-  tells(tell) {
-    this.tell = tell;
+  tells(tell, tellLater) {
+    Object.assign(this, { tell, tellLater });
     this.ask();
   },
   // At once, for another study or job where one is given.
@@ -46,6 +48,8 @@ window.qcompare.updates = {
     if (!stamp || stamp === this.stamp) return;
     this.stamp = stamp;
     this.tell();
+    clearTimeout(this.timer); // hidden tabs come 2.5 s later: what is seen has the processor to itself first
+    this.timer = setTimeout(this.tellLater, 2500);
   },
 };
 setInterval(() => window.qcompare.updates.ask(), 1000);

@@ -28,13 +28,12 @@ GO_TO = "window.qcompare.goTo = (asked) => trigger('pick', asked);"
 """For Back and Forward: opens the study of an address."""
 SELECTED = "(study) => {{ window.qcompare.note('tab', '{name}'); return study === '{opening}' ? '' : '{name}'; }}"
 """The tab that is seen; while the page is opening, none: its panels have nothing to show yet."""
-AFTER = "async (stamp) => { await new Promise((go) => setTimeout(go, 2500)); return stamp; }"
-"""Panels of hidden tabs are updated 2.5 s later, so that the visible tab has the processor to itself first."""
 UPLOADS_KEPT = (3600, 24 * 3600)
 """Seconds between two looks for old uploads, and until one is old: what is used is moved into the home at once."""
 WAITING = 200
 """Calls of all pages that may wait in gradio's queue."""
-SEES_UPDATES = "window.qcompare.updates.tells(() => trigger('updated'));"
+SEES_UPDATES = "window.qcompare.updates.tells(() => trigger('updated'), () => trigger('rest'));"
+"""At once, and a little later for what takes long and is not seen."""
 STAMP = "() => window.qcompare.updates.stamp"
 
 
@@ -81,7 +80,7 @@ def _follow_updates(context: TabContext, panels: Sequence[Panel]) -> None:
     stamp, after = gr.Textbox(visible=False), gr.Textbox(visible=False)
     updates = markup("", elem_id="qc-updates", js_on_load=SEES_UPDATES)
     updates.updated(None, None, stamp, js=STAMP, **QUIET)
-    stamp.change(None, stamp, after, js=AFTER, **QUIET)
+    updates.rest(None, None, after, js=STAMP, **QUIET)
     for key, component in (("study", context.study_id), ("job", context.job_id)):
         component.change(None, component, None, js=f"({key}) => window.qcompare.updates.look({{ {key} }})", **QUIET)
     context.acted.change(None, None, None, js="() => window.qcompare.updates.look()", **QUIET)

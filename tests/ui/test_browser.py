@@ -180,6 +180,19 @@ def test_nothing_is_asked_for_while_a_page_does_not_know_its_study(
     assert calls and not [text for text in calls if f'"{OPENING}"' in text]
 
 
+def test_what_is_seen_does_not_wait_for_what_is_drawn_later(app: str, shared_home: Path, open_page: Open) -> None:
+    study = finished_study(shared_home, Study(limit=100))
+    page = open_page(f"{app}?study={study.id}&tab=generations")
+    page.add_init_script("""{
+      const wait = window.setTimeout;
+      window.setTimeout = (go, time, ...given) => (time === 2500 ? 0 : wait(go, time, ...given)); // later never comes
+    }""")
+    page.reload()
+    expect(page.locator(".qc-answers .qc-prompt").first).to_be_visible()
+    page.get_by_role("tab", name="Results").click()
+    expect(page.locator("#qc-plots .js-plotly-plot")).to_have_count(7)
+
+
 def test_a_cell_opens_its_questions_which_can_be_filtered_and_searched(
     app: str, shared_home: Path, open_page: Open
 ) -> None:
