@@ -123,6 +123,19 @@ def test_figures_are_as_wide_as_their_boxes_however_the_page_changes(
     page.wait_for_function(fit)
 
 
+def test_figures_are_drawn_anew_when_another_recipe_finishes(app: str, shared_home: Path, open_page: Open) -> None:
+    store = Store(shared_home)
+    study = add_study(store, Study(limit=100, recipes=("bf16", "uniform", "head")))
+    bf16, uniform, head = store.jobs(study.id)
+    finish_job(store, study, bf16.id)
+    finish_job(store, study, uniform.id)
+    page = open_page(f"{app}?study={study.id}&tab=results")
+    expect(page.locator("#qc-plots .js-plotly-plot")).to_have_count(6)
+    finish_job(store, study, head.id)
+    expect(page.locator("#qc-plots .js-plotly-plot")).to_have_count(7)
+    expect(page.locator("#qc-plots .qc-plot").first).to_contain_text("Output end high")
+
+
 def test_figures_that_are_replaced_while_they_are_drawn_do_not_stop_the_next(
     app: str, shared_home: Path, open_page: Open
 ) -> None:

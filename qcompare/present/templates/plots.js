@@ -23,7 +23,9 @@ window.qcomparePlots = {
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
   },
   draw(root, figures) {
-    root.querySelectorAll(".qc-plot:not([data-taken])").forEach((box) => {
+    root.querySelectorAll(".qc-plot:not([data-taken])").forEach((given) => {
+      const box = given.cloneNode(); // gradio uses elements again, with what Plotly keeps in them
+      given.replaceWith(box);
       box.dataset.taken = "";
       this.figures.set(box, figures[Number(box.dataset.figure)]);
       this.sizes.observe(box);
@@ -61,9 +63,9 @@ window.qcomparePlots = {
     this.fitting = true;
     for (const box of this.changed) {
       this.changed.delete(box);
+      if (!box.isConnected) this.sizes.unobserve(box);
       const width = box.clientWidth; // 0: hidden, or gone
       if (!width || width === box.layout?.width) continue;
-      if (!box.layout) box.replaceChildren();
       (async () => window.Plotly.react(box, this.figures.get(box).data, this.layout(box, width), { displaylogo: false }))();
       await new Promise((go) => setTimeout(go));
     }
