@@ -492,7 +492,7 @@ def test_history_finds_renames_clones_and_deletes(app: str, shared_home: Path, o
     page.get_by_label("Tags", exact=True).fill("paper, 8B")
     page.get_by_label("Notes", exact=True).last.fill("Two\nlines")
     page.get_by_role("button", name="Save", exact=True).click()
-    page.get_by_label("Search").fill("tuesday PAPER")
+    page.get_by_label("Search").press_sequentially("tuesday PAPER")  # gradio drops the first key after an update
     rows = page.locator(".qc-history li")
     expect(rows).to_have_count(1)
     expect(rows.first).to_contain_text("Tuesday <b>run")
