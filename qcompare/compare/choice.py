@@ -190,7 +190,7 @@ def choose(comparison: Comparison) -> Choice | None:
     return _choice(comparison, [row for row in comparison.scored if not row.is_baseline])
 
 
-def recipe_to_ship(comparison: Comparison) -> str:
+def job_to_ship(comparison: Comparison) -> str:
     """The job id of the row that `choose` picks; empty where it picks none."""
     choice = choose(comparison)
     return choice.pick.job_id if choice and choice.pick else ""

@@ -12,7 +12,7 @@ from qcompare.compare.sensitivity import read_layer_scores
 from qcompare.compare.statistics import TaskDifference
 from qcompare.compare.table import Comparison, Row
 from qcompare.present import numbers, palette
-from qcompare.present.html import fragment
+from qcompare.present.html import fragment, script_json
 from qcompare.present.layer_map import layer_map_figure, layer_maps
 from qcompare.present.placing import Name, add_names, series_of, with_room
 from qcompare.present.plots import (
@@ -294,7 +294,7 @@ def figures(store: Store, comparison: Comparison, selection: Selection, for_slid
 
 def plot_data(drawn: Sequence[Drawn]) -> str:
     """What the figures show, in their order, as `plots.js` draws it: JSON, which may stand in a script of a page."""
-    return json.dumps([each.plot for each in drawn], ensure_ascii=False).replace("<", "\\u003c")
+    return script_json([each.plot for each in drawn])
 
 
 def figures_html(drawn: Sequence[Drawn]) -> str:

@@ -1,5 +1,6 @@
 """HTML of results, shared by the screen and the report, from templates that escape everything they are given."""
 
+import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -108,6 +109,11 @@ def _environment() -> Environment:
 def fragment(name: str, **values: object) -> str:
     """A template of this room filled with values; texts are escaped, whoever wrote them."""
     return _environment().get_template(f"{name}.html").render(**values)
+
+
+def script_json(value: object) -> str:
+    """JSON that may stand in a script of a page, whatever its texts are."""
+    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
 
 
 def headline_html(comparison: Comparison) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qcompare.compare.answers import read_all_answers
 from qcompare.compare.asked import with_asked
-from qcompare.compare.choice import recipe_to_ship
+from qcompare.compare.choice import job_to_ship
 from qcompare.compare.next_tokens import read_next_tokens
 from qcompare.compare.questions import Change, read_questions
 from qcompare.compare.selection import read_selection
@@ -67,7 +67,7 @@ def report(store: Store, study_ids: StudyIds) -> str:
         lost=lost_questions(store, comparison),
         generations=fragment(
             "generations",
-            prompts=side_by_side(answered, read_next_tokens(store, answered), recipe_to_ship(comparison)),
+            prompts=side_by_side(answered, read_next_tokens(store, answered), job_to_ship(comparison)),
             waiting=(),
         ),
         study_files=[(study.name, study.spec.to_yaml()) for study in selection.studies],

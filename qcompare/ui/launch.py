@@ -22,7 +22,7 @@ from qcompare.ui.assets import ICON, read_asset
 from qcompare.ui.language import Listening, SpeakingBlocks, name_language_in_page
 from qcompare.ui.progress.logs import log_routes
 from qcompare.ui.recording import open_recordings
-from qcompare.ui.results.figures import figures_routes
+from qcompare.ui.results.figures import plotly_routes
 from qcompare.ui.results.slides import slides_routes
 from qcompare.ui.server.connections import close_silent_connections
 from qcompare.ui.server.gate import Gate
@@ -63,7 +63,7 @@ def server_kwargs(settings: Settings, app: SpeakingBlocks) -> dict[str, Any]:
     store = app.store
     identity, tools = Identity(settings, app.role), make_tools(settings, store)
     own = [*login_routes(identity), *log_routes(store), *updates_routes(store, app.panels)]
-    own += [*slides_routes(store), *figures_routes(), *pwa_routes()]
+    own += [*slides_routes(store), *plotly_routes(), *pwa_routes()]
     return {
         "middleware": [Middleware(Gate, settings=settings, identity=identity), Middleware(Listening)],
         "routes": [*own, *rest_routes(tools), *mcp_routes(tools)],

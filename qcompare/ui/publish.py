@@ -17,14 +17,14 @@ from typing import Any
 
 from qcompare.compare.answers import read_all_answers
 from qcompare.compare.asked import with_asked
-from qcompare.compare.choice import recipe_to_ship
+from qcompare.compare.choice import job_to_ship
 from qcompare.compare.next_tokens import read_next_tokens
 from qcompare.compare.selection import read_selection
 from qcompare.compare.table import compare
 from qcompare.errors import InvalidStudy, QCompareError
 from qcompare.present import numbers
 from qcompare.present.figures import figures, figures_html
-from qcompare.present.html import fragment, headline_html, table_html
+from qcompare.present.html import fragment, headline_html, script_json, table_html
 from qcompare.present.packed import packed, packed_plotly
 from qcompare.present.report import SCRIPTS, STYLE, lost_questions
 from qcompare.present.side_by_side import side_by_side
@@ -107,7 +107,7 @@ def _frame(studies: Sequence[StudyRecord]) -> str:
     return page(
         "site",
         title=studies[0].name,
-        site=json.dumps(site, ensure_ascii=False).replace("<", "\\u003c"),
+        site=script_json(site),
         style=STYLE.read_text(encoding="utf-8") + read_asset("style.css"),
         script="".join([*map(read_asset, OWN_SCRIPTS), *(path.read_text(encoding="utf-8") for path in SCRIPTS)]),
     )
@@ -123,7 +123,7 @@ def _pages(store: Store, study: StudyRecord) -> dict[str, Any]:
         explorer = f"<p>{escape(str(error))}</p>"
     lost = [(each.title, each.html) for each in lost_questions(store, comparison)]
     answered = with_asked(store, selection, public=True)
-    prompts = side_by_side(answered, read_next_tokens(store, answered), recipe_to_ship(comparison))
+    prompts = side_by_side(answered, read_next_tokens(store, answered), job_to_ship(comparison))
     return {
         "id": study.id,
         "results": headline_html(comparison)

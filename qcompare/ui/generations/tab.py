@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from qcompare.compare.asked import with_asked
-from qcompare.compare.choice import recipe_to_ship
+from qcompare.compare.choice import job_to_ship
 from qcompare.compare.next_tokens import read_next_tokens
 from qcompare.compare.selection import read_selection
 from qcompare.errors import QCompareError
@@ -46,7 +46,7 @@ def _show(state: PageState) -> list[Any]:
         return [nothing_open(state)]
     try:
         selection = with_asked(state.store, read_selection(state.store, state.study_ids))
-        first = recipe_to_ship(comparison_of(state))
+        first = job_to_ship(comparison_of(state))
     except QCompareError as error:
         return [empty(translate(error.message))]
     if not selection.spec.prompts:

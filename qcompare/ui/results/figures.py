@@ -20,7 +20,7 @@ def build_figures() -> Panel:
     return Panel("figures", [drawn], answer_states, _show, group="figures", later=True)
 
 
-def figures_routes() -> list[Route]:
+def plotly_routes() -> list[Route]:
     """Plotly's script, to be served beside the page."""
     headers = {"Content-Encoding": "gzip", "Cache-Control": "max-age=31536000, immutable"}
 
